@@ -1,0 +1,2 @@
+//! root-query
+fn main() {}

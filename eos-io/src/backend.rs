@@ -1,0 +1,44 @@
+//! What a protocol has to provide to be reachable through [`Stores`](crate::Stores): one
+//! implementation of [`Backend`] per module, listed once in [`all`].
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use url::Url;
+
+use crate::error::Error;
+use crate::local::Local;
+
+/// A spec taken apart: which store, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// The root of the store; everything with the same root shares one store.
+    pub(crate) root: Url,
+    /// The path below that root, decoded as the store wants it.
+    pub(crate) path: Path,
+}
+
+/// One protocol.
+pub(crate) trait Backend: Debug + Send + Sync {
+    /// The URL schemes served, in lower case. A spec without a scheme counts as `file`.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Takes a spec apart, without talking to any server.
+    fn address(&self, spec: &str) -> Result<Address, Error>;
+
+    /// Makes the store for a root, without talking to any server.
+    fn open(&self, root: &Url) -> Result<Arc<dyn ObjectStore>, Error>;
+
+    /// What tells one directory from another when both can be reached under several names (by
+    /// symbolic links). `None` where a directory has only one name.
+    fn identity(&self, _directory: &Path) -> Option<String> {
+        None
+    }
+}
+
+/// Every protocol this build can read.
+pub(crate) fn all() -> Vec<Box<dyn Backend>> {
+    vec![Box::new(Local)]
+}

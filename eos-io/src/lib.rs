@@ -1,0 +1,43 @@
+//! The one place where what a user writes - a path, a URL, a pattern, a directory - becomes an
+//! [`object_store::ObjectStore`] and a path in it. Local files today; every further protocol is
+//! one more module beside `local`. Nothing here knows about ROOT or about queries.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # std::fs::write(dir.path().join("run1.root"), b"root")?;
+//! # let spec = format!("{}/*.root:Events", dir.path().display());
+//! use eos_io::{Stores, split_object};
+//!
+//! let (files, tree) = split_object(&spec);
+//! assert_eq!(tree, Some("Events"));
+//!
+//! let stores = Stores::new();
+//! let entries = futures::executor::block_on(stores.expand(files))?;
+//! assert_eq!(entries.len(), 1);
+//! assert_eq!(entries[0].meta.size, 4);
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
+
+mod backend;
+mod error;
+mod expand;
+mod file_list;
+mod local;
+mod pattern;
+mod redact;
+mod spec;
+mod stores;
+mod suggest;
+#[cfg(test)]
+mod testing;
+mod walk;
+
+pub use error::{Error, ErrorKind};
+pub use expand::FileEntry;
+pub use file_list::read_file_list;
+pub use redact::redact;
+pub use spec::split_object;
+pub use stores::{Location, Stores};

@@ -1,0 +1,204 @@
+//! The registry: from a spec to a store and a path, with one store for each root however often
+//! it is asked for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use url::Url;
+
+use crate::backend::{self, Address, Backend};
+use crate::error::Error;
+use crate::redact::redact;
+use crate::spec;
+
+/// The stores in use. Cheap to clone; clones share their stores.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    backends: Vec<Box<dyn Backend>>,
+    opened: Mutex<HashMap<Url, Arc<dyn ObjectStore>>>,
+}
+
+/// A place in a store. It need not exist, and may be a directory or a pattern.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The root of the store, e.g. `file:///`.
+    pub url: Url,
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The path in the store.
+    pub path: Path,
+    /// The place as the user wrote it, secrets masked, for messages.
+    pub display: String,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display)
+    }
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stores {
+    /// A registry of everything this build can read.
+    pub fn new() -> Self {
+        Self::with_backends(backend::all())
+    }
+
+    pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
+        Self { inner: Arc::new(Inner { backends, opened: Mutex::default() }) }
+    }
+
+    /// Finds the store and the path a spec stands for, without looking whether anything is
+    /// there: no server is asked and no file opened. (The one thing looked up is what a local
+    /// `name/..` leads to, as `name` may be a link.) Relative paths start from the current
+    /// directory, `file://` URLs are percent-decoded, wildcards are left as they are.
+    ///
+    /// ```
+    /// use eos_io::Stores;
+    ///
+    /// let location = Stores::new().resolve("/data/run 1.root")?;
+    /// assert_eq!(location.url.as_str(), "file:///");
+    /// assert_eq!(location.path.as_ref(), "data/run 1.root");
+    /// # Ok::<(), eos_io::Error>(())
+    /// ```
+    pub fn resolve(&self, spec: &str) -> Result<Location, Error> {
+        let backend = self.backend(spec)?;
+        let Address { root, path } = backend.address(spec)?;
+        let store = self.store(backend, &root)?;
+        Ok(Location { url: root, store, path, display: shown(spec) })
+    }
+
+    /// The protocol a spec, or the URL of a store, is for.
+    pub(crate) fn backend(&self, spec: &str) -> Result<&dyn Backend, Error> {
+        let scheme = spec::scheme(spec).unwrap_or("file").to_ascii_lowercase();
+        self.inner
+            .backends
+            .iter()
+            .find(|backend| backend.schemes().contains(&scheme.as_str()))
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Error::UnsupportedScheme { spec: redact(spec), scheme, supported: self.supported() })
+    }
+
+    fn store(&self, backend: &dyn Backend, root: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
+        // Opening does no I/O, so the lock is held for the blink of an eye; a thread that
+        // panicked under it cannot have left the map half changed.
+        let mut opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = opened.get(root) {
+            return Ok(Arc::clone(store));
+        }
+        let store = backend.open(root)?;
+        opened.insert(root.clone(), Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn supported(&self) -> String {
+        let schemes = self.inner.backends.iter().flat_map(|b| b.schemes());
+        let urls: Vec<String> = schemes.map(|scheme| format!("{scheme}://")).collect();
+        format!("local paths, {}", urls.join(", "))
+    }
+}
+
+/// A spec as messages show it. Only a URL can hold secrets; the name of a local file may look
+/// as if it did.
+fn shown(spec: &str) -> String {
+    match spec::scheme(spec) {
+        Some(_) => redact(spec),
+        None => spec.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn locations_of_one_root_share_one_store_across_clones() {
+        let stores = Stores::new();
+        let a = stores.resolve("/a.root").unwrap();
+        let b = stores.clone().resolve("file:///d/b.root").unwrap();
+        assert_eq!(a.url, b.url);
+        assert!(Arc::ptr_eq(&a.store, &b.store));
+    }
+
+    #[test]
+    fn a_location_shows_what_the_user_wrote() {
+        let location = Stores::new().resolve("./src/../x?token=1.root").unwrap();
+        assert_eq!(location.to_string(), "./src/../x?token=1.root");
+    }
+
+    #[test]
+    fn an_unsupported_scheme_is_answered_with_what_is_supported() {
+        for (spec, scheme) in [
+            ("root://eos.cern.ch//x.root", "root"),
+            ("ROOTS://h//x.root", "roots"),
+            ("hdfs://h/x.root", "hdfs"),
+            ("http://h/x.root", "http"),
+            ("https://u:pw@h/x.root?authz=pw", "https"),
+            ("s3://bucket/x.root", "s3"),
+        ] {
+            let error = Stores::new().resolve(spec).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{spec}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("'{scheme}'")), "{text}");
+            assert!(text.contains("local paths, file://"), "{text}");
+            assert!(!text.contains("pw"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_file_name_leads_to_the_file_of_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let stores = Stores::new();
+        for (n, name) in [
+            "a b.root",
+            "a@b.root",
+            "a#b.root",
+            "a#1.root",
+            "a%b.root",
+            "a%20b.root",
+            "a%2Fb.root",
+            "a:b.root",
+            "a+b.root",
+            "a&b=c;d.root",
+            "a?b.root",
+            "a*b.root",
+            "a[b].root",
+            "a{b,c}.root",
+            r"a\b.root",
+            "a~^`|<>\"'$!.root",
+            "物理 é.root",
+            "e\u{301}.root",
+            "-",
+            "...",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let file = dir.path().join(name);
+            std::fs::write(&file, n.to_string()).unwrap();
+            let url = Url::from_file_path(&file).unwrap();
+            for spec in [file.to_str().unwrap(), url.as_str()] {
+                let location = stores.resolve(spec).unwrap();
+                let read = async { location.store.get(&location.path).await?.bytes().await };
+                assert_eq!(block_on(read).unwrap(), n.to_string(), "{spec}");
+            }
+        }
+    }
+}

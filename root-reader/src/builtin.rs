@@ -1,0 +1,45 @@
+//! Descriptions of the classes of a tree's metadata for files that lost, or never had, their own: a file whose writer
+//! died before it could write its streamer info.
+
+use std::sync::LazyLock;
+
+use crate::streamer::{ClassInfo, Element, Streamers, code};
+
+/// One line per class and version: `Class version: member:code[:type|counter] …`. Member order is streaming order, as
+/// ROOT writes it into every healthy file.
+const CLASSES: &str = include_str!("builtin.txt");
+
+static BUILTIN: LazyLock<Streamers> = LazyLock::new(|| {
+    let mut all = Streamers::default();
+    CLASSES.lines().filter_map(parse_line).for_each(|info| all.insert(info));
+    all
+});
+
+/// The description of a version of one of ROOT's own classes.
+pub(crate) fn class(name: &str, version: i32) -> Option<&'static ClassInfo> {
+    BUILTIN.version(name, version)
+}
+
+fn parse_line(line: &str) -> Option<ClassInfo> {
+    let (head, members) = line.split_once(": ")?;
+    let (name, version) = head.split_once(' ')?;
+    let elements = members.split(' ').filter_map(parse_member).collect();
+    Some(ClassInfo { name: name.into(), version: version.parse().ok()?, checksum: 0, elements })
+}
+
+fn parse_member(text: &str) -> Option<Element> {
+    let mut parts = text.split('/');
+    let name = parts.next()?;
+    let code: i32 = parts.next()?.parse().ok()?;
+    let extra = parts.next().unwrap_or_default();
+    let is_base = matches!(code, code::BASE | code::TOBJECT | code::TNAMED);
+    Some(Element {
+        name: name.into(),
+        title: String::new(),
+        code,
+        array_length: 0,
+        type_name: if is_base { "BASE".into() } else { extra.into() },
+        counter: (code > code::POINTER && code < code::POINTER + code::ARRAY).then(|| extra.into()),
+        base_version: if is_base { extra.parse().ok() } else { None },
+    })
+}

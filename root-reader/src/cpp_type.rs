@@ -1,0 +1,110 @@
+//! C++ type names as dictionaries spell them, parsed into what can be decoded.
+
+use crate::number::Number;
+
+/// A type that is decoded without a class description.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CppType {
+    Number(Number),
+    /// `std::string` or `TString`.
+    Text,
+    /// `std::vector`, `list`, `deque`, `set`, …: a count and the elements.
+    List(Box<CppType>),
+    /// `std::map`, `multimap`, `unordered_map`: a count and pairs.
+    Map(Box<CppType>, Box<CppType>),
+    /// `std::bitset<N>`.
+    Bits,
+    /// Anything else.
+    Class(String),
+}
+
+/// How deep templates may nest in a name.
+const MAX_DEPTH: usize = 32;
+
+impl CppType {
+    pub(crate) fn parse(name: &str) -> Self {
+        Self::parse_at(name, 0)
+    }
+
+    fn parse_at(name: &str, depth: usize) -> Self {
+        let name = name.trim();
+        let name = name.strip_prefix("const ").unwrap_or(name);
+        let name = name.strip_prefix("std::").unwrap_or(name);
+        if let Some(number) = Number::from_cpp(name) {
+            return Self::Number(number);
+        }
+        if matches!(name, "string" | "TString" | "basic_string<char>") {
+            return Self::Text;
+        }
+        let class = || Self::Class(name.to_string());
+        let Some((outer, rest)) = name.split_once('<') else {
+            return class();
+        };
+        let Some(inner) = rest.trim_end().strip_suffix('>') else {
+            return class();
+        };
+        let arguments = split_arguments(inner);
+        if depth >= MAX_DEPTH {
+            return class();
+        }
+        let argument = |i: usize| arguments.get(i).map(|a| Box::new(Self::parse_at(a, depth + 1)));
+        match (outer.trim(), argument(0), argument(1)) {
+            (
+                "vector" | "list" | "deque" | "forward_list" | "set" | "multiset" | "unordered_set"
+                | "unordered_multiset" | "ROOT::VecOps::RVec" | "ROOT::RVec" | "RVec",
+                Some(element),
+                _,
+            ) => Self::List(element),
+            ("map" | "multimap" | "unordered_map" | "unordered_multimap", Some(key), Some(value)) => {
+                Self::Map(key, value)
+            }
+            ("bitset", ..) => Self::Bits,
+            _ => class(),
+        }
+    }
+}
+
+/// Splits template arguments at the commas that are not inside further templates.
+fn split_arguments(inner: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0usize, 0, Vec::new());
+    for (at, letter) in inner.char_indices() {
+        match letter {
+            '<' | '(' => depth += 1,
+            '>' | ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.extend(inner.get(start..at));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.extend(inner.get(start..));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_templates_with_and_without_spaces() {
+        let float = || Box::new(CppType::Number(Number::F32));
+        assert_eq!(CppType::parse("vector<float>"), CppType::List(float()));
+        assert_eq!(CppType::parse("std::vector<std::vector<float> >"), CppType::List(Box::new(CppType::List(float()))));
+        assert_eq!(CppType::parse("vector<float,allocator<float> >"), CppType::List(float()));
+        assert_eq!(
+            CppType::parse("map<string,vector<float> >"),
+            CppType::Map(Box::new(CppType::Text), Box::new(CppType::List(float())))
+        );
+        assert_eq!(CppType::parse("set<short>"), CppType::List(Box::new(CppType::Number(Number::I16))));
+        assert_eq!(CppType::parse("bitset<8>"), CppType::Bits);
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_class() {
+        assert_eq!(CppType::parse("reco::Muon"), CppType::Class("reco::Muon".into()));
+        assert_eq!(CppType::parse("vector<"), CppType::Class("vector<".into()));
+        let deep = format!("{}int{}", "vector<".repeat(100), ">".repeat(100));
+        let _ = CppType::parse(&deep);
+    }
+}

@@ -1,0 +1,210 @@
+//! The errors of this crate. Each names what a person needs to find the fault: the file, and where it is known the
+//! tree, branch, basket and entry range; [`Error::kind`] sorts them for programs.
+
+use std::fmt;
+use std::ops::Range;
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where in a ROOT file something went wrong. Parts that do not apply are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user named it.
+    pub file: String,
+    /// Tree name with its directory, `dir/Events`.
+    pub tree: Option<String>,
+    /// Branch path, `parent/child`.
+    pub branch: Option<String>,
+    /// Index of the basket within its branch.
+    pub basket: Option<usize>,
+    /// The tree entries that the basket holds.
+    pub entries: Option<Range<u64>>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(tree) = &self.tree {
+            write!(f, ", tree '{tree}'")?;
+        }
+        if let Some(branch) = &self.branch {
+            write!(f, ", branch '{branch}'")?;
+        }
+        if let Some(basket) = self.basket {
+            write!(f, ", basket {basket}")?;
+        }
+        if let Some(entries) = &self.entries {
+            write!(f, ", entries {}..{}", entries.start, entries.end)?;
+        }
+        Ok(())
+    }
+}
+
+/// A fault in the bytes themselves, before anyone knows which file they come from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The bytes end before the value does.
+    #[error("{what} needs {need} bytes at offset {offset}, but only {have} are left")]
+    Truncated {
+        /// The value that was being read.
+        what: &'static str,
+        /// Offset into the record.
+        offset: usize,
+        /// Bytes that the value needs.
+        need: usize,
+        /// Bytes that are left.
+        have: usize,
+    },
+    /// A length, offset, count or tag contradicts the bytes around it.
+    #[error("{0}")]
+    Invalid(String),
+    /// A compressed frame could not be decompressed.
+    #[error("{0}")]
+    Compression(String),
+    /// The format is known but this crate does not read it.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl FormatError {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid(message.into())
+    }
+}
+
+/// Why a file, tree or branch could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store that holds the file failed.
+    #[error("{file}: {source}")]
+    Store {
+        /// The file as the user named it.
+        file: String,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// The operating system failed to read a local file.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file as the user named it.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are not a ROOT file.
+    #[error("{file}: not a ROOT file: {why}")]
+    NotRoot {
+        /// The file as the user named it.
+        file: String,
+        /// What was found instead.
+        why: String,
+    },
+    /// A record is corrupt or cut off.
+    #[error("{place}: {source}")]
+    Corrupt {
+        /// Where.
+        place: Box<Place>,
+        /// What is wrong.
+        source: FormatError,
+    },
+    /// The file has no tree of that name.
+    #[error("{file}: no tree '{wanted}'; {}", list_or("the file has", available, "the file has no trees"))]
+    NoSuchTree {
+        /// The file as the user named it.
+        file: String,
+        /// The name asked for.
+        wanted: String,
+        /// The trees that the file has.
+        available: Vec<String>,
+    },
+    /// No tree was named and the file has none, or more than one.
+    #[error(
+        "{file}: {}; name one as FILE:TREE",
+        list_or("which tree? The file has", available, "the file has no trees")
+    )]
+    WhichTree {
+        /// The file as the user named it.
+        file: String,
+        /// The trees that the file has.
+        available: Vec<String>,
+    },
+    /// The tree has no column of that name.
+    #[error("{place}: no branch '{wanted}'")]
+    NoSuchBranch {
+        /// File and tree.
+        place: Box<Place>,
+        /// The name asked for.
+        wanted: String,
+    },
+    /// A branch was selected that this crate cannot decode.
+    #[error("{place}: cannot be read: {reason}")]
+    Unreadable {
+        /// File, tree and branch.
+        place: Box<Place>,
+        /// Why not.
+        reason: String,
+    },
+    /// Arrow refused the decoded values, or a row filter failed.
+    #[error("{place}: {source}")]
+    Arrow {
+        /// File and tree.
+        place: Box<Place>,
+        /// What Arrow said.
+        source: arrow_schema::ArrowError,
+    },
+}
+
+/// The sort of an [`Error`], for exit codes and retry decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The file, tree or branch does not exist.
+    NotFound,
+    /// The store refused: wrong or missing credentials, or no permission.
+    Denied,
+    /// The bytes are not what they should be.
+    Corrupt,
+    /// The bytes may be right, but this crate cannot read them.
+    Unsupported,
+    /// The transport failed.
+    Io,
+    /// The request contradicts itself or the file.
+    Usage,
+}
+
+impl Error {
+    /// Sorts the error for exit codes and retry decisions.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store { source, .. } => match source {
+                object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+                object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                    ErrorKind::Denied
+                }
+                _ => ErrorKind::Io,
+            },
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Io,
+            },
+            Self::NotRoot { .. } => ErrorKind::Corrupt,
+            Self::Corrupt { source: FormatError::Unsupported(_), .. } | Self::Unreadable { .. } => {
+                ErrorKind::Unsupported
+            }
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::NoSuchTree { .. } | Self::NoSuchBranch { .. } => ErrorKind::NotFound,
+            Self::WhichTree { .. } => ErrorKind::Usage,
+            Self::Arrow { .. } => ErrorKind::Io,
+        }
+    }
+
+    pub(crate) fn corrupt(place: Place, source: FormatError) -> Self {
+        Self::Corrupt { place: Box::new(place), source }
+    }
+}
+
+fn list_or(intro: &str, names: &[String], none: &str) -> String {
+    if names.is_empty() { none.to_string() } else { format!("{intro} {}", names.join(", ")) }
+}

@@ -1,0 +1,266 @@
+//! Where the bytes of a file come from: memory, a local file, or ranges of an object store. A local file that is
+//! reached through an object store is read with plain positioned reads on the one handle that opening gave.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path as LocalPath;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
+
+use crate::error::{Error, FormatError, Place, Result};
+
+/// What opening reads at once: the header, the top directory's record, and often its keys as well.
+const HEAD: u64 = 16 << 10;
+/// Ranges that lie closer together than this are fetched as one.
+const COALESCE_GAP: u64 = 128 << 10;
+/// A coalesced fetch does not grow beyond this, so that several can be in flight.
+const COALESCE_MAX: u64 = 8 << 20;
+/// Fetches in flight per file.
+const PARALLEL: usize = 8;
+
+/// The bytes of one file. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    name: Arc<str>,
+    size: u64,
+    bytes: Where,
+}
+
+#[derive(Debug, Clone)]
+enum Where {
+    Memory(Bytes),
+    Local(Arc<File>),
+    Store { store: Arc<dyn ObjectStore>, path: Path, head: Bytes },
+}
+
+impl Source {
+    pub(crate) fn memory(name: impl Into<Arc<str>>, bytes: Bytes) -> Self {
+        Self { name: name.into(), size: bytes.len() as u64, bytes: Where::Memory(bytes) }
+    }
+
+    pub(crate) fn local(path: &LocalPath) -> Result<Self> {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let io = |source| Error::Io { file: name.to_string(), source };
+        let file = File::open(path).map_err(io)?;
+        let meta = file.metadata().map_err(io)?;
+        if meta.is_dir() {
+            return Err(io(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+        }
+        Ok(Self { name: name.clone(), size: meta.len(), bytes: Where::Local(Arc::new(file)) })
+    }
+
+    pub(crate) async fn open(store: Arc<dyn ObjectStore>, path: Path, name: impl Into<Arc<str>>) -> Result<Self> {
+        let name = name.into();
+        let options = GetOptions { range: Some(GetRange::Bounded(0..HEAD)), ..GetOptions::default() };
+        let fault = |source| Error::Store { file: name.to_string(), source };
+        let answer = store.get_opts(&path, options).await.map_err(fault)?;
+        let size = answer.meta.size;
+        let bytes = match answer.payload {
+            GetResultPayload::File(file, _) => Where::Local(Arc::new(file)),
+            GetResultPayload::Stream(body) => {
+                let chunks: Vec<Bytes> = body.try_collect().await.map_err(fault)?;
+                Where::Store { store, path, head: concat(chunks) }
+            }
+        };
+        Ok(Self { name: name.clone(), size, bytes })
+    }
+
+    /// The file as the user named it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether reading needs no waiting, so that fetching ahead gains nothing.
+    pub(crate) fn is_immediate(&self) -> bool {
+        !matches!(self.bytes, Where::Store { .. })
+    }
+
+    fn check(&self, range: &Range<u64>) -> Result<usize> {
+        let length = range.end.checked_sub(range.start).and_then(|n| usize::try_from(n).ok());
+        match length {
+            Some(length) if range.end <= self.size => Ok(length),
+            _ => Err(Error::corrupt(
+                Place { file: self.name.to_string(), ..Place::default() },
+                FormatError::invalid(format!(
+                    "bytes {}..{} lie beyond the end of the file, which has {} bytes: it is truncated or corrupt",
+                    range.start, range.end, self.size
+                )),
+            )),
+        }
+    }
+
+    /// Reads one range of a local file without waiting, into a buffer that grows to hold it; `None` for other files.
+    pub(crate) fn read_now<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> Option<Result<&'a [u8]>> {
+        let length = match self.check(&range) {
+            Ok(length) => length,
+            Err(error) => return Some(Err(error)),
+        };
+        match &self.bytes {
+            Where::Local(file) => {
+                if scratch.len() < length {
+                    scratch.resize(length, 0);
+                }
+                let slot = scratch.get_mut(..length).unwrap_or_default();
+                Some(match read_at(file, slot, range.start) {
+                    Ok(()) => Ok(slot),
+                    Err(source) => Err(Error::Io { file: self.name.to_string(), source }),
+                })
+            }
+            Where::Memory(_) | Where::Store { .. } => None,
+        }
+    }
+
+    /// A slice of a file that is in memory; `None` where the bytes have to be read.
+    pub(crate) fn read_shared(&self, range: Range<u64>) -> Option<Result<Bytes>> {
+        let Where::Memory(bytes) = &self.bytes else {
+            return None;
+        };
+        let start = range.start as usize;
+        Some(self.check(&range).map(|length| bytes.slice(start..start + length)))
+    }
+
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let length = self.check(&range)?;
+        match &self.bytes {
+            Where::Memory(bytes) => {
+                let start = range.start as usize;
+                Ok(bytes.slice(start..start + length))
+            }
+            Where::Local(file) => {
+                let mut buffer = BytesMut::zeroed(length);
+                read_at(file, &mut buffer, range.start)
+                    .map_err(|source| Error::Io { file: self.name.to_string(), source })?;
+                Ok(buffer.freeze())
+            }
+            Where::Store { head, .. } if range.end <= head.len() as u64 => {
+                Ok(head.slice(range.start as usize..range.end as usize))
+            }
+            Where::Store { store, path, .. } => {
+                let fault = |source| Error::Store { file: self.name.to_string(), source };
+                let bytes = store.get_range(path, range.clone()).await.map_err(fault)?;
+                if bytes.len() != length {
+                    return Err(Error::corrupt(
+                        Place { file: self.name.to_string(), ..Place::default() },
+                        FormatError::invalid(format!(
+                            "the store answered {} bytes for range {}..{}",
+                            bytes.len(),
+                            range.start,
+                            range.end
+                        )),
+                    ));
+                }
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Reads several ranges, neighbours as one; the answers are in the order of `ranges`.
+    pub(crate) async fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let merged = coalesce(ranges);
+        let fetched: Vec<(u64, Bytes)> = stream::iter(merged)
+            .map(|range| async move { Ok::<_, Error>((range.start, self.read(range).await?)) })
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let cut = |range: &Range<u64>| {
+            let at = fetched.partition_point(|(start, _)| *start <= range.start).checked_sub(1)?;
+            let (start, bytes) = fetched.get(at)?;
+            let (from, to) = ((range.start - start) as usize, (range.end.checked_sub(*start)?) as usize);
+            (to <= bytes.len() && from <= to).then(|| bytes.slice(from..to))
+        };
+        ranges
+            .iter()
+            .map(|range| match cut(range) {
+                Some(bytes) => Ok(bytes),
+                None => self.check(range).map(|_| Bytes::new()),
+            })
+            .collect()
+    }
+}
+
+/// Sorts and merges ranges that overlap or nearly touch. The result is sorted and covers every input.
+fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted: Vec<Range<u64>> = ranges.to_vec();
+    sorted.sort_unstable_by_key(|r| (r.start, r.end));
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last)
+                if range.start <= last.end
+                    || (range.start - last.end <= COALESCE_GAP && range.end - last.start <= COALESCE_MAX) =>
+            {
+                last.end = last.end.max(range.end);
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+fn concat(chunks: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(chunks) {
+        Ok([one]) => one,
+        Err(many) => many.concat().into(),
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !buffer.is_empty() {
+        match file.seek_read(buffer, offset)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => {
+                buffer = buffer.split_at_mut(n).1;
+                offset += n as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    #[test]
+    fn ranges_come_back_in_the_order_asked_whatever_was_merged() {
+        let data: Vec<u8> = (0..200u8).collect();
+        let source = Source::memory("m", Bytes::from(data.clone()));
+        let ranges = [150..160u64, 0..10, 5..20, 199..200, 30..30];
+        let answers = block_on(source.read_ranges(&ranges)).unwrap();
+        for (range, bytes) in ranges.iter().zip(answers) {
+            assert_eq!(bytes, data[range.start as usize..range.end as usize]);
+        }
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_names_the_file() {
+        let source = Source::memory("short.root", Bytes::from_static(b"abc"));
+        let error = block_on(source.read(1..9)).unwrap_err().to_string();
+        assert!(error.contains("short.root") && error.contains("3 bytes"), "{error}");
+        assert!(block_on(source.read_ranges(&[0..2, 2..9])).is_err());
+    }
+
+    #[test]
+    fn near_ranges_are_one_request_and_far_ones_are_not() {
+        let far = COALESCE_GAP * 3;
+        assert_eq!(coalesce(&[10..20, 0..5, far..far + 1]), vec![0..20, far..far + 1]);
+        let big = COALESCE_MAX;
+        assert_eq!(coalesce(&[0..big, big + 1..big + 2]).len(), 2);
+    }
+}

@@ -1,0 +1,424 @@
+//! Layer 5: a TTree's metadata: branches, leaves, clusters and the place of every basket.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Error, FormatError, Place, Result};
+use crate::file::Key;
+use crate::layout::{Columns, TextAs};
+use crate::object::{EmbeddedBasket, Graph, Object, ObjectId, Value};
+use crate::source::Source;
+use crate::streamer::Streamers;
+
+/// Branches nest in branches; real files stay below 20.
+const MAX_DEPTH: usize = 100;
+/// Entries of a cluster when the tree says nothing: baskets of the widest branch decide in practice.
+const NO_CLUSTER: u64 = 0;
+
+/// A tree of a file: its branches and where their baskets lie. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    pub(crate) source: Source,
+    pub(crate) inner: Arc<TreeInner>,
+    pub(crate) columns: Arc<Columns>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TreeInner {
+    pub path: String,
+    pub title: String,
+    pub cycle: u16,
+    pub entries: u64,
+    pub clusters: Clusters,
+    /// All branches, parents before children, in file order.
+    pub branches: Vec<Branch>,
+    /// Decompressed record of the tree, which holds the embedded baskets.
+    pub record: Bytes,
+    pub streamers: Streamers,
+}
+
+/// Index of a branch in its tree.
+pub type BranchId = usize;
+
+/// A branch of a tree.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Name as written in the file.
+    pub name: String,
+    /// Names of all parents and its own, joined by `/`.
+    pub path: String,
+    /// Title; for leaf lists the list.
+    pub title: String,
+    /// C++ class of the branch itself: `TBranch`, `TBranchElement`, ….
+    pub class: String,
+    /// The branch that holds this one.
+    pub parent: Option<BranchId>,
+    /// Number of branches below this one, directly.
+    pub children: usize,
+    /// Entries of this branch; can be fewer than the tree's.
+    pub entries: u64,
+    /// Bytes of all baskets when decompressed, as the writer counted them.
+    pub total_bytes: u64,
+    /// Bytes of all baskets as stored, as the writer counted them.
+    pub zip_bytes: u64,
+    /// Compression setting: 100 × algorithm + level.
+    pub compression: u32,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) baskets: Vec<BasketPlace>,
+    pub(crate) element: Option<ElementFacts>,
+    /// Name of another file that holds the baskets.
+    pub(crate) other_file: Option<String>,
+}
+
+impl Branch {
+    /// Number of baskets.
+    pub fn basket_count(&self) -> usize {
+        self.baskets.len()
+    }
+
+    /// Entries of each basket, and the bytes that it takes in the file (0 for one that lies in the tree's record).
+    pub fn baskets(&self) -> impl Iterator<Item = (Range<u64>, u64)> {
+        self.baskets.iter().map(|b| {
+            let bytes = match &b.at {
+                BasketAt::File(range) => range.end - range.start,
+                BasketAt::Embedded(_) | BasketAt::Missing => 0,
+            };
+            (b.entries.clone(), bytes)
+        })
+    }
+}
+
+/// Where a basket lies and which entries it holds.
+#[derive(Debug, Clone)]
+pub(crate) struct BasketPlace {
+    pub entries: Range<u64>,
+    pub at: BasketAt,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum BasketAt {
+    File(Range<u64>),
+    Embedded(EmbeddedBasket),
+    /// The tree counts the entries but tells no place for them.
+    Missing,
+}
+
+/// A leaf of a branch.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    pub name: String,
+    pub title: String,
+    /// `TLeafF`, `TLeafElement`, ….
+    pub class: String,
+    pub is_unsigned: bool,
+    /// Values per entry, or per counted element.
+    pub length: usize,
+    /// Branch and leaf whose value counts this one's elements.
+    pub counter: Option<(BranchId, String)>,
+}
+
+/// What a TBranchElement adds to a branch.
+#[derive(Debug, Clone)]
+pub(crate) struct ElementFacts {
+    pub class_name: String,
+    pub class_version: i32,
+    pub checksum: u32,
+    /// Index of the member in its class, negative for a whole object.
+    pub id: i32,
+    /// 0 leaf or object, 1 base class, 2 split object, 3 TClonesArray, 4 STL collection, 31 and 41 their members.
+    pub kind: i32,
+    /// Type code of the member; see [`crate::streamer::code`].
+    pub streamer_type: i32,
+    pub counter: Option<BranchId>,
+}
+
+/// The ranges of entries whose baskets were flushed together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clusters {
+    /// Last entry and cluster size of each recorded range.
+    ranges: Vec<(u64, u64)>,
+    /// Cluster size behind the last recorded range; [`NO_CLUSTER`] if unknown.
+    size: u64,
+}
+
+impl Tree {
+    pub(crate) fn parse(source: Source, key: &Key, record: Bytes, streamers: &Streamers) -> Result<Self> {
+        let place = || Place { file: source.name().to_string(), tree: Some(key.path.clone()), ..Place::default() };
+        let (graph, root) = Graph::read(&key.class, &record, usize::from(key.key_length), streamers)
+            .map_err(|e| Error::corrupt(place(), e))?;
+        let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new() };
+        let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
+        let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
+        Ok(Self { source, inner: Arc::new(inner), columns })
+    }
+
+    /// The same tree with its strings as `text` says.
+    pub fn with_text(&self, text: TextAs) -> Self {
+        Self { columns: Arc::new(Columns::of(&self.inner, text)), ..self.clone() }
+    }
+
+    /// The file as the user named it.
+    pub fn file_name(&self) -> &str {
+        self.source.name()
+    }
+
+    /// Directory and name of the tree.
+    pub fn path(&self) -> &str {
+        &self.inner.path
+    }
+
+    /// Title of the tree.
+    pub fn title(&self) -> &str {
+        &self.inner.title
+    }
+
+    /// Cycle of the key that was opened.
+    pub fn cycle(&self) -> u16 {
+        self.inner.cycle
+    }
+
+    /// Number of entries (events).
+    pub fn entries(&self) -> u64 {
+        self.inner.entries
+    }
+
+    /// All branches, parents before their children.
+    pub fn branches(&self) -> &[Branch] {
+        &self.inner.branches
+    }
+
+    /// Entry ranges that are best read as a whole: the writer flushed their baskets together. They cover all entries.
+    pub fn clusters(&self) -> Vec<Range<u64>> {
+        let clusters = self.inner.clusters.ranges(self.inner.entries);
+        if !clusters.is_empty() {
+            return clusters;
+        }
+        // Nothing recorded: the baskets of the branch with the most of them are the finest useful grain.
+        let most = self.inner.branches.iter().max_by_key(|b| b.baskets.len());
+        let mut bounds: Vec<u64> = most.iter().flat_map(|b| b.baskets.iter().map(|b| b.entries.start)).collect();
+        bounds.push(0);
+        bounds.push(self.inner.entries);
+        bounds.retain(|b| *b <= self.inner.entries);
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds.windows(2).filter_map(|w| Some(*w.first()?..*w.last()?)).collect()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place { file: self.source.name().to_string(), tree: Some(self.inner.path.clone()), ..Place::default() }
+    }
+
+    pub(crate) fn branch_place(&self, branch: BranchId) -> Place {
+        Place { branch: self.inner.branches.get(branch).map(|b| b.path.clone()), ..self.place() }
+    }
+}
+
+impl Clusters {
+    fn ranges(&self, entries: u64) -> Vec<Range<u64>> {
+        let mut all = Vec::new();
+        let mut start = 0;
+        let recorded = self.ranges.iter().map(|(last, size)| (last.saturating_add(1).min(entries), *size));
+        for (end, size) in recorded.chain([(entries, self.size)]) {
+            // A corrupt size of one entry for billions of entries must not fill the memory.
+            if size == NO_CLUSTER || end.saturating_sub(start) / size > 10_000_000 {
+                if end < entries {
+                    return Vec::new();
+                }
+                if self.ranges.is_empty() {
+                    return Vec::new();
+                }
+                if start < end {
+                    all.push(start..end);
+                }
+                continue;
+            }
+            while start < end {
+                let next = start.saturating_add(size).min(end);
+                all.push(start..next);
+                start = next;
+            }
+        }
+        all
+    }
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    ids: HashMap<ObjectId, BranchId>,
+    branches: Vec<Branch>,
+}
+
+type Parsed<T> = Result<T, FormatError>;
+
+impl Builder<'_> {
+    fn build(mut self, root: ObjectId, key: &Key, record: Bytes, streamers: &Streamers) -> Parsed<TreeInner> {
+        let tree = self.graph.get(root).ok_or_else(|| FormatError::invalid("an empty record"))?;
+        let entries = tree
+            .integer("fEntries")
+            .and_then(|n| u64::try_from(n).ok())
+            .ok_or_else(|| FormatError::invalid(format!("a {} without a valid number of entries", tree.class)))?;
+        let mut pending = Vec::new();
+        let top: Vec<ObjectId> = self.graph.list(tree, "fBranches").map(|(id, _)| id).collect();
+        for id in top {
+            self.branch(id, None, 0, &mut pending)?;
+        }
+        self.resolve(pending);
+        let flush = tree.integer("fAutoFlush").and_then(|n| u64::try_from(n).ok()).unwrap_or(NO_CLUSTER);
+        let positive = |n: &i64| u64::try_from(*n).unwrap_or(0);
+        let ends = tree.integers("fClusterRangeEnd").iter().map(positive);
+        let sizes = tree.integers("fClusterSize").iter().map(positive);
+        Ok(TreeInner {
+            path: key.path.clone(),
+            title: tree.text("fTitle").unwrap_or_default().to_string(),
+            cycle: key.cycle,
+            entries,
+            clusters: Clusters { ranges: ends.zip(sizes).collect(), size: flush },
+            branches: self.branches,
+            record,
+            streamers: streamers.clone(),
+        })
+    }
+
+    fn branch(
+        &mut self,
+        id: ObjectId,
+        parent: Option<BranchId>,
+        depth: usize,
+        pending: &mut Vec<(BranchId, usize, ObjectId)>,
+    ) -> Parsed<()> {
+        let graph = self.graph;
+        let Some(object) = graph.get(id) else {
+            return Ok(());
+        };
+        if depth > MAX_DEPTH || self.ids.contains_key(&id) {
+            return Err(FormatError::invalid("the branches form a loop"));
+        }
+        let own = self.branches.len();
+        self.ids.insert(id, own);
+        let name = object.text("fName").unwrap_or_default().to_string();
+        let path = match parent.and_then(|p| self.branches.get(p)) {
+            Some(parent) => format!("{}/{name}", parent.path),
+            None => name.clone(),
+        };
+        let count = |member: &str| object.integer(member).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let entries = match count("fEntries") {
+            0 => count("fEntryNumber"),
+            n => n,
+        };
+        let mut leaves = Vec::new();
+        for (_, leaf) in graph.list(object, "fLeaves") {
+            if let Some(counter) = leaf.object("fLeafCount") {
+                pending.push((own, leaves.len(), counter));
+            }
+            leaves.push(Leaf {
+                name: leaf.text("fName").unwrap_or_default().to_string(),
+                title: leaf.text("fTitle").unwrap_or_default().to_string(),
+                class: leaf.class.to_string(),
+                is_unsigned: leaf.integer("fIsUnsigned").unwrap_or(0) != 0,
+                length: leaf.integer("fLen").and_then(|n| usize::try_from(n).ok()).unwrap_or(1),
+                counter: None,
+            });
+        }
+        let element = object.get("fStreamerType").is_some().then(|| ElementFacts {
+            class_name: object.text("fClassName").unwrap_or_default().to_string(),
+            class_version: object.integer("fClassVersion").unwrap_or(0) as i32,
+            checksum: object.integer("fCheckSum").unwrap_or(0) as u32,
+            id: object.integer("fID").unwrap_or(-1) as i32,
+            kind: object.integer("fType").unwrap_or(0) as i32,
+            streamer_type: object.integer("fStreamerType").unwrap_or(-1) as i32,
+            counter: object.object("fBranchCount").and_then(|id| self.ids.get(&id).copied()),
+        });
+        let children: Vec<ObjectId> = graph.list(object, "fBranches").map(|(id, _)| id).collect();
+        self.branches.push(Branch {
+            name,
+            path,
+            title: object.text("fTitle").unwrap_or_default().to_string(),
+            class: object.class.to_string(),
+            parent,
+            children: children.len(),
+            entries,
+            total_bytes: count("fTotBytes"),
+            zip_bytes: count("fZipBytes"),
+            compression: count("fCompress") as u32,
+            leaves,
+            baskets: self.baskets(object, entries)?,
+            element,
+            other_file: object.text("fFileName").filter(|f| !f.is_empty()).map(str::to_string),
+        });
+        for child in children {
+            self.branch(child, Some(own), depth + 1, pending)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the branch of each leaf that counts another.
+    fn resolve(&mut self, pending: Vec<(BranchId, usize, ObjectId)>) {
+        let mut owners: HashMap<ObjectId, BranchId> = HashMap::new();
+        for (object, branch) in &self.ids {
+            let leaves = self.graph.get(*object).into_iter().flat_map(|o| self.graph.list(o, "fLeaves"));
+            owners.extend(leaves.map(|(leaf, _)| (leaf, *branch)));
+        }
+        for (branch, leaf, counter) in pending {
+            let name = self.graph.get(counter).and_then(|o| o.text("fName")).unwrap_or_default().to_string();
+            let found = owners.get(&counter).map(|owner| (*owner, name));
+            if let Some(leaf) = self.branches.get_mut(branch).and_then(|b| b.leaves.get_mut(leaf)) {
+                leaf.counter = found;
+            }
+        }
+    }
+
+    fn baskets(&self, branch: &Object, entries: u64) -> Parsed<Vec<BasketPlace>> {
+        let written = branch.integer("fWriteBasket").and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let seeks = branch.integers("fBasketSeek");
+        let sizes = branch.integers("fBasketBytes");
+        let starts = branch.integers("fBasketEntry");
+        let slots = self.graph.slots(branch, "fBaskets");
+        let embedded = |i: usize| {
+            let object = slots.get(i).copied().flatten().and_then(|id| self.graph.get(id))?;
+            match object.get("basket")? {
+                Value::Basket(basket) if basket.entries > 0 => Some(basket.clone()),
+                _ => None,
+            }
+        };
+        let mut places = Vec::new();
+        let mut next = 0;
+        for i in 0..=written {
+            let start = starts.get(i).and_then(|s| u64::try_from(*s).ok()).unwrap_or(next);
+            if start < next {
+                return Err(FormatError::invalid(format!(
+                    "basket {i} starts at entry {start}, within the basket before it, which ends at {next}"
+                )));
+            }
+            let on_disk = match (seeks.get(i), sizes.get(i)) {
+                (Some(seek), Some(size)) if i < written && *seek > 0 && *size > 0 => {
+                    let (seek, size) = (*seek as u64, *size as u64);
+                    Some(seek..seek.saturating_add(size))
+                }
+                _ => None,
+            };
+            let held = if on_disk.is_some() { None } else { embedded(i) };
+            let end = match (&held, i < written) {
+                (Some(basket), _) => start + u64::from(basket.entries),
+                (None, true) => match starts.get(i + 1).and_then(|s| u64::try_from(*s).ok()) {
+                    Some(end) if end > start => end,
+                    _ if i + 1 == written => entries,
+                    _ => start,
+                },
+                (None, false) => continue,
+            };
+            let at = match (on_disk, held) {
+                (Some(range), _) => BasketAt::File(range),
+                (None, Some(basket)) => BasketAt::Embedded(basket),
+                (None, None) => BasketAt::Missing,
+            };
+            if end > start {
+                places.push(BasketPlace { entries: start..end, at });
+                next = end;
+            }
+        }
+        Ok(places)
+    }
+}
