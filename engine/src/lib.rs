@@ -1,1 +1,62 @@
-//! placeholder
+//! ROOT trees as DataFusion tables.
+//!
+//! Two lines from a file to a [`DataFrame`](datafusion::dataframe::DataFrame):
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+//! # let spec = format!("{path}:Events");
+//! let session = root_engine::RootSession::new();
+//! let events = session.read(&spec).await?;
+//! # assert_eq!(events.count().await?, 1000);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same session takes SQL, in which a file can stand wherever a table can:
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+//! let session = root_engine::RootSession::new();
+//! let sql = format!("SELECT count(*) FROM '{path}:Events' WHERE \"nMuon\" = 2");
+//! let counts = session.sql(&sql).await?.collect().await?;
+//! # assert_eq!(counts[0].num_rows(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//!
+//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `cache`, `split`
+//! and `union` serve the table; `options`, `ledger`, `progress` and `error` are what users set and see.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod cache;
+mod dialect;
+mod error;
+mod factory;
+mod filter;
+mod ledger;
+mod opener;
+mod options;
+mod progress;
+mod session;
+mod source;
+mod split;
+mod suggest;
+mod table;
+mod union;
+
+pub use error::{Error, ErrorKind, kind_of, message_of};
+pub use ledger::{FileRecord, Ledger, Outcome};
+pub use options::{OnBadFile, TableOptions};
+pub use progress::{Progress, ProgressSnapshot};
+pub use session::{RootSession, RootSessionBuilder};
+pub use source::RootSource;
+pub use suggest::nearest;
+pub use table::RootTable;

@@ -1,0 +1,149 @@
+//! Errors of the engine, and what an error out of a running query means: DataFusion wraps ours several times, and a
+//! program wants to know whether the input, the query or the credentials are at fault.
+
+use datafusion::error::DataFusionError;
+
+/// What can go wrong before DataFusion takes over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A path, URL or pattern does not lead to files.
+    #[error(transparent)]
+    Location(#[from] eos_io::Error),
+    /// A file or tree cannot be read.
+    #[error(transparent)]
+    Read(#[from] root_reader::Error),
+    /// Files of one table disagree on the type of a column.
+    #[error(
+        "column '{column}' is {first_type} in {first_file} but {second_type} in {second_file}; read the files as two \
+         tables, or leave one of them out"
+    )]
+    TypeConflict {
+        /// The column.
+        column: String,
+        /// The file that had the column first.
+        first_file: String,
+        /// Its Arrow type there.
+        first_type: String,
+        /// The file that disagrees.
+        second_file: String,
+        /// The Arrow type there.
+        second_type: String,
+    },
+    /// Nothing is left to read.
+    #[error("none of the {count} files can be read; the first: {first}")]
+    NoReadableFile {
+        /// How many files were tried.
+        count: usize,
+        /// Why the first one was left out.
+        first: String,
+    },
+    /// An option has no such value, or there is no such option.
+    #[error("option {name} = '{value}': {expected}")]
+    Option {
+        /// Name of the option.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What can be given.
+        expected: String,
+    },
+    /// Files of one table lie in different stores.
+    #[error(
+        "one table cannot span two stores, {first} and {second}; make a table of each and join them with UNION ALL"
+    )]
+    TwoStores {
+        /// Root of the first store.
+        first: String,
+        /// Root of the other.
+        second: String,
+    },
+    /// DataFusion refused.
+    #[error(transparent)]
+    Query(#[from] DataFusionError),
+}
+
+/// What is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The query: syntax, unknown names, types, or its execution.
+    Query,
+    /// The way the program was called.
+    Usage,
+    /// A file that is missing, unreachable, damaged or of an unknown kind.
+    Input,
+    /// Credentials or permissions.
+    Authentication,
+}
+
+impl Error {
+    /// Sorts the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Location(error) => match error.kind() {
+                eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
+                eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
+                _ => ErrorKind::Input,
+            },
+            Self::Read(error) => read_kind(error),
+            Self::TypeConflict { .. } | Self::NoReadableFile { .. } => ErrorKind::Input,
+            Self::Option { .. } | Self::TwoStores { .. } => ErrorKind::Usage,
+            Self::Query(error) => kind_of(error),
+        }
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Query(inner) => inner,
+            other => Self::External(Box::new(other)),
+        }
+    }
+}
+
+fn read_kind(error: &root_reader::Error) -> ErrorKind {
+    match error.kind() {
+        root_reader::ErrorKind::Denied => ErrorKind::Authentication,
+        root_reader::ErrorKind::Usage => ErrorKind::Usage,
+        _ => ErrorKind::Input,
+    }
+}
+
+/// Finds out what is at fault in an error of DataFusion.
+pub fn kind_of(error: &DataFusionError) -> ErrorKind {
+    causes(error)
+        .find_map(|cause| {
+            if let Some(own) = cause.downcast_ref::<Error>()
+                && !matches!(own, Error::Query(_))
+            {
+                return Some(own.kind());
+            }
+            cause.downcast_ref::<root_reader::Error>().map(read_kind)
+        })
+        .unwrap_or(ErrorKind::Query)
+}
+
+/// The message of an error without the layers that DataFusion wraps around it.
+pub fn message_of(error: &DataFusionError) -> String {
+    let own = causes(error).find_map(|cause| {
+        let own = cause.downcast_ref::<Error>().map(ToString::to_string);
+        own.or_else(|| cause.downcast_ref::<root_reader::Error>().map(ToString::to_string))
+    });
+    own.unwrap_or_else(|| error.strip_backtrace())
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| {
+        // A shared error hides behind a reference count, which is not its cause.
+        if let Some(DataFusionError::Shared(inner)) = cause.downcast_ref::<DataFusionError>() {
+            return Some(inner.as_ref());
+        }
+        if let Some(DataFusionError::External(inner)) = cause.downcast_ref::<DataFusionError>() {
+            return Some(inner.as_ref());
+        }
+        cause.source()
+    })
+}

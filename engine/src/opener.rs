@@ -1,0 +1,340 @@
+//! Opens one piece of a file and streams its rows in the shape of the table: absent columns as NULL, the projection
+//! applied, counters kept.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use futures::stream::{self, StreamExt};
+use object_store::{ObjectMeta, ObjectStore};
+use root_reader::{Scan, ScanMetrics, ScanOptions, Spawn, Tree};
+
+use crate::cache::TreeRequest;
+use crate::filter::PredicateFilter;
+use crate::ledger::{FileRecord, Outcome};
+use crate::options::{OnBadFile, TableOptions};
+use crate::source::{RootSource, Shared};
+
+/// Name of the column with the file that a row comes from.
+pub(crate) const FILE_COLUMN: &str = "_file";
+/// Name of the column with the entry number of a row within its file's tree.
+pub(crate) const ENTRY_COLUMN: &str = "_entry";
+
+/// The columns that identify a row.
+pub(crate) fn row_id_fields() -> [FieldRef; 2] {
+    [
+        Arc::new(Field::new(FILE_COLUMN, DataType::Utf8, true)),
+        Arc::new(Field::new(ENTRY_COLUMN, DataType::UInt64, true)),
+    ]
+}
+
+/// Number of columns of the table that come from branches; the row's identity stands behind them.
+fn branch_columns(table: &SchemaRef, options: &TableOptions) -> usize {
+    table.fields().len() - if options.row_id { row_id_fields().len() } else { 0 }
+}
+
+/// Whether an expression over the table needs the row's identity, which only exists once rows are made.
+pub(crate) fn names_row_id(expression: &Arc<dyn PhysicalExpr>, table: &TableSchema, options: &TableOptions) -> bool {
+    let first = branch_columns(table.table_schema(), options);
+    collect_columns(expression).iter().any(|column| column.index() >= first)
+}
+
+/// How messages call a file of a store.
+pub(crate) fn display_name(store_url: &str, meta: &ObjectMeta) -> String {
+    match store_url.strip_prefix("file://") {
+        Some(_) => match meta.location.parts().map(|p| p.as_ref().to_string()).collect::<Vec<_>>() {
+            parts if parts.is_empty() => "/".into(),
+            _ => object_store::path::Path::from_url_path(meta.location.as_ref())
+                .map_or_else(|_| format!("/{}", meta.location), |path| format!("/{path}")),
+        },
+        None => format!("{}/{}", store_url.trim_end_matches('/'), meta.location),
+    }
+}
+
+/// Opens pieces of files for one partition of a scan.
+pub(crate) struct RootOpener {
+    job: Arc<Job>,
+}
+
+/// What an opening needs, for as long as its rows flow.
+struct Job {
+    store: Arc<dyn ObjectStore>,
+    store_url: String,
+    table: SchemaRef,
+    options: TableOptions,
+    /// Indices of the table's columns that the projection needs, ascending.
+    needed: Vec<usize>,
+    /// The projection over the needed columns.
+    projection: ProjectionExprs,
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+    batch_rows: usize,
+    shared: Shared,
+    counters: Counters,
+}
+
+/// Metrics of one partition, as `EXPLAIN ANALYZE` shows them.
+#[derive(Clone)]
+struct Counters {
+    bytes_read: Count,
+    baskets_read: Count,
+    entries_read: Count,
+    read_time: Time,
+    decompress_time: Time,
+    decode_time: Time,
+}
+
+impl Counters {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let count = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
+        let time = |name: &'static str| MetricBuilder::new(metrics).subset_time(name, partition);
+        Self {
+            bytes_read: count("bytes_read"),
+            baskets_read: count("baskets_read"),
+            entries_read: count("entries_read"),
+            read_time: time("read_time"),
+            decompress_time: time("decompress_time"),
+            decode_time: time("decode_time"),
+        }
+    }
+}
+
+impl RootOpener {
+    pub(crate) fn new(
+        source: &RootSource,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Self> {
+        let table = source.table_schema.table_schema().clone();
+        let needed = source.projection.column_indices();
+        let projection = source.projection.clone().try_map_exprs(|expression| {
+            expression
+                .transform(|node| {
+                    let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
+                    let index = needed.iter().position(|n| *n == column.index()).unwrap_or_default();
+                    Ok(Transformed::yes(Arc::new(Column::new(column.name(), index)) as Arc<dyn PhysicalExpr>))
+                })
+                .data()
+        })?;
+        let job = Job {
+            store,
+            store_url: config.object_store_url.as_str().to_string(),
+            table,
+            options: source.options.clone(),
+            needed,
+            projection,
+            predicate: source.predicate.clone(),
+            batch_rows: config.batch_size.or(source.batch_rows).unwrap_or(8192),
+            shared: source.shared.clone(),
+            counters: Counters::new(&source.metrics, partition),
+        };
+        Ok(Self { job: Arc::new(job) })
+    }
+}
+
+impl FileOpener for RootOpener {
+    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let job = self.job.clone();
+        Ok(Box::pin(async move {
+            match job.open(&file).await {
+                Ok(rows) => Ok(rows.stream()),
+                Err(fault) => match job.skip(&file.object_meta, &fault) {
+                    true => Ok(stream::empty().boxed()),
+                    false => Err(fault),
+                },
+            }
+        }))
+    }
+}
+
+impl Job {
+    async fn open(self: &Arc<Self>, file: &PartitionedFile) -> Result<Rows> {
+        let meta = &file.object_meta;
+        let name = display_name(&self.store_url, meta);
+        let request = TreeRequest {
+            store_url: &self.store_url,
+            store: &self.store,
+            meta,
+            name: &name,
+            tree: self.options.tree.as_deref(),
+            strings: self.options.strings,
+        };
+        let (tree, _) = self.shared.cache.tree(request).await.map_err(external)?;
+        let entries = match &file.range {
+            Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
+            None => 0..tree.entries(),
+        };
+        let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name);
+        let file_schema = tree.schema();
+        let filter = match &self.predicate {
+            Some(predicate) => Some(PredicateFilter::bind(predicate, &self.table, &file_schema)?),
+            None => None,
+        };
+        let metrics = Arc::new(ScanMetrics::default());
+        let options = ScanOptions {
+            batch_rows: self.batch_rows,
+            filter: filter.map(|f| Arc::new(f) as _),
+            entry_column: shape.wants_entry().then(|| ENTRY_COLUMN.to_string()),
+            spawn: Some(in_background()),
+            metrics: metrics.clone(),
+            ..ScanOptions::default()
+        };
+        let projector = self.projection.make_projector(&shape.schema)?;
+        let scan = tree.scan(&shape.columns, entries, options).map_err(external)?;
+        Ok(Rows { scan, shape, projector, metrics, seen: Seen::default(), meta: meta.clone(), job: self.clone() })
+    }
+
+    /// Whether a fault is to be passed over; then it is in the ledger.
+    fn skip(&self, meta: &ObjectMeta, fault: &DataFusionError) -> bool {
+        let kind = crate::error::kind_of(fault);
+        if self.options.on_bad_file != OnBadFile::Skip || kind != crate::error::ErrorKind::Input {
+            return false;
+        }
+        self.shared.ledger.record(FileRecord {
+            file: display_name(&self.store_url, meta),
+            entries: 0,
+            bytes: meta.size,
+            outcome: Outcome::Skipped { reason: crate::error::message_of(fault) },
+        });
+        true
+    }
+}
+
+fn external(error: root_reader::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn in_background() -> Spawn {
+    Arc::new(|work| {
+        tokio::spawn(work);
+    })
+}
+
+/// How the columns of a file become the columns that the projection needs.
+struct Shape {
+    /// Columns of the file to scan.
+    columns: Vec<usize>,
+    /// For each needed column of the table where it comes from.
+    origins: Vec<Origin>,
+    /// The needed columns of the table.
+    schema: SchemaRef,
+}
+
+enum Origin {
+    Scanned(usize),
+    Absent(DataType),
+    File(String),
+    Entry,
+}
+
+impl Shape {
+    fn of(table: &SchemaRef, needed: &[usize], tree: &Tree, options: &TableOptions, file: &str) -> Self {
+        let branches = branch_columns(table, options);
+        let file_schema = tree.schema();
+        let mut columns = Vec::new();
+        let mut fields = Vec::new();
+        let mut origins = Vec::new();
+        for index in needed {
+            let Some(field) = table.fields().get(*index) else { continue };
+            fields.push(field.clone());
+            origins.push(match file_schema.index_of(field.name()) {
+                _ if *index >= branches && field.name() == FILE_COLUMN => Origin::File(file.to_string()),
+                _ if *index >= branches => Origin::Entry,
+                Ok(found) => {
+                    columns.push(found);
+                    Origin::Scanned(columns.len() - 1)
+                }
+                Err(_) => Origin::Absent(field.data_type().clone()),
+            });
+        }
+        Self { columns, origins, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    fn wants_entry(&self) -> bool {
+        self.origins.iter().any(|o| matches!(o, Origin::Entry))
+    }
+
+    fn apply(&self, scanned: &RecordBatch) -> Result<RecordBatch> {
+        let rows = scanned.num_rows();
+        let missing = || DataFusionError::Internal("the scan returned too few columns".into());
+        let column = |origin: &Origin| -> Result<ArrayRef> {
+            Ok(match origin {
+                Origin::Scanned(at) => scanned.columns().get(*at).cloned().ok_or_else(missing)?,
+                Origin::Absent(data_type) => new_null_array(data_type, rows),
+                Origin::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
+                Origin::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
+            })
+        };
+        let arrays = self.origins.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
+    }
+}
+
+/// The rows of one piece of a file.
+struct Rows {
+    scan: Scan,
+    shape: Shape,
+    projector: Projector,
+    metrics: Arc<ScanMetrics>,
+    seen: Seen,
+    meta: ObjectMeta,
+    job: Arc<Job>,
+}
+
+/// Counters of the scan as they were when they were last passed on.
+#[derive(Default)]
+struct Seen {
+    bytes: u64,
+    baskets: u64,
+    entries: u64,
+    read: u64,
+    decompress: u64,
+    decode: u64,
+}
+
+impl Rows {
+    fn stream(self) -> stream::BoxStream<'static, Result<RecordBatch>> {
+        stream::try_unfold(self, |mut rows| async move {
+            let next = rows.scan.next_batch().await;
+            rows.count();
+            match next {
+                Ok(Some(batch)) => {
+                    let batch = rows.projector.project_batch(&rows.shape.apply(&batch)?)?;
+                    Ok(Some((batch, rows)))
+                }
+                Ok(None) => Ok(None),
+                Err(fault) => {
+                    let fault = external(fault);
+                    if rows.job.skip(&rows.meta, &fault) { Ok(None) } else { Err(fault) }
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Passes on what the scan counted since the last time.
+    fn count(&mut self) {
+        let (counters, now, seen) = (&self.job.counters, &self.metrics, &mut self.seen);
+        let since = |old: &mut u64, new: u64| new - std::mem::replace(old, new);
+        let (bytes, entries) = (since(&mut seen.bytes, now.bytes_read()), since(&mut seen.entries, now.entries_read()));
+        counters.bytes_read.add(bytes as usize);
+        counters.entries_read.add(entries as usize);
+        counters.baskets_read.add(since(&mut seen.baskets, now.baskets_read()) as usize);
+        let nanos = std::time::Duration::from_nanos;
+        counters.read_time.add_duration(nanos(since(&mut seen.read, now.read_nanos())));
+        counters.decompress_time.add_duration(nanos(since(&mut seen.decompress, now.decompress_nanos())));
+        counters.decode_time.add_duration(nanos(since(&mut seen.decode, now.decode_nanos())));
+        self.job.shared.progress.advance(entries, bytes);
+    }
+}

@@ -1,0 +1,121 @@
+//! How files become partitions: cut by cluster into pieces of a useful size, packed so that many small files share a
+//! partition. The numbers are those of Spark's file sources, which users know.
+
+use std::ops::Range;
+
+/// A piece is not made larger than this (stored bytes of the whole file, not of the projection).
+const TARGET: u64 = 128 << 20;
+/// What opening a file costs, in bytes that could be read meanwhile.
+const OPEN_COST: u64 = 4 << 20;
+/// Pieces per partition where there are enough clusters, so that partitions that finish early can take from others.
+const PIECES_PER_PARTITION: u64 = 4;
+
+/// A file as far as splitting needs to know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Splittable {
+    pub bytes: u64,
+    pub clusters: Vec<Range<u64>>,
+}
+
+/// Part of a file: its index among the files, and entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub file: usize,
+    pub entries: Range<u64>,
+    bytes: u64,
+}
+
+/// Cuts and packs files into at most `partitions` groups of pieces, in file order within each group.
+pub(crate) fn split(files: &[Splittable], partitions: usize) -> Vec<Vec<Piece>> {
+    let partitions = partitions.max(1);
+    let total: u64 = files.iter().map(|f| f.bytes + OPEN_COST).sum();
+    let grain = if partitions == 1 { TARGET } else { total / (partitions as u64 * PIECES_PER_PARTITION) };
+    let limit = grain.clamp(1, TARGET);
+    let pieces: Vec<Piece> = files.iter().enumerate().flat_map(|(index, file)| cut(index, file, limit)).collect();
+    pack(pieces, partitions)
+}
+
+/// Cuts one file at cluster boundaries into pieces of about `limit` bytes.
+fn cut(index: usize, file: &Splittable, limit: u64) -> Vec<Piece> {
+    let entries: u64 = file.clusters.iter().map(|c| c.end - c.start).sum();
+    let mut pieces: Vec<Piece> = Vec::new();
+    for cluster in &file.clusters {
+        let share = u128::from(file.bytes) * u128::from(cluster.end - cluster.start) / u128::from(entries.max(1));
+        let bytes = u64::try_from(share).unwrap_or(u64::MAX);
+        match pieces.last_mut() {
+            Some(last) if last.bytes.saturating_add(bytes) <= limit => {
+                last.entries.end = cluster.end;
+                last.bytes += bytes;
+            }
+            _ => pieces.push(Piece { file: index, entries: cluster.clone(), bytes }),
+        }
+    }
+    pieces
+}
+
+/// Deals the pieces out so that each partition gets about the same, neighbours together.
+fn pack(pieces: Vec<Piece>, partitions: usize) -> Vec<Vec<Piece>> {
+    let cost = |piece: &Piece| piece.bytes + OPEN_COST;
+    let total: u64 = pieces.iter().map(cost).sum();
+    let mut groups: Vec<Vec<Piece>> = Vec::new();
+    let mut done = 0u64;
+    for piece in pieces {
+        // The group in which the middle of the piece lies.
+        let middle = done + cost(&piece) / 2;
+        done += cost(&piece);
+        let group = (u128::from(middle) * partitions as u128 / u128::from(total.max(1))) as usize;
+        while groups.len() <= group.min(partitions - 1) {
+            groups.push(Vec::new());
+        }
+        if let Some(last) = groups.last_mut() {
+            last.push(piece);
+        }
+    }
+    groups.retain(|g| !g.is_empty());
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: u64, clusters: u64) -> Splittable {
+        Splittable { bytes, clusters: (0..clusters).map(|c| c * 100..(c + 1) * 100).collect() }
+    }
+
+    fn entries(groups: &[Vec<Piece>]) -> u64 {
+        groups.iter().flatten().map(|p| p.entries.end - p.entries.start).sum()
+    }
+
+    #[test]
+    fn one_file_is_split_over_all_partitions_by_cluster() {
+        let groups = split(&[file(400 << 20, 40)], 4);
+        assert_eq!(groups.len(), 4);
+        assert_eq!(entries(&groups), 4000);
+        assert!(groups.iter().flatten().all(|p| p.entries.start % 100 == 0 && p.entries.end % 100 == 0));
+        let sizes: Vec<u64> = groups.iter().map(|g| g.iter().map(|p| p.entries.end - p.entries.start).sum()).collect();
+        assert!(sizes.iter().all(|s| (800..=1200).contains(s)), "{sizes:?}");
+    }
+
+    #[test]
+    fn many_small_files_share_partitions() {
+        let files: Vec<Splittable> = (0..100).map(|_| file(1 << 20, 1)).collect();
+        let groups = split(&files, 8);
+        assert_eq!(groups.len(), 8);
+        assert_eq!(entries(&groups), 10_000);
+        assert!(groups.iter().all(|g| (10..=15).contains(&g.len())));
+    }
+
+    #[test]
+    fn a_large_file_in_one_partition_is_cut_at_the_target_size() {
+        let groups = split(&[file(1 << 30, 64)], 1);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].len(), 8);
+    }
+
+    #[test]
+    fn nothing_to_read_makes_no_partition() {
+        assert!(split(&[], 4).is_empty());
+        assert!(split(&[file(1000, 0)], 4).is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+//! The table: trees of one name in one or many files, as a DataFusion [`TableProvider`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use eos_io::{FileEntry, Stores, split_object};
+use futures::stream::{self, StreamExt};
+use object_store::ObjectMeta;
+
+use crate::cache::TreeRequest;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{FileRecord, Outcome};
+use crate::opener::{display_name, row_id_fields};
+use crate::options::{OnBadFile, TableOptions};
+use crate::source::{RootSource, Shared};
+use crate::split::{Splittable, split};
+use crate::union::{Absent, union};
+
+/// Files whose metadata are read at the same time.
+const METADATA_CONCURRENCY: usize = 32;
+/// Absent columns that a warning lists.
+const LISTED_ABSENT: usize = 5;
+
+/// Trees of one or many ROOT files as one table.
+///
+/// Its schema is the union of the files' columns; a column that a file lacks is NULL there. The exact number of rows is
+/// known from the files' metadata.
+pub struct RootTable {
+    schema: TableSchema,
+    options: TableOptions,
+    store_url: ObjectStoreUrl,
+    files: Vec<TableFile>,
+    unreadable: Vec<(String, String)>,
+    shared: Shared,
+}
+
+/// A file of the table and what planning needs to know of its tree.
+#[derive(Debug, Clone)]
+struct TableFile {
+    meta: ObjectMeta,
+    name: String,
+    tree: String,
+    entries: u64,
+    split: Splittable,
+    schema: SchemaRef,
+    unreadable: Vec<(String, String)>,
+}
+
+impl fmt::Debug for RootTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RootTable")
+            .field("options", &self.options)
+            .field("files", &self.files.len())
+            .field("entries", &self.entries())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RootTable {
+    /// Opens the files that `specs` name (paths, patterns, directories, each with an optional `:tree`) and reads their
+    /// trees' metadata.
+    pub(crate) async fn open(
+        specs: &[String],
+        mut options: TableOptions,
+        stores: &Stores,
+        shared: Shared,
+    ) -> Result<Self, Error> {
+        let mut files: Vec<FileEntry> = Vec::new();
+        for spec in specs {
+            let (path, tree) = split_object(spec);
+            if let Some(tree) = tree {
+                match &options.tree {
+                    Some(other) if other != tree => {
+                        return Err(Error::Option {
+                            name: "tree".into(),
+                            value: tree.into(),
+                            expected: format!(
+                                "the files of one table share one tree, and another one asks for '{other}'"
+                            ),
+                        });
+                    }
+                    _ => options.tree = Some(tree.to_string()),
+                }
+            }
+            for entry in stores.expand(path).await? {
+                let known =
+                    |f: &FileEntry| f.location.url == entry.location.url && f.location.path == entry.location.path;
+                if !files.iter().any(known) {
+                    files.push(entry);
+                }
+            }
+        }
+        let Some(first) = files.first() else {
+            return Err(Error::NoReadableFile { count: 0, first: "no file was named".into() });
+        };
+        let root = first.location.url.clone();
+        if let Some(other) = files.iter().find(|f| f.location.url != root) {
+            return Err(Error::TwoStores { first: root.to_string(), second: other.location.url.to_string() });
+        }
+        let openings: Vec<_> = files.iter().map(|file| open_file(file, &options, &shared)).collect();
+        let opened: Vec<Result<TableFile, root_reader::Error>> =
+            stream::iter(openings).buffered(METADATA_CONCURRENCY).collect().await;
+        let count = opened.len();
+        let mut usable = Vec::with_capacity(count);
+        let mut first_fault = None;
+        for (result, entry) in opened.into_iter().zip(&files) {
+            match result {
+                Ok(file) => usable.push(file),
+                Err(fault) => {
+                    let reason = fault.to_string();
+                    let no_tree = matches!(fault, root_reader::Error::NoSuchTree { .. });
+                    let fault = Error::from(fault);
+                    if options.on_bad_file == OnBadFile::Fail || fault.kind() != ErrorKind::Input {
+                        return Err(fault);
+                    }
+                    shared.ledger.record(FileRecord {
+                        file: display_name(root.as_str(), &entry.meta),
+                        entries: 0,
+                        bytes: entry.meta.size,
+                        outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: reason.clone() } },
+                    });
+                    first_fault.get_or_insert(reason);
+                }
+            }
+        }
+        if usable.is_empty() {
+            return Err(Error::NoReadableFile { count, first: first_fault.unwrap_or_default() });
+        }
+        let store_url = ObjectStoreUrl::parse(root.as_str())?;
+        Self::assemble(usable, options, store_url, shared)
+    }
+
+    fn assemble(
+        files: Vec<TableFile>,
+        mut options: TableOptions,
+        store_url: ObjectStoreUrl,
+        shared: Shared,
+    ) -> Result<Self, Error> {
+        let (schema, absent) = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
+        if let Some(warning) = absent_warning(&absent, files.len()) {
+            shared.ledger.warn(warning);
+        }
+        if options.tree.is_none() {
+            // Pieces of a file are opened by name, which makes them independent of what else the file holds.
+            options.tree = files.first().map(|f| f.tree.clone());
+        }
+        let schema = if options.row_id {
+            let fields = schema.fields().iter().cloned().chain(row_id_fields());
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        } else {
+            schema
+        };
+        let mut unreadable: Vec<(String, String)> = files.iter().flat_map(|f| f.unreadable.iter().cloned()).collect();
+        unreadable.sort();
+        unreadable.dedup_by(|a, b| a.0 == b.0);
+        unreadable.retain(|(column, _)| schema.field_with_name(column).is_err());
+        Ok(Self { schema: TableSchema::from(schema), options, store_url, files, unreadable, shared })
+    }
+
+    /// Entries of all files together.
+    pub fn entries(&self) -> u64 {
+        self.files.iter().map(|f| f.entries).sum()
+    }
+
+    /// The files, in the order in which their rows are counted.
+    pub fn files(&self) -> Vec<String> {
+        self.files.iter().map(|f| f.name.clone()).collect()
+    }
+
+    /// Branches that exist but cannot be read, each with the reason.
+    pub fn unreadable(&self) -> &[(String, String)] {
+        &self.unreadable
+    }
+
+    /// The files cut and packed into groups, of which `limit` rows are needed if it is given.
+    fn groups(&self, partitions: usize, limit: Option<usize>) -> Vec<FileGroup> {
+        let mut needed = limit.map_or(u64::MAX, |l| l as u64);
+        let mut splits = Vec::new();
+        for file in &self.files {
+            let mut split = file.split.clone();
+            // Rows beyond the limit are not even planned.
+            split.clusters.retain_mut(|cluster| {
+                cluster.end = cluster.end.min(cluster.start.saturating_add(needed));
+                needed -= cluster.end - cluster.start;
+                cluster.end > cluster.start
+            });
+            splits.push(split);
+        }
+        let entry = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let groups = split(&splits, partitions).into_iter().map(|pieces| {
+            let files = pieces.into_iter().filter_map(|piece| {
+                let file = self.files.get(piece.file)?;
+                let whole = PartitionedFile::new_from_meta(file.meta.clone());
+                // The range counts entries: the source's own business, as byte ranges mean nothing to a tree.
+                Some(whole.with_range(entry(piece.entries.start), entry(piece.entries.end)))
+            });
+            FileGroup::new(files.collect())
+        });
+        groups.collect()
+    }
+}
+
+async fn open_file(
+    entry: &FileEntry,
+    options: &TableOptions,
+    shared: &Shared,
+) -> Result<TableFile, root_reader::Error> {
+    let store_url = entry.location.url.as_str();
+    let name = display_name(store_url, &entry.meta);
+    let request = TreeRequest {
+        store_url,
+        store: &entry.location.store,
+        meta: &entry.meta,
+        name: &name,
+        tree: options.tree.as_deref(),
+        strings: options.strings,
+    };
+    let (tree, warnings) = shared.cache.tree(request).await?;
+    for warning in warnings {
+        shared.ledger.warn(warning);
+    }
+    shared.ledger.record(FileRecord {
+        file: name.clone(),
+        entries: tree.entries(),
+        bytes: entry.meta.size,
+        outcome: Outcome::Ok,
+    });
+    let reason = |c: &root_reader::Column| c.field().err().map(|reason| (c.name.clone(), reason.to_string()));
+    Ok(TableFile {
+        meta: entry.meta.clone(),
+        tree: tree.path().to_string(),
+        entries: tree.entries(),
+        split: Splittable { bytes: entry.meta.size, clusters: tree.clusters() },
+        schema: tree.schema(),
+        unreadable: tree.columns().iter().filter_map(reason).collect(),
+        name,
+    })
+}
+
+/// One warning for all columns that some files lack.
+fn absent_warning(absent: &[Absent], files: usize) -> Option<String> {
+    let first = absent.first()?;
+    let names: Vec<&str> = absent.iter().take(LISTED_ABSENT).map(|a| a.column.as_str()).collect();
+    let more = if absent.len() > LISTED_ABSENT {
+        format!(" and {} more", absent.len() - LISTED_ABSENT)
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "columns absent from some files are NULL there: {}{more} ({} of {files} files lack {}, one is {})",
+        names.join(", "),
+        first.files,
+        first.column,
+        first.example
+    ))
+}
+
+#[async_trait]
+impl TableProvider for RootTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.table_schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        // With filters the limit counts rows that only the scan will know.
+        let rows = limit.filter(|_| filters.is_empty());
+        let groups = self.groups(state.config().target_partitions(), rows);
+        if groups.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.table_schema().project(columns)?),
+                None => self.schema.table_schema().clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let pieces = groups.iter().flat_map(FileGroup::iter);
+        let planned = pieces.filter_map(|f| f.range.as_ref()).map(|r| (r.end - r.start) as u64).sum();
+        self.shared.progress.plan(self.files.len() as u64, planned);
+        let source = RootSource::new(self.schema.clone(), self.options.clone(), self.shared.clone());
+        let mut statistics = Statistics::new_unknown(self.schema.table_schema());
+        statistics.num_rows =
+            Precision::Exact(usize::try_from(planned).map_err(|e| DataFusionError::External(e.into()))?);
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_limit(limit)
+            .with_projection_indices(projection.cloned())?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // The physical plan decides which filters the scan takes over; until then they stay where they are.
+        Ok(vec![TableProviderFilterPushDown::Unsupported; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(self.schema.table_schema());
+        statistics.num_rows = usize::try_from(self.entries()).map_or(Precision::Absent, Precision::Exact);
+        Some(statistics)
+    }
+}

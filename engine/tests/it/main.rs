@@ -1,0 +1,7 @@
+//! Behaviour of the engine over real files: one binary, one module per subject.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod adl;
+mod support;
+mod tables;
