@@ -16,7 +16,7 @@ use crate::metrics::ScanMetrics;
 use crate::number::{Number, Values};
 use crate::object::{BasketHeader, EmbeddedBasket};
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
-use crate::wire::Cursor;
+use crate::wire::{Cursor, KeyHead};
 
 /// Contexts and buffers that all branches of a scan use in turn.
 #[derive(Default)]
@@ -143,11 +143,7 @@ impl BasketReader {
             _ => None,
         };
         let loaded = match &basket.at {
-            BasketAt::Missing => {
-                return Err(corrupt(FormatError::invalid(
-                    "the tree does not say where the basket lies: it was not saved before the writer stopped",
-                )));
-            }
+            BasketAt::Missing(why) => return Err(corrupt(FormatError::invalid(&**why))),
             BasketAt::Embedded(embedded) => embedded_basket(embedded, decode, entries, &tree.inner.record, totals)
                 .map(|(values, extents)| Loaded { index, entries: basket.entries.clone(), values, extents })
                 .map_err(corrupt)?,
@@ -356,22 +352,15 @@ struct Head {
 impl Head {
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut cursor = Cursor::new(bytes);
-        let stored = cursor.i32()?;
-        let version = cursor.u16()?;
-        let length = cursor.i32()?;
-        cursor.skip(4)?;
-        let key_length = usize::from(cursor.u16()?);
-        cursor.skip(2 + if version > 1000 { 16 } else { 8 })?;
-        for _ in 0..3 {
-            cursor.string_bytes()?;
-        }
+        let KeyHead { stored, length, key_length } = KeyHead::parse(&mut cursor)?;
         let basket = BasketHeader::parse(&mut cursor)?;
         match (usize::try_from(stored), usize::try_from(length)) {
             (Ok(stored), Ok(length)) if stored <= bytes.len() && key_length <= stored => {
                 Ok(Self { stored, length, key_length, basket })
             }
             _ => Err(FormatError::invalid(format!(
-                "the basket's key tells {stored} stored bytes, {length} of content and {key_length} of its own;                  the branch counts {} stored",
+                "the basket's key tells {stored} stored bytes, {length} of content and {key_length} of its own; the \
+                 branch counts {} stored",
                 bytes.len()
             ))),
         }
@@ -393,8 +382,11 @@ impl Head {
 /// The branch that counts the elements of others. Its totals are kept for the readers that ask for the same basket.
 struct Counter {
     reader: BasketReader,
-    last: Option<(Range<u64>, Option<Arc<[u32]>>)>,
+    last: Option<(Range<u64>, MaybeTotals)>,
 }
+
+/// Running totals of elements, one more than entries; `None` where the counter cannot tell.
+type MaybeTotals = Option<Arc<[u32]>>;
 
 impl Workspace {
     pub(crate) fn new(verify: bool, metrics: Arc<ScanMetrics>) -> Self {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::streamer::{ClassInfo, Element, Streamers, code};
 
-/// One line per class and version: `Class version: member:code[:type|counter] …`. Member order is streaming order, as
+/// One line per class and version: `Class version: member:code[/extra] …`. Member order is streaming order, as
 /// ROOT writes it into every healthy file.
 const CLASSES: &str = include_str!("builtin.txt");
 
@@ -38,8 +38,23 @@ fn parse_member(text: &str) -> Option<Element> {
         title: String::new(),
         code,
         array_length: 0,
+        dims: Vec::new(),
         type_name: if is_base { "BASE".into() } else { extra.into() },
         counter: (code > code::POINTER && code < code::POINTER + code::ARRAY).then(|| extra.into()),
         base_version: if is_base { extra.parse().ok() } else { None },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_class() {
+        assert!(CLASSES.lines().all(|line| parse_line(line).is_some_and(|info| !info.elements.is_empty())));
+        let branch = class("TBranch", 13).unwrap();
+        let seeks = branch.elements.iter().find(|e| &*e.name == "fBasketSeek").unwrap();
+        assert_eq!((seeks.code, seeks.counter.as_deref()), (56, Some("fMaxBaskets")));
+        assert_eq!(class("TBranchElement", 10).unwrap().elements[0].base_version, Some(13));
+    }
 }

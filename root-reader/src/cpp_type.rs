@@ -6,8 +6,8 @@ use crate::number::Number;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CppType {
     Number(Number),
-    /// `std::string` or `TString`.
-    Text,
+    /// A string.
+    Text(TextForm),
     /// `std::vector`, `list`, `deque`, `set`, …: a count and the elements.
     List(Box<CppType>),
     /// `std::map`, `multimap`, `unordered_map`: a count and pairs.
@@ -16,6 +16,17 @@ pub(crate) enum CppType {
     Bits,
     /// Anything else.
     Class(String),
+}
+
+/// How a string is streamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextForm {
+    /// `std::string`: a short length and characters; as a member, or as a column of members, behind a version.
+    Std,
+    /// `TString`: a short length and characters, never behind a version.
+    Root,
+    /// `char*`: a 32-bit length and characters.
+    Long,
 }
 
 /// How deep templates may nest in a name.
@@ -33,8 +44,10 @@ impl CppType {
         if let Some(number) = Number::from_cpp(name) {
             return Self::Number(number);
         }
-        if matches!(name, "string" | "TString" | "basic_string<char>") {
-            return Self::Text;
+        match name {
+            "string" | "basic_string<char>" => return Self::Text(TextForm::Std),
+            "TString" => return Self::Text(TextForm::Root),
+            _ => {}
         }
         let class = || Self::Class(name.to_string());
         let Some((outer, rest)) = name.split_once('<') else {
@@ -94,7 +107,7 @@ mod tests {
         assert_eq!(CppType::parse("vector<float,allocator<float> >"), CppType::List(float()));
         assert_eq!(
             CppType::parse("map<string,vector<float> >"),
-            CppType::Map(Box::new(CppType::Text), Box::new(CppType::List(float())))
+            CppType::Map(Box::new(CppType::Text(TextForm::Std)), Box::new(CppType::List(float())))
         );
         assert_eq!(CppType::parse("set<short>"), CppType::List(Box::new(CppType::Number(Number::I16))));
         assert_eq!(CppType::parse("bitset<8>"), CppType::Bits);

@@ -10,12 +10,16 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType};
 
+use crate::cpp_type::TextForm;
 use crate::error::FormatError;
 use crate::layout::{Decode, Frame, Node};
 use crate::number::{Number, Values};
 use crate::wire::Cursor;
 
 type Result<T> = std::result::Result<T, FormatError>;
+
+/// The bit of TObject's bits that says that others refer to the object (`TObject::kIsReferenced`).
+const IS_REFERENCED: u8 = 1 << 4;
 
 /// Where the entries of a basket begin and end.
 #[derive(Debug, Clone)]
@@ -69,7 +73,8 @@ impl Output {
     fn of_node(node: &Node, rows: usize) -> Self {
         match node {
             Node::Number(number) => Self::Numbers(Values::new(*number, rows)),
-            Node::Text | Node::LongText => {
+            Node::Bits => Self::Numbers(Values::new(Number::U32, rows)),
+            Node::Text(_) => {
                 let mut offsets = Vec::with_capacity(rows + 1);
                 offsets.push(0);
                 Self::Text { offsets, bytes: Vec::new() }
@@ -365,15 +370,24 @@ fn walk(node: &Node, cursor: &mut Cursor<'_>, out: &mut Output) -> Result<()> {
             values.append(cursor.bytes(number.width(), "number")?);
             Ok(())
         }
-        (Node::Text, Output::Text { offsets, bytes }) => {
-            let text = cursor.string_bytes()?;
+        (Node::Bits, Output::Numbers(values)) => {
+            let word = cursor.bytes(4, "bits")?;
+            if word.last().is_some_and(|low| low & IS_REFERENCED != 0) {
+                cursor.skip(2)?;
+            }
+            values.append(word);
+            Ok(())
+        }
+        (Node::Text(form), Output::Text { offsets, bytes }) => {
+            let text = match form {
+                TextForm::Std | TextForm::Root => cursor.string_bytes()?,
+                TextForm::Long => {
+                    let length = cursor.count(1, "characters")?;
+                    cursor.bytes(length, "characters")?
+                }
+            };
             bytes.extend_from_slice(text);
             push_offset(offsets, text.len())
-        }
-        (Node::LongText, Output::Text { offsets, bytes }) => {
-            let length = cursor.count(1, "characters")?;
-            bytes.extend_from_slice(cursor.bytes(length, "characters")?);
-            push_offset(offsets, length)
         }
         (Node::List(element), Output::List { offsets, child }) => {
             let count = cursor.count(least(element), "elements")?;
@@ -435,9 +449,9 @@ fn walk_columns(node: &Node, cursor: &mut Cursor<'_>, out: &mut Output) -> Resul
     }
 }
 
-/// A column of member-wise streaming: strings and containers have a byte count and version before the first of them.
+/// A column of member-wise streaming: `std::string`s and containers have a byte count and version before the first of them.
 fn walk_column(node: &Node, count: usize, cursor: &mut Cursor<'_>, out: &mut Output) -> Result<()> {
-    if count > 0 && !matches!(node, Node::Number(_)) {
+    if count > 0 && !matches!(node, Node::Number(_) | Node::Text(TextForm::Root)) {
         cursor.version()?;
     }
     walk_many(node, count, cursor, out)
@@ -447,8 +461,9 @@ fn walk_column(node: &Node, count: usize, cursor: &mut Cursor<'_>, out: &mut Out
 fn least(node: &Node) -> usize {
     match node {
         Node::Number(number) => number.width(),
-        Node::Text => 1,
-        Node::LongText | Node::List(_) | Node::Map(..) => 4,
+        Node::Bits => 4,
+        Node::Text(TextForm::Std | TextForm::Root) => 1,
+        Node::Text(TextForm::Long) | Node::List(_) | Node::Map(..) => 4,
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
-use crate::cpp_type::CppType;
+use crate::cpp_type::{CppType, TextForm};
 use crate::number::Number;
-use crate::streamer::{Element, code};
-use crate::tree::{Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
+use crate::streamer::{ClassInfo, Element, code};
+use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
 
 /// How strings are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -89,9 +89,9 @@ pub(crate) enum Frame {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
     Number(Number),
-    Text,
-    /// Length as 32 bits, then characters (`char*` members).
-    LongText,
+    Text(TextForm),
+    /// `TObject::fBits`: a word, behind which the number of a process follows where a bit of the word says so.
+    Bits,
     List(Box<Node>),
     Map(Box<Node>, Box<Node>),
 }
@@ -180,8 +180,12 @@ fn plan(tree: &TreeInner, branch: &Branch) -> Planned {
         (None, [leaf]) => plan_leaf(branch, leaf),
         (None, leaves) => plan_leaf_list(leaves),
     };
-    if let Some(other) = &branch.other_file {
+    let elsewhere = branch.baskets.iter().any(|b| matches!(b.at, BasketAt::File(_)));
+    if let (Some(other), true) = (&branch.other_file, elsewhere) {
         planned.decode = Err(format!("its baskets lie in another file, {other}"));
+    }
+    if let Some(fault) = &branch.fault {
+        planned.decode = Err(format!("its metadata cannot be read: {fault}"));
     }
     planned
 }
@@ -254,7 +258,7 @@ fn fixed_dims(title: &str, length: usize) -> Vec<usize> {
 
 fn plan_leaf(branch: &Branch, leaf: &Leaf) -> Planned {
     if leaf.class == "TLeafC" {
-        let decode = Decode::Sequential { frame: Frame::Bare, node: Node::Text };
+        let decode = Decode::Sequential { frame: Frame::Bare, node: Node::Text(TextForm::Root) };
         return Planned { cpp_type: "char*".into(), decode: Ok(decode), counter: None, dims: Vec::new() };
     }
     let Some(number) = leaf_number(leaf) else {
@@ -321,6 +325,8 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
         let class = &facts.class_name;
         return match CppType::parse(class) {
             CppType::Class(_) => unreadable(class.clone(), "objects that were not split are not decoded yet"),
+            // A string that is a branch of its own has no version.
+            CppType::Text(form) => sequential(class.clone(), Node::Text(form), false, false),
             cpp => stl(class.clone(), &cpp, false),
         };
     };
@@ -331,15 +337,18 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
         .or_else(|| tree.streamers.checksum(&facts.class_name, facts.checksum))
         .or_else(|| tree.streamers.version(&facts.class_name, facts.class_version))
         .or_else(|| tree.streamers.latest(&facts.class_name));
-    let element: Option<&Element> = info.and_then(|info| info.elements.get(id));
-    let title = element.map(|e| e.title.as_str()).unwrap_or_default();
-    let type_name = element.map(|e| e.type_name.clone()).unwrap_or_else(|| facts.class_name.clone());
     let kind = facts.streamer_type;
+    let Some(element) = info.and_then(|info| member_of(info, id, kind, branch)) else {
+        let what = format!("the file does not describe this member of class {}", facts.class_name);
+        return unreadable(String::new(), what);
+    };
+    let title = element.title.as_str();
+    let type_name = element.type_name.clone();
     let counter = facts.counter;
-    let leaf_title = branch.leaves.first().map(|l| l.title.as_str()).unwrap_or_default();
-    let leaf_length = branch.leaves.first().map_or(1, |l| l.length.max(1));
     match kind {
-        basic if basic < code::ARRAY => match Number::from_code(basic, title) {
+        // Four bytes, and two more for objects that others refer to.
+        code::BITS => sequential(type_name, Node::Bits, is_member_of_collection, false),
+        basic if basic < code::ARRAY => match member_number(basic, &type_name, title) {
             Some(number) if is_member_of_collection => Planned {
                 cpp_type: format!("{type_name}[]"),
                 decode: Ok(Decode::Counted { number, inner: 1, header: 0 }),
@@ -352,12 +361,15 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
                 counter: None,
                 dims: Vec::new(),
             },
-            None if basic == code::CHAR_STAR => sequential(type_name, Node::LongText, is_member_of_collection, false),
+            None if basic == code::CHAR_STAR => {
+                sequential(type_name, Node::Text(TextForm::Long), is_member_of_collection, false)
+            }
             None => unreadable(type_name, format!("members of type code {basic} are not decoded yet")),
         },
         array if (code::ARRAY + 1..code::POINTER).contains(&array) => {
-            let length = element.map_or(leaf_length, |e| e.array_length.max(1));
-            let dims = fixed_dims(leaf_title, length);
+            let length = element.array_length.max(1);
+            let product = element.dims.iter().try_fold(1usize, |product, d| product.checked_mul(*d));
+            let dims = if product == Some(length) { element.dims.clone() } else { vec![length] };
             let cpp_type = format!("{type_name}{}", dims_text(&dims));
             match Number::from_code(array - code::ARRAY, title) {
                 Some(number) if is_member_of_collection => Planned {
@@ -383,7 +395,7 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
                 _ => unreadable(type_name, "counted arrays within a collection are not decoded yet"),
             }
         }
-        code::TSTRING => sequential(type_name, Node::Text, is_member_of_collection, false),
+        code::TSTRING => sequential(type_name, Node::Text(TextForm::Root), is_member_of_collection, false),
         // 500: a member with a streamer function of its own, which for STL types writes as the plain code does.
         code::STL | code::STL_STRING | 500 => match CppType::parse(&type_name) {
             CppType::Class(class) => unreadable(class, "objects that were not split are not decoded yet"),
@@ -391,6 +403,24 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
         },
         other => unreadable(type_name, format!("objects that were not split (type code {other}) are not decoded yet")),
     }
+}
+
+/// The description of the member that a branch holds. The number that the branch gives is an index into the members as the
+/// writer's memory had them, which rules of schema evolution can shift against the description in the file: the name
+/// decides.
+fn member_of<'a>(info: &'a ClassInfo, id: usize, kind: i32, branch: &Branch) -> Option<&'a Element> {
+    let tail = branch.name.rsplit('.').next().unwrap_or_default();
+    let own = tail.split('[').next().unwrap_or_default();
+    let indexed = info.elements.get(id);
+    let named = || info.elements.iter().find(|e| &*e.name == own);
+    indexed.filter(|e| &*e.name == own).or_else(named).or(indexed.filter(|e| e.code == kind))
+}
+
+/// The number behind the type code of a member. Members that count others have a code of their own, whatever integer they
+/// are.
+fn member_number(basic: i32, type_name: &str, title: &str) -> Option<Number> {
+    let counter = (basic == code::COUNTER).then(|| Number::from_cpp(type_name)).flatten();
+    counter.filter(|n| n.width() == 4).or_else(|| Number::from_code(basic, title))
 }
 
 fn sequential(cpp_type: String, node: Node, repeated: bool, versioned: bool) -> Planned {
@@ -423,7 +453,7 @@ fn stl(cpp_type: String, cpp: &CppType, in_collection: bool) -> Planned {
 fn node(cpp: &CppType) -> Result<Node, String> {
     Ok(match cpp {
         CppType::Number(number) => Node::Number(*number),
-        CppType::Text => Node::Text,
+        CppType::Text(form) => Node::Text(*form),
         CppType::List(element) => Node::List(Box::new(node(element)?)),
         CppType::Map(key, value) => Node::Map(Box::new(node(key)?), Box::new(node(value)?)),
         CppType::Bits => return Err("std::bitset".into()),
@@ -462,7 +492,8 @@ fn data_type(decode: &Decode, branch: &Branch, dims: &[usize], text: TextAs) -> 
 fn node_type(node: &Node, text: TextAs) -> DataType {
     match node {
         Node::Number(number) => number.data_type(),
-        Node::Text | Node::LongText => match text {
+        Node::Bits => DataType::UInt32,
+        Node::Text(_) => match text {
             TextAs::Utf8 => DataType::Utf8,
             TextAs::Binary => DataType::Binary,
         },

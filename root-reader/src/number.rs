@@ -135,7 +135,7 @@ impl Number {
             code::DOUBLE32 => Self::Packed(Packed::from_title(true, title)),
             code::UCHAR => Self::U8,
             code::USHORT => Self::U16,
-            code::UINT | code::BITS => Self::U32,
+            code::UINT => Self::U32,
             code::ULONG | code::ULONG64 => Self::U64,
             code::BOOL => Self::Bool,
             code::FLOAT16 => Self::Packed(Packed::from_title(false, title)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::FormatError;
 use crate::streamer::{ClassInfo, Element, Streamers, code, named, skip_tobject};
 use crate::tags::{Tag, Tags};
-use crate::wire::{Cursor, VersionHeader};
+use crate::wire::{Cursor, KeyHead, VersionHeader};
 
 type Result<T> = std::result::Result<T, FormatError>;
 
@@ -53,6 +53,8 @@ pub(crate) struct EmbeddedBasket {
 pub(crate) struct Object {
     pub class: Arc<str>,
     pub version: i32,
+    /// Why the object could not be read to its end; the members before that are there.
+    pub fault: Option<FormatError>,
     members: Vec<(Arc<str>, Value)>,
 }
 
@@ -164,16 +166,22 @@ impl<'a> Reader<'a> {
         let mut members = Members::new();
         let version = self.class(class, None, &mut members);
         self.depth -= 1;
-        let version = version?;
-        if let Some(object) = self.graph.objects.get_mut(id) {
-            object.version = version;
-            object.members = members;
+        let Some(object) = self.graph.objects.get_mut(id) else {
+            return Ok(());
+        };
+        object.members = members;
+        match version {
+            Ok(version) => object.version = version,
+            Err(fault) => {
+                object.fault = Some(fault.clone());
+                return Err(fault);
+            }
         }
         Ok(())
     }
 
-    /// A pointer: null, an object read before, or a new one. An object that cannot be understood is passed over where
-    /// its length is known.
+    /// A pointer: null, an object read before, or a new one. An object that cannot be understood keeps its fault and is
+    /// passed over where its length is known.
     fn pointer(&mut self) -> Result<Option<ObjectId>> {
         match self.tags.read(&mut self.cursor)? {
             Tag::Null => Ok(None),
@@ -227,6 +235,8 @@ impl<'a> Reader<'a> {
         let version = i32::from(header.version);
         if &**class == "TBranch" && version < 10 {
             self.old_branch(version, members)?;
+        } else if &**class == "TTree" && version < 5 {
+            self.old_tree(members)?;
         } else {
             match self.description(class, header, base_version)? {
                 Some(info) => {
@@ -234,7 +244,9 @@ impl<'a> Reader<'a> {
                         self.element(element, members)?;
                     }
                 }
-                None if header.end.is_some() => {}
+                // What hangs on a tree besides its branches may be passed over; a leaf or branch without its members
+                // would be read wrongly.
+                None if header.end.is_some() && !is_essential(class) => {}
                 None => {
                     return Err(FormatError::Unsupported(format!(
                         "class {class} version {version} is not described by the file"
@@ -333,6 +345,11 @@ impl<'a> Reader<'a> {
             code::SHORT | code::USHORT => 2,
             code::INT | code::UINT | code::COUNTER | code::BITS | code::FLOAT | code::DOUBLE32 => 4,
             code::LONG | code::ULONG | code::LONG64 | code::ULONG64 | code::DOUBLE => 8,
+            // Limits of leaves, which nobody asks for.
+            code::FLOAT16 => {
+                self.cursor.skip(count.saturating_mul(3))?;
+                return Ok(Value::Nothing);
+            }
             code::CHAR_STAR => {
                 let length = self.cursor.count(1, "characters")?;
                 let text = self.cursor.bytes(length, "text")?;
@@ -386,9 +403,8 @@ impl<'a> Reader<'a> {
 
     /// TBasket within a tree: its key, its own members, then offsets and values instead of a place in the file.
     fn basket(&mut self, members: &mut Members) -> Result<i32> {
-        let key = crate::file::Key::parse(&mut self.cursor)?;
+        let key_length = KeyHead::parse(&mut self.cursor)?.key_length;
         let header = BasketHeader::parse(&mut self.cursor)?;
-        let key_length = usize::from(key.key_length);
         let mut offsets = Vec::new();
         let mut flag = header.flag;
         let generated = flag >= 80;
@@ -398,7 +414,7 @@ impl<'a> Reader<'a> {
         let ints =
             |list: &[u8]| -> Vec<u32> { list.as_chunks::<4>().0.iter().map(|b| u32::from_be_bytes(*b)).collect() };
         if !generated && flag != 0 && flag % 10 != 2 {
-            let count = self.cursor.count(4, "entry offsets")?;
+            let count = if header.entries > 0 { self.cursor.count(4, "entry offsets")? } else { 0 };
             offsets = ints(self.cursor.bytes(4 * count, "entry offsets")?);
             if (21..40).contains(&flag) {
                 offsets.iter_mut().for_each(|o| *o &= !0xff00_0000);
@@ -471,10 +487,12 @@ impl<'a> Reader<'a> {
 
     /// TBranch up to version 5 (ROOT 1 and 2).
     fn very_old_branch(&mut self, version: i32, members: &mut Members) -> Result<()> {
-        let capacity = self.cursor.i32()?;
-        let written = self.cursor.i32()?;
-        let number = self.cursor.i32()?;
-        for (name, value) in [("fMaxBaskets", capacity), ("fWriteBasket", written), ("fEntryNumber", number)] {
+        let mut capacity = 0;
+        for name in ["fMaxBaskets", "fWriteBasket", "fEntryNumber"] {
+            let value = self.cursor.i32()?;
+            if name == "fMaxBaskets" {
+                capacity = value;
+            }
             members.push((name.into(), Value::Integer(i64::from(value))));
         }
         for name in ["fEntries", "fTotBytes", "fZipBytes"] {
@@ -487,20 +505,57 @@ impl<'a> Reader<'a> {
             let list = Value::Object(self.object(&"TObjArray".into())?);
             members.push((name.into(), list));
         }
-        let arrays: &[&str] =
-            if version > 4 { &["fBasketBytes", "fBasketEntry"] } else { &["fBasketEntry", "fBasketBytes"] };
-        for name in arrays {
+        let count = self.cursor.count(4, "baskets")?;
+        let starts = self.numbers(code::INT, count)?;
+        members.push(("fBasketEntry".into(), starts));
+        if version > 4 {
             let count = self.cursor.count(4, "baskets")?;
-            let list = self.numbers(code::INT, count)?;
-            members.push(((*name).into(), list));
+            let sizes = self.numbers(code::INT, count)?;
+            members.push(("fBasketBytes".into(), sizes));
         }
         if version > 1 {
-            let count = self.cursor.count(4, "baskets")?;
-            let list = self.numbers(code::INT, count)?;
-            members.push(("fBasketSeek".into(), list));
+            // The count is there, but as many places as the branch has room for were written.
+            self.cursor.i32()?;
+            let capacity = usize::try_from(capacity)
+                .map_err(|_| FormatError::invalid(format!("a branch with room for {capacity} baskets")))?;
+            let places = self.numbers(code::INT, capacity)?;
+            members.push(("fBasketSeek".into(), places));
+        }
+        if version > 2 {
+            let file = Value::Text(self.cursor.string()?);
+            members.push(("fFileName".into(), file));
         }
         Ok(())
     }
+
+    /// TTree before version 5 wrote itself by hand (TTree::Streamer). What follows the lists, indices and descriptions,
+    /// does not concern the values and is passed over by the byte count.
+    fn old_tree(&mut self, members: &mut Members) -> Result<()> {
+        self.class(&"TNamed".into(), None, members)?;
+        // Line, fill and marker attributes.
+        for length in [6, 4, 8] {
+            let header = self.cursor.version()?;
+            let end = header.end.unwrap_or(self.cursor.pos() + length);
+            self.cursor.seek(end)?;
+        }
+        // fScanField, fMaxEntryLoop, fMaxVirtualSize.
+        self.cursor.skip(12)?;
+        for name in ["fEntries", "fTotBytes", "fZipBytes"] {
+            let value = Value::Real(self.cursor.f64()?);
+            members.push((name.into(), value));
+        }
+        // fAutoSave, fEstimate.
+        self.cursor.skip(8)?;
+        for name in ["fBranches", "fLeaves"] {
+            let list = Value::Object(self.object(&"TObjArray".into())?);
+            members.push((name.into(), list));
+        }
+        Ok(())
+    }
+}
+
+fn is_essential(class: &str) -> bool {
+    ["TTree", "TNtuple", "TBranch", "TLeaf"].iter().any(|start| class.starts_with(start))
 }
 
 fn array_code(suffix: &str) -> Option<i32> {

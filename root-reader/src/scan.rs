@@ -383,7 +383,7 @@ impl Scan {
             };
             let size = match &basket.at {
                 BasketAt::File(range) => range.end - range.start,
-                BasketAt::Embedded(_) | BasketAt::Missing => 0,
+                BasketAt::Embedded(_) | BasketAt::Missing(_) => 0,
             };
             if basket.entries.start > start && bytes + size > budget {
                 end = basket.entries.start;
@@ -458,7 +458,7 @@ impl Scan {
         let place =
             |(branch, index): &(BranchId, usize)| match &self.tree.branches().get(*branch)?.baskets.get(*index)?.at {
                 BasketAt::File(range) => Some(range.clone()),
-                BasketAt::Embedded(_) | BasketAt::Missing => None,
+                BasketAt::Embedded(_) | BasketAt::Missing(_) => None,
             };
         baskets.iter().filter_map(place).collect()
     }

@@ -28,6 +28,8 @@ pub(crate) struct Element {
     pub code: i32,
     /// Product of the fixed array dimensions, 0 for a scalar.
     pub array_length: usize,
+    /// The fixed array dimensions, outermost first.
+    pub dims: Vec<usize>,
     /// C++ type as the dictionary spelled it.
     pub type_name: String,
     /// Name of the member that counts a pointer array.
@@ -155,20 +157,30 @@ fn parse_info(cursor: &mut Cursor<'_>, tags: &mut Tags) -> Result<ClassInfo> {
 
 fn parse_element(cursor: &mut Cursor<'_>, class: &str) -> Result<Element> {
     let outer = if class == "TStreamerElement" { None } else { Some(cursor.version()?) };
+    if class == "TStreamerSTLstring" {
+        // Derived from TStreamerSTL, which has a version of its own.
+        cursor.version()?;
+    }
     let header = cursor.version()?;
     let (name, title) = named(cursor)?;
     let code = cursor.i32()?;
     let _size = cursor.i32()?;
     let array_length = usize::try_from(cursor.i32()?).unwrap_or(0);
-    let _dimensions = cursor.i32()?;
-    let indices = if header.version == 1 { cursor.count(4, "array dimensions")? } else { 5 };
-    cursor.skip(4 * indices)?;
+    let rank = usize::try_from(cursor.i32()?).unwrap_or(0);
+    let slots = if header.version == 1 { cursor.count(4, "array dimensions")? } else { 5 };
+    let mut dims = Vec::new();
+    for slot in 0..slots {
+        let size = cursor.i32()?;
+        if slot < rank {
+            dims.push(usize::try_from(size).unwrap_or(0));
+        }
+    }
     let type_name = cursor.string()?;
     if let Some(end) = header.end {
         cursor.seek(end)?;
     }
     let mut element =
-        Element { name: name.into(), title, code, array_length, type_name, counter: None, base_version: None };
+        Element { name: name.into(), title, code, array_length, dims, type_name, counter: None, base_version: None };
     match class {
         "TStreamerBase" if outer.is_some_and(|h| h.version > 2) => element.base_version = Some(cursor.i32()?),
         "TStreamerBasicPointer" | "TStreamerLoop" => {

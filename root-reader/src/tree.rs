@@ -15,6 +15,8 @@ use crate::streamer::Streamers;
 
 /// Branches nest in branches; real files stay below 20.
 const MAX_DEPTH: usize = 100;
+/// Entries that every branch of a tree may lack: a wrong number of entries must not make endless batches of nulls.
+const MOST_ABSENT: u64 = 1 << 20;
 /// Entries of a cluster when the tree says nothing: baskets of the widest branch decide in practice.
 const NO_CLUSTER: u64 = 0;
 
@@ -71,6 +73,8 @@ pub struct Branch {
     pub(crate) element: Option<ElementFacts>,
     /// Name of another file that holds the baskets.
     pub(crate) other_file: Option<String>,
+    /// What is wrong with the metadata of the branch.
+    pub(crate) fault: Option<String>,
 }
 
 impl Branch {
@@ -84,7 +88,7 @@ impl Branch {
         self.baskets.iter().map(|b| {
             let bytes = match &b.at {
                 BasketAt::File(range) => range.end - range.start,
-                BasketAt::Embedded(_) | BasketAt::Missing => 0,
+                BasketAt::Embedded(_) | BasketAt::Missing(_) => 0,
             };
             (b.entries.clone(), bytes)
         })
@@ -102,8 +106,8 @@ pub(crate) struct BasketPlace {
 pub(crate) enum BasketAt {
     File(Range<u64>),
     Embedded(EmbeddedBasket),
-    /// The tree counts the entries but tells no place for them.
-    Missing,
+    /// The tree counts the entries but tells no place for them, or a wrong one.
+    Missing(Arc<str>),
 }
 
 /// A leaf of a branch.
@@ -266,6 +270,13 @@ impl Builder<'_> {
             self.branch(id, None, 0, &mut pending)?;
         }
         self.resolve(pending);
+        let longest = self.branches.iter().filter_map(|b| b.baskets.last()).map(|b| b.entries.end).max();
+        if longest.is_some_and(|n| entries > n.max(MOST_ABSENT).saturating_mul(2)) {
+            return Err(FormatError::invalid(format!(
+                "{entries} entries, of which no branch has more than {}",
+                longest.unwrap_or(0)
+            )));
+        }
         let flush = tree.integer("fAutoFlush").and_then(|n| u64::try_from(n).ok()).unwrap_or(NO_CLUSTER);
         let positive = |n: &i64| u64::try_from(*n).unwrap_or(0);
         let ends = tree.integers("fClusterRangeEnd").iter().map(positive);
@@ -308,8 +319,10 @@ impl Builder<'_> {
             0 => count("fEntryNumber"),
             n => n,
         };
+        let mut fault = object.fault.as_ref().map(ToString::to_string);
         let mut leaves = Vec::new();
         for (_, leaf) in graph.list(object, "fLeaves") {
+            fault = fault.or_else(|| leaf.fault.as_ref().map(ToString::to_string));
             if let Some(counter) = leaf.object("fLeafCount") {
                 pending.push((own, leaves.len(), counter));
             }
@@ -332,6 +345,10 @@ impl Builder<'_> {
             counter: object.object("fBranchCount").and_then(|id| self.ids.get(&id).copied()),
         });
         let children: Vec<ObjectId> = graph.list(object, "fBranches").map(|(id, _)| id).collect();
+        let baskets = self.baskets(object, entries).unwrap_or_else(|why| {
+            fault.get_or_insert_with(|| why.to_string());
+            Vec::new()
+        });
         self.branches.push(Branch {
             name,
             path,
@@ -344,9 +361,10 @@ impl Builder<'_> {
             zip_bytes: count("fZipBytes"),
             compression: count("fCompress") as u32,
             leaves,
-            baskets: self.baskets(object, entries)?,
+            baskets,
             element,
             other_file: object.text("fFileName").filter(|f| !f.is_empty()).map(str::to_string),
+            fault,
         });
         for child in children {
             self.branch(child, Some(own), depth + 1, pending)?;
@@ -370,54 +388,69 @@ impl Builder<'_> {
         }
     }
 
+    /// The places of a branch's baskets, in entry order; they cover every entry that the branch counts.
     fn baskets(&self, branch: &Object, entries: u64) -> Parsed<Vec<BasketPlace>> {
         let written = branch.integer("fWriteBasket").and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         let seeks = branch.integers("fBasketSeek");
         let sizes = branch.integers("fBasketBytes");
         let starts = branch.integers("fBasketEntry");
         let slots = self.graph.slots(branch, "fBaskets");
+        let start_of = |i: usize| starts.get(i).and_then(|s| u64::try_from(*s).ok());
+        let known = seeks.len().max(slots.len()).max(starts.len());
+        if written > known {
+            return Err(FormatError::invalid(format!("{written} baskets, of which only {known} are listed")));
+        }
+        // A branch of a class that first turned up later starts behind the first entry of its tree.
+        let number = branch.integer("fEntryNumber").and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        let stop = match start_of(0) {
+            Some(first) if first > 0 => number.max(first.saturating_add(entries)),
+            _ => entries,
+        };
         let embedded = |i: usize| {
             let object = slots.get(i).copied().flatten().and_then(|id| self.graph.get(id))?;
-            match object.get("basket")? {
-                Value::Basket(basket) if basket.entries > 0 => Some(basket.clone()),
+            match (object.get("basket"), &object.fault) {
+                (Some(Value::Basket(basket)), None) if basket.entries > 0 => {
+                    Some((u64::from(basket.entries), BasketAt::Embedded(basket.clone())))
+                }
+                (_, Some(fault)) => Some((0, BasketAt::Missing(fault.to_string().into()))),
                 _ => None,
             }
         };
+        let missing = || BasketAt::Missing("the tree does not say where the basket lies: it was never saved".into());
         let mut places = Vec::new();
-        let mut next = 0;
+        let mut next = start_of(0).unwrap_or(0).min(stop);
         for i in 0..=written {
-            let start = starts.get(i).and_then(|s| u64::try_from(*s).ok()).unwrap_or(next);
+            let on_disk = match (seeks.get(i), sizes.get(i)) {
+                (Some(seek), Some(size)) if i < written && *seek > 0 && *size > 0 => {
+                    let (seek, size) = (*seek as u64, *size as u64);
+                    Some((0, BasketAt::File(seek..seek.saturating_add(size))))
+                }
+                _ => None,
+            };
+            let (counted, at) = match on_disk.or_else(|| embedded(i)) {
+                Some(found) => found,
+                None if i < written => (0, missing()),
+                None => continue,
+            };
+            let start = start_of(i).unwrap_or(next);
             if start < next {
                 return Err(FormatError::invalid(format!(
                     "basket {i} starts at entry {start}, within the basket before it, which ends at {next}"
                 )));
             }
-            let on_disk = match (seeks.get(i), sizes.get(i)) {
-                (Some(seek), Some(size)) if i < written && *seek > 0 && *size > 0 => {
-                    let (seek, size) = (*seek as u64, *size as u64);
-                    Some(seek..seek.saturating_add(size))
-                }
-                _ => None,
-            };
-            let held = if on_disk.is_some() { None } else { embedded(i) };
-            let end = match (&held, i < written) {
-                (Some(basket), _) => start + u64::from(basket.entries),
-                (None, true) => match starts.get(i + 1).and_then(|s| u64::try_from(*s).ok()) {
-                    Some(end) if end > start => end,
-                    _ if i + 1 == written => entries,
-                    _ => start,
-                },
-                (None, false) => continue,
-            };
-            let at = match (on_disk, held) {
-                (Some(range), _) => BasketAt::File(range),
-                (None, Some(basket)) => BasketAt::Embedded(basket),
-                (None, None) => BasketAt::Missing,
+            let end = match start_of(i + 1) {
+                _ if counted > 0 => start.saturating_add(counted),
+                Some(end) if i < written && end > start => end,
+                _ if i + 1 >= written => stop,
+                _ => start,
             };
             if end > start {
                 places.push(BasketPlace { entries: start..end, at });
                 next = end;
             }
+        }
+        if next < stop {
+            places.push(BasketPlace { entries: next..stop, at: missing() });
         }
         Ok(places)
     }

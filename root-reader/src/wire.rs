@@ -21,6 +21,33 @@ pub(crate) struct VersionHeader {
     pub end: Option<usize>,
 }
 
+/// What a TKey says about the record that it starts, as far as it concerns the record's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyHead {
+    /// Size of the whole record in the file; 0 in a basket that was never written to a place of its own.
+    pub stored: i32,
+    /// Size of the content when decompressed.
+    pub length: i32,
+    pub key_length: usize,
+}
+
+impl KeyHead {
+    /// Parses a TKey with its names.
+    pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Self> {
+        let stored = cursor.i32()?;
+        let version = cursor.u16()?;
+        let length = cursor.i32()?;
+        cursor.skip(4)?;
+        let key_length = usize::from(cursor.u16()?);
+        // Cycle, then the record's and its directory's places.
+        cursor.skip(2 + if version > 1000 { 16 } else { 8 })?;
+        for _ in 0..3 {
+            cursor.string_bytes()?;
+        }
+        Ok(Self { stored, length, key_length })
+    }
+}
+
 /// A position in the bytes of one record.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {

@@ -1,0 +1,15 @@
+//! Tests of the crate as its users see it: files in, record batches out, compared with what other software read.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
+
+mod compare;
+mod conformance;
+mod json;
+mod support;
