@@ -13,9 +13,11 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
 
+use crate::accelerate::Accelerate;
 use crate::dialect::RootDialect;
 use crate::error::Error;
 use crate::factory::RootTableFactory;
+use crate::functions::{ElementPlanner, list_element};
 use crate::ledger::Ledger;
 use crate::options::TableOptions;
 use crate::progress::Progress;
@@ -70,12 +72,18 @@ impl RootSessionBuilder {
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory { stores: Stores::new(), shared: Shared::default(), runtime: runtime.clone() };
-        let state = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
-            .build();
+            .with_physical_optimizer_rule(Arc::new(Accelerate));
+        let element = Arc::new(list_element());
+        // The first planner that knows an expression decides.
+        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(ElementPlanner::new(element.clone())));
+        // The last function registered under a name is the one that is used.
+        builder.scalar_functions().get_or_insert_default().push(element);
+        let state = builder.build();
         let catalogs = DynamicFileCatalog::new(state.catalog_list().clone(), Arc::new(factory.clone()));
         let context = SessionContext::new_with_state(state);
         context.register_catalog_list(Arc::new(catalogs));
