@@ -1,0 +1,119 @@
+//! What a verb works with: settings, messages, the output, the record of the run.
+
+use arrow::array::RecordBatch;
+use root_engine::{Ledger, Outcome, RootSession};
+
+use crate::config::Settings;
+use crate::console::{Console, wants_color};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Destination, Format, TableStyle, Target};
+use crate::progress::{self, Bar, Watch};
+use crate::report::Record;
+use crate::shutdown::Shutdown;
+
+/// A run of the program.
+pub struct App {
+    /// What was asked for.
+    pub settings: Settings,
+    /// Standard error.
+    pub console: Console,
+    /// Ctrl-C.
+    pub shutdown: Shutdown,
+    /// What will stand in the report.
+    pub record: Record,
+}
+
+impl App {
+    /// A DataFusion session. Building one takes some milliseconds, so only verbs that run SQL do.
+    pub fn session(&self) -> RootSession {
+        let mut builder = RootSession::builder().threads(self.settings.threads.get());
+        if let Some(size) = self.settings.memory {
+            builder = builder.memory_limit(size.0);
+        }
+        let session = builder.build();
+        self.record.set_ledger(session.ledger());
+        self.record.set_watch(progress::of_session(&session));
+        session
+    }
+
+    /// Where the result goes.
+    pub fn target(&self) -> Target {
+        Target::new(self.settings.output.as_deref())
+    }
+
+    /// Opens the output; `auto` stands for the format if none was asked for and no name says one.
+    pub fn open(&self, auto: Format) -> Result<(Destination, Format), Failure> {
+        let target = self.target();
+        let format = match (self.settings.format, &target) {
+            (Format::Auto, Target::Stdout { .. }) => auto,
+            (chosen, _) => chosen,
+        };
+        let format = format.settle(&target)?;
+        Ok((Destination::open(target, &self.shutdown)?, format))
+    }
+
+    /// How tables look.
+    pub fn style(&self, target: &Target, max_rows: usize) -> TableStyle {
+        TableStyle { max_rows, color: wants_color(self.settings.color, target.is_terminal()) && target.is_terminal() }
+    }
+
+    /// Writes a result that is at hand, all of its rows.
+    pub fn emit(&self, batch: &RecordBatch) -> Result<(), Failure> {
+        let (mut to, format) = self.open(Format::Auto)?;
+        let style = self.style(to.target(), 0);
+        let mut writer = output::writer(format, batch.schema(), &mut to, style)?;
+        if batch.num_rows() > 0 {
+            writer.write(batch)?;
+        }
+        let note = writer.finish()?;
+        drop(writer);
+        to.commit()?;
+        self.record.add_rows(batch.num_rows() as u64);
+        if let Some(note) = note {
+            self.console.note(&note);
+        }
+        Ok(())
+    }
+
+    /// Writes a text that no other format can hold.
+    pub fn emit_text(&self, text: &str) -> Result<(), Failure> {
+        let mut to = Destination::open(self.target(), &self.shutdown)?;
+        to.put(text.as_bytes())?;
+        to.commit()
+    }
+
+    /// Starts the progress bar of something that may take long.
+    pub fn bar(&self, watch: Watch) -> Bar {
+        self.record.set_watch(watch.clone());
+        let wanted = self.settings.progress == crate::args::ProgressWhen::Auto && !self.console.is_quiet();
+        Bar::start(watch, wanted, self.record.slot())
+    }
+
+    /// The ledger of the run.
+    pub fn ledger(&self) -> Ledger {
+        self.record.ledger()
+    }
+
+    /// Tells what the ledger has to say that was not told yet.
+    pub fn tell_warnings(&self) {
+        let ledger = self.ledger();
+        for warning in ledger.warnings() {
+            self.console.warning(&warning);
+        }
+        for file in ledger.files() {
+            match &file.outcome {
+                Outcome::Ok => {}
+                Outcome::Skipped { reason } => self.console.warning(&format!("skipped {}: {reason}", file.file)),
+                Outcome::NoTree => {
+                    self.console.warning(&format!("skipped {}: it has no tree of that name", file.file));
+                }
+            }
+        }
+    }
+
+    /// How a run ends that did what it could.
+    pub fn conclude(&self) -> Exit {
+        self.tell_warnings();
+        if self.ledger().skipped() > 0 { Exit::Partial } else { Exit::Ok }
+    }
+}

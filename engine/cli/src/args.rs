@@ -1,0 +1,344 @@
+//! The command line: every verb and option, and the help that explains them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::output::Format;
+
+const EXAMPLES: &str = "\
+Examples:
+  root-query ls -l run1.root                            what is in the file
+  root-query schema run1.root:Events                    columns and their types
+  root-query head run1.root:Events -n 5                 the first entries
+  root-query sql -c 'SELECT count(*) FROM t WHERE nMuon = 2' 'data/*.root:Events'
+  root-query sql -c \"SELECT avg(MET_pt) FROM 'run1.root:Events'\" --format json
+  root-query sql -f skim.sql 'data/*.root:Events' -o skim.parquet
+  root-query sql run1.root:Events                       a prompt, with the file as table t
+
+Names keep their case, and those with other characters than letters, digits and _ are quoted: \"obj.pt_\".
+
+Exit codes:
+  0  done                        3  input missing or unreadable
+  1  query or output failed      4  credentials missing or refused
+  2  wrong usage                 5  done, but files were skipped
+  130  interrupted
+
+Options can also be set by ROOT_QUERY_* variables and in a configuration file; see `root-query config show`.";
+
+/// Queries ROOT files with SQL and looks into them.
+#[derive(Debug, Parser)]
+#[command(name = "root-query", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// Options of all verbs.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do; without it, and at a terminal, the prompt of `sql`.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Options that every verb takes, before or behind it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Format of the result; `auto` is a table on a terminal and CSV elsewhere, or what the name behind -o ends in.
+    #[arg(long, global = true, value_name = "FORMAT", env = "ROOT_QUERY_FORMAT", hide_env = true)]
+    pub format: Option<Format>,
+    /// Write the result to a file, which appears once it is complete.
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Rows that a table on the terminal shows; 0 shows all.
+    #[arg(long, global = true, value_name = "N", env = "ROOT_QUERY_MAX_ROWS", hide_env = true)]
+    pub max_rows: Option<usize>,
+    /// Say nothing but errors.
+    #[arg(
+        short, long, global = true, env = "ROOT_QUERY_QUIET", hide_env = true, value_parser = FalseyValueParser::new()
+    )]
+    pub quiet: bool,
+    /// Progress bar on the terminal for what takes longer than 2 seconds.
+    #[arg(long, global = true, value_name = "WHEN", env = "ROOT_QUERY_PROGRESS", hide_env = true)]
+    pub progress: Option<ProgressWhen>,
+    /// Colours in messages; the variable NO_COLOR turns them off as well.
+    #[arg(long, global = true, value_name = "WHEN", env = "ROOT_QUERY_COLOR", hide_env = true)]
+    pub color: Option<ColorWhen>,
+    /// Threads that compute; by default as many as there are cores.
+    #[arg(long, global = true, value_name = "N", env = "ROOT_QUERY_THREADS", hide_env = true)]
+    pub threads: Option<NonZeroUsize>,
+    /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
+    #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
+    pub memory: Option<ByteSize>,
+    /// Read the names of files from a list, one per line; `-` is standard input. May be repeated.
+    #[arg(long, global = true, value_name = "LIST")]
+    pub files_from: Vec<String>,
+    /// What to do with a file that cannot be read: stop, or go on without it and exit with 5.
+    #[arg(long, global = true, value_name = "ACTION", env = "ROOT_QUERY_ON_BAD_FILE", hide_env = true)]
+    pub on_bad_file: Option<BadFile>,
+    /// Write what became of every file, as JSON, also when the run fails.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub report: Option<PathBuf>,
+    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false).
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub options: Vec<KeyValue>,
+    /// Configuration file instead of ~/.config/root-query/config.toml.
+    #[arg(long, global = true, value_name = "PATH", env = "ROOT_QUERY_CONFIG", hide_env = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run SQL over files; without SQL and at a terminal, a prompt.
+    Sql(SqlArgs),
+    /// List what is in a file.
+    Ls(LsArgs),
+    /// Show the columns of a tree with their C++ and Arrow types.
+    Schema(InputArgs),
+    /// Show the first entries of a tree.
+    Head(HeadArgs),
+    /// Count entries, from the metadata alone.
+    Count(CountArgs),
+    /// Show bytes, baskets and compression of every branch.
+    Stats(InputArgs),
+    /// Read everything, verify checksums, and list what is bad.
+    Check(InputArgs),
+    /// Show how a query would run.
+    Explain(ExplainArgs),
+    /// Print the completion script of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Look at the configuration.
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print the version.
+    Version {
+        /// As JSON, with the versions of the main libraries.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigAction {
+    /// Print every setting, its value, and where it comes from.
+    Show,
+}
+
+/// The files to read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InputArgs {
+    /// Files, URLs, patterns or directories; FILE:TREE selects a tree.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
+    /// The tree to read, where a file has several: NAME, DIR/NAME, or either with ;CYCLE.
+    #[arg(short, long, value_name = "TREE")]
+    pub tree: Option<String>,
+}
+
+/// Where the SQL comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct QueryArgs {
+    /// The SQL to run. The files are the table t.
+    #[arg(short = 'c', long = "command", value_name = "SQL", conflicts_with = "script")]
+    pub command: Option<String>,
+    /// A file with the SQL to run; `-` is standard input.
+    #[arg(short = 'f', long = "file", value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
+}
+
+/// Arguments of `sql`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+Examples:
+  root-query sql -c 'SELECT nMuon, count(*) FROM t GROUP BY nMuon' data.root:Events
+  root-query sql -c 'SELECT array_max(Muon_pt) AS pt FROM t WHERE nMuon > 0' 'data/*.root:Events' -o pt.parquet
+  echo \"SELECT count(*) FROM 'data.root:Events'\" | root-query sql
+
+The columns _file and _entry tell the file and the entry number of a row; they are there when the SQL names them.")]
+pub struct SqlArgs {
+    /// The SQL.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Run the query and show what each step did.
+    #[arg(long)]
+    pub analyze: bool,
+    /// The SQL.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+}
+
+/// Arguments of `ls`.
+#[derive(Debug, Clone, Args)]
+pub struct LsArgs {
+    /// Files; FILE:DIR lists a directory of the file.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
+    /// With sizes, titles, and the entries of trees.
+    #[arg(short, long)]
+    pub long: bool,
+    /// With everything in the directories.
+    #[arg(short, long)]
+    pub recursive: bool,
+}
+
+/// Arguments of `head`.
+#[derive(Debug, Clone, Args)]
+pub struct HeadArgs {
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How many entries.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub entries: u64,
+    /// Only these columns, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<String>,
+}
+
+/// Arguments of `count`.
+#[derive(Debug, Clone, Args)]
+pub struct CountArgs {
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// One line per file instead of the sum.
+    #[arg(long)]
+    pub by_file: bool,
+}
+
+/// When there is a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressWhen {
+    /// On a terminal, after 2 seconds.
+    Auto,
+    /// Never.
+    Never,
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do with a file that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BadFile {
+    /// Stop with an error.
+    Fail,
+    /// Go on without it.
+    Skip,
+}
+
+/// A number of bytes as people write it: `8G`, `512 MB`, `1.5GiB`. The units are powers of 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub usize);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+        let shift = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+            "" => 0,
+            "k" => 10,
+            "m" => 20,
+            "g" => 30,
+            "t" => 40,
+            _ => return Err("a size is a number with K, M, G or T behind it, such as 8G".into()),
+        };
+        let value: f64 = number.parse().map_err(|_| "a size is a number with K, M, G or T behind it, such as 8G")?;
+        let bytes = value * (1u64 << shift) as f64;
+        // 2^53 is far beyond any memory, and exact in both types.
+        if !(1.0..=9.0e15).contains(&bytes) {
+            return Err("a size has to be at least one byte, and less than 8192T".into());
+        }
+        Ok(Self(bytes as usize))
+    }
+}
+
+/// `key=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValue {
+    /// What stands before the first `=`.
+    pub key: String,
+    /// What stands behind it.
+    pub value: String,
+}
+
+impl FromStr for KeyValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok(Self { key: key.trim().to_string(), value: value.trim().to_string() })
+            }
+            _ => Err("KEY=VALUE is expected, such as tree=Events".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("100", 100),
+            ("8G", 8 << 30),
+            ("512m", 512 << 20),
+            ("1.5 GiB", 3 << 29),
+            ("2KB", 2048),
+            ("1b", 1),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "G", "8X", "-1", "0", "1e400", "1..2", "nan", "99999T"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_hold_equals_signs() {
+        let parsed: KeyValue = "tree=a=b".parse().unwrap();
+        assert_eq!((parsed.key.as_str(), parsed.value.as_str()), ("tree", "a=b"));
+        assert!("tree".parse::<KeyValue>().is_err());
+        assert!("=x".parse::<KeyValue>().is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! The settings of a run: the command line before `ROOT_QUERY_*` variables before the configuration file before the
+//! defaults. clap settles the first two; this module does the rest, and knows where each value came from.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use root_engine::TableOptions;
+use serde::Deserialize;
+
+use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen};
+use crate::exit::{Failure, did_you_mean};
+use crate::output::Format;
+
+/// Rows that a table shows by default.
+const MAX_ROWS: usize = 40;
+
+/// What every verb needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Format of the result.
+    pub format: Format,
+    /// Where it goes, if not to standard output.
+    pub output: Option<PathBuf>,
+    /// Rows that a table shows.
+    pub max_rows: usize,
+    /// Whether only errors are told.
+    pub quiet: bool,
+    /// Whether there may be a progress bar.
+    pub progress: ProgressWhen,
+    /// Whether there may be colours.
+    pub color: ColorWhen,
+    /// Threads that compute.
+    pub threads: NonZeroUsize,
+    /// Bytes for sorts, joins and groups.
+    pub memory: Option<ByteSize>,
+    /// Lists of files.
+    pub files_from: Vec<String>,
+    /// Where the report goes.
+    pub report: Option<PathBuf>,
+    /// Options of the table of files.
+    pub table: TableOptions,
+    /// Every setting as `config show` prints it: key, value, origin.
+    pub origins: Vec<(&'static str, String, String)>,
+    /// The configuration file that was looked for, and whether it is there.
+    pub config_file: Option<(PathBuf, bool)>,
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: Option<String>,
+    max_rows: Option<usize>,
+    quiet: Option<bool>,
+    progress: Option<String>,
+    color: Option<String>,
+    threads: Option<NonZeroUsize>,
+    memory: Option<String>,
+    on_bad_file: Option<String>,
+}
+
+/// The keys of [`File`], in the order of `config show`.
+const KEYS: [&str; 8] = ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "on_bad_file"];
+
+impl Settings {
+    /// Settles what the command line, the environment and the configuration file say.
+    pub fn new(args: &GlobalArgs, matches: &ArgMatches) -> Result<Self, Failure> {
+        let (config_file, file) = find_file(args.config.as_deref())?;
+        let mut settle = Settle { matches, file: config_file.as_ref().map(|(path, _)| path), origins: Vec::new() };
+        let format = settle.value("format", args.format, file.format.as_deref(), Format::Auto)?;
+        let max_rows = settle.plain("max_rows", args.max_rows, file.max_rows, MAX_ROWS);
+        let quiet = settle.plain("quiet", args.quiet.then_some(true), file.quiet, false);
+        let progress = settle.value("progress", args.progress, file.progress.as_deref(), ProgressWhen::Auto)?;
+        let color = settle.value("color", args.color, file.color.as_deref(), ColorWhen::Auto)?;
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = settle.plain("threads", args.threads, file.threads, cores);
+        let memory = settle.memory(args.memory, file.memory.as_deref())?;
+        let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
+        let origins = settle.origins;
+        let mut table = TableOptions::default();
+        table.set("on_bad_file", &spelling(&on_bad_file))?;
+        for option in &args.options {
+            table.set(&option.key, &option.value)?;
+        }
+        Ok(Self {
+            format,
+            output: args.output.clone().filter(|path| path.as_os_str() != "-"),
+            max_rows,
+            quiet,
+            progress,
+            color,
+            threads,
+            memory,
+            files_from: args.files_from.clone(),
+            report: args.report.clone(),
+            table,
+            origins,
+            config_file,
+        })
+    }
+}
+
+/// Settles one setting after the other, and remembers where each came from.
+struct Settle<'a> {
+    matches: &'a ArgMatches,
+    file: Option<&'a PathBuf>,
+    origins: Vec<(&'static str, String, String)>,
+}
+
+impl Settle<'_> {
+    /// A setting that the file spells as a word.
+    fn value<T: clap::ValueEnum>(
+        &mut self,
+        key: &'static str,
+        given: Option<T>,
+        filed: Option<&str>,
+        default: T,
+    ) -> Result<T, Failure> {
+        let from_file = match filed {
+            Some(word) => Some(T::from_str(word, false).map_err(|_| {
+                let all: Vec<String> = T::value_variants().iter().map(spelling).collect();
+                let hint = did_you_mean(word, all.iter().map(String::as_str));
+                self.bad(key, &format!("'{word}' is none of {}{hint}", all.join(", ")))
+            })?),
+            None => None,
+        };
+        let origin = self.origin(key, given.is_some(), from_file.is_some());
+        let value = given.or(from_file).unwrap_or(default);
+        self.origins.push((key, format!("\"{}\"", spelling(&value)), origin));
+        Ok(value)
+    }
+
+    /// A setting that needs no parsing.
+    fn plain<T: ToString>(&mut self, key: &'static str, given: Option<T>, filed: Option<T>, default: T) -> T {
+        let origin = self.origin(key, given.is_some(), filed.is_some());
+        let value = given.or(filed).unwrap_or(default);
+        self.origins.push((key, value.to_string(), origin));
+        value
+    }
+
+    fn memory(&mut self, given: Option<ByteSize>, filed: Option<&str>) -> Result<Option<ByteSize>, Failure> {
+        let key = "memory";
+        let from_file = match filed {
+            Some(text) => Some(text.parse().map_err(|e: String| self.bad(key, &format!("'{text}': {e}")))?),
+            None => None,
+        };
+        let origin = self.origin(key, given.is_some(), from_file.is_some());
+        let value = given.or(from_file);
+        let shown = value.map_or_else(|| "unlimited".to_string(), |size| size.0.to_string());
+        self.origins.push((key, format!("\"{shown}\""), origin));
+        Ok(value)
+    }
+
+    fn origin(&self, key: &str, given: bool, filed: bool) -> String {
+        if given {
+            return match self.matches.value_source(key) {
+                Some(ValueSource::EnvVariable) => format!("ROOT_QUERY_{}", key.to_ascii_uppercase()),
+                _ => "command line".to_string(),
+            };
+        }
+        match self.file {
+            Some(path) if filed => path.display().to_string(),
+            _ => "default".to_string(),
+        }
+    }
+
+    fn bad(&self, key: &str, what: &str) -> Failure {
+        let file = self.file.map(|path| path.display().to_string()).unwrap_or_default();
+        Failure::usage(format!("{file}: {key}: {what}"))
+    }
+}
+
+/// How a value is spelt on the command line and in the file.
+pub fn spelling<T: clap::ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map(|v| v.get_name().to_string()).unwrap_or_default()
+}
+
+/// The configuration file: the one that was named, or the one in its usual place if it is there.
+fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File), Failure> {
+    if let Some(path) = named {
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::side_input(path, &e))?;
+        return Ok((Some((path.to_path_buf(), true)), parse(&text, path)?));
+    }
+    let Some(path) = in_home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml")) else {
+        return Ok((None, File::default()));
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let file = parse(&text, &path)?;
+            Ok((Some((path, true)), file))
+        }
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Ok((Some((path, false)), File::default()))
+        }
+        Err(error) => Err(Failure::side_input(&path, &error)),
+    }
+}
+
+/// Our directory under one that a variable names, or under one in the home directory.
+pub fn in_home(variable: &str, fallback: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set(variable).filter(|path| path.is_absolute()).or_else(|| Some(set("HOME")?.join(fallback)))?;
+    Some(base.join("root-query"))
+}
+
+fn parse(text: &str, path: &Path) -> Result<File, Failure> {
+    let bad = |what: String| Failure::usage(format!("{}: {what}", path.display()));
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(bad(format!("there is no setting '{unknown}'{}", did_you_mean(unknown, KEYS))));
+    }
+    table.try_into().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<File, String> {
+        parse(text, Path::new("c.toml")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_file_sets_what_it_names() {
+        let file = parsed("format = \"json\"\nthreads = 3\nmemory = \"8G\"\nquiet = true").unwrap();
+        assert_eq!(file.format.as_deref(), Some("json"));
+        assert_eq!(file.threads, NonZeroUsize::new(3));
+        assert_eq!((file.quiet, file.max_rows), (Some(true), None));
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_named() {
+        assert!(parsed("fromat = \"json\"").unwrap_err().contains("did you mean 'format'?"));
+        assert!(parsed("threads = 0").is_err());
+        assert!(parsed("format = ").unwrap_err().starts_with("c.toml: "));
+    }
+}

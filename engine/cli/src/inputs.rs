@@ -1,0 +1,150 @@
+//! From the names on the command line to open files and trees, for verbs that need no DataFusion.
+
+use std::collections::HashSet;
+
+use eos_io::{FileEntry, Stores, split_object};
+use futures::{StreamExt, stream};
+use root_engine::{ErrorKind, FileRecord, OnBadFile, Outcome};
+use root_reader::{RootFile, TextAs, Tree};
+
+use crate::app::App;
+use crate::args::InputArgs;
+use crate::exit::Failure;
+
+/// Files that are opened at the same time.
+const CONCURRENCY: usize = 32;
+
+/// A file, and the tree or directory in it that the user named.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The file.
+    pub file: FileEntry,
+    /// What stood behind the `:`, or the tree of `--tree`.
+    pub object: Option<String>,
+}
+
+impl Wanted {
+    /// The file as messages call it.
+    pub fn name(&self) -> &str {
+        &self.file.location.display
+    }
+
+    /// Opens the file.
+    pub async fn open(&self) -> Result<RootFile, root_reader::Error> {
+        let location = &self.file.location;
+        RootFile::open(location.store.clone(), location.path.clone(), location.display.as_str()).await
+    }
+}
+
+/// All names: those of the command line, then those of the lists.
+pub fn specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
+    let mut specs = named.to_vec();
+    for list in &app.settings.files_from {
+        specs.extend(eos_io::read_file_list(list)?);
+    }
+    Ok(specs)
+}
+
+/// All names; it is a mistake to name none.
+pub fn some_specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
+    let specs = specs(app, named)?;
+    if specs.is_empty() {
+        return Err(Failure::usage(
+            "no file is named; add FILE, FILE:TREE, a pattern or a directory, or --files-from LIST",
+        ));
+    }
+    Ok(specs)
+}
+
+/// The tree that `--tree` or `--set tree=` asks for.
+pub fn tree_option<'a>(app: &'a App, input: &'a InputArgs) -> Option<&'a str> {
+    input.tree.as_deref().or(app.settings.table.tree.as_deref())
+}
+
+/// Finds the files behind the names, each once for every tree that is wanted of it.
+pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec<Wanted>, Failure> {
+    let stores = Stores::new();
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    for spec in some_specs(app, named)? {
+        let (path, object) = split_object(&spec);
+        if let (Some(object), Some(tree)) = (object, tree)
+            && object != tree
+        {
+            return Err(Failure::usage(format!("'{spec}' asks for the tree '{object}', and --tree for '{tree}'")));
+        }
+        let object = object.or(tree).map(str::to_string);
+        for file in stores.expand(path).await? {
+            if seen.insert((file.location.url.clone(), file.location.path.clone(), object.clone())) {
+                all.push(Wanted { file, object: object.clone() });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Opens files, several at a time, and hands out the trees in order. What cannot be read is an error, or skipped.
+pub async fn trees(app: &App, input: &InputArgs) -> Result<Vec<(Wanted, Tree)>, Failure> {
+    let wanted = find(app, &input.files, tree_option(app, input)).await?;
+    let text = app.settings.table.strings;
+    let opened: Vec<_> = stream::iter(wanted)
+        .map(|wanted| async move {
+            let tree = open_tree(&wanted, text).await;
+            (wanted, tree)
+        })
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let mut trees = Vec::new();
+    for (wanted, result) in opened {
+        match result {
+            Ok((tree, warnings)) => {
+                record(app, &wanted, tree.entries(), warnings);
+                trees.push((wanted, tree));
+            }
+            Err(error) => skip_or_fail(app, &wanted, error)?,
+        }
+    }
+    Ok(trees)
+}
+
+async fn open_tree(wanted: &Wanted, text: TextAs) -> Result<(Tree, Vec<String>), root_reader::Error> {
+    let file = wanted.open().await?;
+    let key = match &wanted.object {
+        Some(name) => file.find_tree(name)?,
+        None => file.only_tree()?,
+    };
+    let tree = file.tree_of(key).await?;
+    let tree = if text == TextAs::Utf8 { tree } else { tree.with_text(text) };
+    Ok((tree, file.warnings().to_vec()))
+}
+
+/// Notes a file that was opened.
+pub fn record(app: &App, wanted: &Wanted, entries: u64, warnings: Vec<String>) {
+    let ledger = app.ledger();
+    for warning in warnings {
+        ledger.warn(warning);
+    }
+    ledger.record(FileRecord {
+        file: wanted.name().to_string(),
+        entries,
+        bytes: wanted.file.meta.size,
+        outcome: Outcome::Ok,
+    });
+}
+
+/// Notes a file that could not be read, if the user wants to go on without such files; never one that needs credentials.
+pub fn skip_or_fail(app: &App, wanted: &Wanted, error: root_reader::Error) -> Result<(), Failure> {
+    let no_tree = matches!(error, root_reader::Error::NoSuchTree { .. });
+    let error = root_engine::Error::Read(error);
+    if app.settings.table.on_bad_file == OnBadFile::Fail || error.kind() != ErrorKind::Input {
+        return Err(error.into());
+    }
+    app.ledger().record(FileRecord {
+        file: wanted.name().to_string(),
+        entries: 0,
+        bytes: wanted.file.meta.size,
+        outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: error.to_string() } },
+    });
+    Ok(())
+}

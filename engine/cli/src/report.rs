@@ -1,0 +1,149 @@
+//! The record of a run, and the JSON report that `--report` makes of it, also of a run that fails or is interrupted.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use root_engine::{Ledger, Outcome};
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+use crate::output::{Destination, Target};
+use crate::progress::{Slot, Watch};
+use crate::shutdown::Shutdown;
+
+/// What is known of the run so far. Clones share it.
+#[derive(Clone)]
+pub struct Record {
+    started: Instant,
+    path: Option<PathBuf>,
+    command: Arc<Vec<String>>,
+    slot: Slot,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    query: Option<String>,
+    ledger: Ledger,
+    watch: Option<Watch>,
+    rows: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: &'static str,
+    command: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
+    files: Vec<FileLine>,
+    events: u64,
+    bytes_read: u64,
+    rows: u64,
+    seconds: f64,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct FileLine {
+    file: String,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    entries: u64,
+    bytes: u64,
+}
+
+impl Record {
+    /// A record that starts now, of a run that was called like this.
+    pub fn new(path: Option<PathBuf>, command: Vec<String>) -> Self {
+        // A command line can hold a token in a URL, and reports are passed around.
+        let command = command.iter().map(|word| eos_io::redact(word)).collect();
+        Self { started: Instant::now(), path, command: Arc::new(command), slot: Slot::default(), inner: Arc::default() }
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The SQL.
+    pub fn set_query(&self, sql: &str) {
+        self.inner().query = Some(eos_io::redact(sql));
+    }
+
+    /// Takes over the ledger of a session.
+    pub fn set_ledger(&self, ledger: Ledger) {
+        self.inner().ledger = ledger;
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Ledger {
+        self.inner().ledger.clone()
+    }
+
+    /// Where the counters are.
+    pub fn set_watch(&self, watch: Watch) {
+        self.inner().watch = Some(watch);
+    }
+
+    /// Counts rows of the result.
+    pub fn add_rows(&self, rows: u64) {
+        self.inner().rows += rows;
+    }
+
+    /// Counts bytes that no watch counts.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.inner().bytes += bytes;
+    }
+
+    /// The place of the progress bar.
+    pub fn slot(&self) -> Slot {
+        self.slot.clone()
+    }
+
+    /// Writes the report, if one is wanted.
+    pub fn write(&self, exit: Exit, error: Option<&str>, shutdown: &Shutdown) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let report = self.report(exit, error);
+        let mut text = serde_json::to_vec_pretty(&report)
+            .map_err(|e| Failure::new(Exit::Query, format!("cannot write {}: {e}", path.display())))?;
+        text.push(b'\n');
+        let target = match path.as_os_str() == "-" {
+            true => return Err(Failure::usage("the report needs a file, as standard output is for the result")),
+            false => Target::File(path.clone()),
+        };
+        let mut to = Destination::open(target, shutdown)?;
+        to.put(&text)?;
+        to.commit()
+    }
+
+    fn report<'a>(&'a self, exit: Exit, error: Option<&str>) -> Report<'a> {
+        let inner = self.inner();
+        let counts = inner.watch.as_ref().map(|watch| watch()).unwrap_or_default();
+        let files = inner.ledger.files().into_iter().map(|file| {
+            let (outcome, reason) = match file.outcome {
+                Outcome::Ok => ("ok", None),
+                Outcome::Skipped { reason } => ("skipped", Some(reason)),
+                Outcome::NoTree => ("no_tree", None),
+            };
+            FileLine { file: file.file, outcome, reason, entries: file.entries, bytes: file.bytes }
+        });
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            command: &self.command,
+            query: inner.query.clone(),
+            files: files.collect(),
+            events: counts.entries_done,
+            bytes_read: counts.bytes + inner.bytes,
+            rows: inner.rows,
+            seconds: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            warnings: inner.ledger.warnings(),
+            error: error.map(str::to_string),
+            exit_code: exit.code(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `head`: the first entries of a tree, read without a query engine.
+
+use std::sync::Arc;
+
+use root_reader::{ScanOptions, Tree};
+
+use super::Outcome;
+use crate::app::App;
+use crate::args::HeadArgs;
+use crate::exit::{Exit, Failure, did_you_mean};
+use crate::inputs;
+use crate::output::{self, Format};
+
+/// Rows per batch; jagged rows can be long.
+const BATCH_ROWS: u64 = 4096;
+
+/// Writes the first entries.
+pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
+    let trees = inputs::trees(app, &args.input).await?;
+    let Some((_, first)) = trees.first() else {
+        return Err(Failure::new(Exit::Input, "none of the files can be read"));
+    };
+    let projection = projection(first, &args.columns)?;
+    let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count();
+    if unreadable > 0 && args.columns.is_empty() {
+        let branches = if unreadable == 1 { "1 branch".into() } else { format!("{unreadable} branches") };
+        app.console.note(&format!("{branches} cannot be read; `root-query schema` says why"));
+    }
+    let schema = Arc::new(first.schema().project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?);
+    let (mut to, format) = app.open(Format::Auto)?;
+    let style = app.style(to.target(), 0);
+    let mut writer = output::writer(format, schema.clone(), &mut to, style)?;
+    let mut left = args.entries;
+    for (wanted, tree) in &trees {
+        if left == 0 {
+            break;
+        }
+        let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
+        let own = self::projection(tree, &names)
+            .ok()
+            .filter(|own| tree.schema().project(own).is_ok_and(|own| own.fields() == schema.fields()));
+        let Some(own) = own else {
+            return Err(Failure::new(
+                Exit::Input,
+                format!("{} has other columns than the first file; name --columns, or use sql", wanted.name()),
+            ));
+        };
+        let options = ScanOptions {
+            batch_rows: left.min(BATCH_ROWS) as usize,
+            metrics: Arc::default(),
+            ..ScanOptions::default()
+        };
+        let metrics = options.metrics.clone();
+        let mut scan = tree.scan(&own, 0..left, options)?;
+        while let Some(batch) = scan.next_batch().await? {
+            left -= (batch.num_rows() as u64).min(left);
+            app.record.add_rows(batch.num_rows() as u64);
+            writer.write(&batch)?;
+        }
+        app.record.add_bytes(metrics.bytes_read());
+    }
+    let note = writer.finish()?;
+    drop(writer);
+    to.commit()?;
+    if let Some(note) = note {
+        app.console.note(&note);
+    }
+    Ok(app.conclude())
+}
+
+/// The columns that were named, or all, as indices into the tree's schema.
+fn projection(tree: &Tree, names: &[String]) -> Result<Vec<usize>, Failure> {
+    let schema = tree.schema();
+    if names.is_empty() {
+        return Ok((0..schema.fields().len()).collect());
+    }
+    let index = |name: &String| {
+        schema.index_of(name).map_err(|_| {
+            let column = tree.columns().iter().find(|c| c.name == *name);
+            Failure::new(
+                Exit::Query,
+                match column.map(|c| c.field()) {
+                    Some(Err(reason)) => format!("column '{name}' cannot be read: {reason}"),
+                    _ => {
+                        let all = tree.columns().iter().map(|c| c.name.as_str());
+                        format!("there is no column '{name}'{}", did_you_mean(name, all))
+                    }
+                },
+            )
+        })
+    };
+    names.iter().map(index).collect()
+}

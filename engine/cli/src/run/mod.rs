@@ -1,0 +1,47 @@
+//! The verbs, one module each.
+
+mod check;
+mod count;
+mod explain;
+mod head;
+mod ls;
+mod schema;
+pub mod sql;
+mod stats;
+pub mod types;
+mod version;
+
+use crate::app::App;
+use crate::args::{ConfigAction, SqlArgs, Verb};
+use crate::exit::{Exit, Failure};
+
+pub use sql::run_statement;
+
+/// How a verb ends.
+pub type Outcome = Result<Exit, Failure>;
+
+/// Runs a verb that reads no files. `None` for those that do.
+pub fn offline(app: &App, verb: &Verb) -> Option<Outcome> {
+    match verb {
+        Verb::Completions { shell } => Some(version::completions(app, *shell)),
+        Verb::Config { action: ConfigAction::Show } => Some(version::config(app)),
+        Verb::Version { json } => Some(version::version(app, *json)),
+        _ => None,
+    }
+}
+
+/// Runs a verb that reads files.
+pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
+    match verb {
+        None => sql::sql(app, &SqlArgs::default()).await,
+        Some(Verb::Sql(args)) => sql::sql(app, &args).await,
+        Some(Verb::Explain(args)) => explain::explain(app, &args).await,
+        Some(Verb::Ls(args)) => ls::ls(app, &args).await,
+        Some(Verb::Schema(args)) => schema::schema(app, &args).await,
+        Some(Verb::Head(args)) => head::head(app, &args).await,
+        Some(Verb::Count(args)) => count::count(app, &args).await,
+        Some(Verb::Stats(args)) => stats::stats(app, &args).await,
+        Some(Verb::Check(args)) => check::check(app, &args).await,
+        Some(other) => offline(app, &other).unwrap_or(Ok(Exit::Ok)),
+    }
+}

@@ -1,0 +1,209 @@
+//! `schema`: the columns of a tree, as a listing, as SQL that makes the table, or as JSON.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
+use root_reader::Tree;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+use super::Outcome;
+use super::types::{arrow_type, quoted};
+use crate::app::App;
+use crate::args::InputArgs;
+use crate::console::printable;
+use crate::exit::{Exit, Failure};
+use crate::inputs::{self, Wanted};
+use crate::output::{Format, Target};
+
+/// The columns of all files together.
+#[derive(Serialize)]
+struct Listing {
+    tree: String,
+    entries: u64,
+    files: Vec<String>,
+    columns: Vec<Column>,
+}
+
+#[derive(Serialize)]
+struct Column {
+    name: String,
+    cpp_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrow_type: Option<String>,
+    /// Why the branch cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
+    /// Files that lack it, where their values are NULL.
+    #[serde(skip_serializing_if = "is_zero")]
+    absent_from: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Prints the columns.
+pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
+    let trees = inputs::trees(app, input).await?;
+    let Some((_, first)) = trees.first() else {
+        return Err(Failure::new(Exit::Input, "none of the files can be read"));
+    };
+    let listing = Listing {
+        tree: first.path().to_string(),
+        entries: trees.iter().map(|(_, tree)| tree.entries()).sum(),
+        files: trees.iter().map(|(wanted, _)| wanted.name().to_string()).collect(),
+        columns: columns(&trees)?,
+    };
+    let to_stdout = matches!(app.target(), Target::Stdout { .. });
+    let broken = |e: std::fmt::Error| Failure::new(Exit::Query, e.to_string());
+    match app.settings.format {
+        Format::Tree => app.emit_text(&as_tree(&listing).map_err(broken)?)?,
+        Format::Auto if to_stdout => app.emit_text(&as_tree(&listing).map_err(broken)?)?,
+        Format::Ddl => app.emit_text(&as_ddl(&listing, &inputs::specs(app, &input.files)?).map_err(broken)?)?,
+        Format::Json => app.emit_text(&as_json(&listing)?)?,
+        Format::Auto if is_json(app) => app.emit_text(&as_json(&listing)?)?,
+        _ => {
+            let batch = as_batch(&listing).map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
+            app.emit(&batch)?;
+        }
+    }
+    Ok(app.conclude())
+}
+
+fn is_json(app: &App) -> bool {
+    app.settings.output.as_ref().is_some_and(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")))
+}
+
+/// The union of the columns of all files, in the order in which they first appear.
+fn columns(trees: &[(Wanted, Tree)]) -> Result<Vec<Column>, Failure> {
+    struct Known<'a> {
+        file: &'a str,
+        data_type: Option<DataType>,
+        column: Column,
+        files: usize,
+    }
+    let mut all: Vec<Known<'_>> = Vec::new();
+    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    for (wanted, tree) in trees {
+        for column in tree.columns() {
+            let (data_type, unreadable) = match column.field() {
+                Ok(field) => (Some(field.data_type().clone()), None),
+                Err(reason) => (None, Some(reason.to_string())),
+            };
+            let known = by_name.get(column.name.as_str()).and_then(|index| all.get_mut(*index));
+            if let Some(known) = known {
+                known.files += 1;
+                match (&known.data_type, &data_type) {
+                    (Some(first), Some(second)) if first != second => {
+                        return Err(Failure::from(root_engine::Error::TypeConflict {
+                            column: column.name.clone(),
+                            first_file: known.file.to_string(),
+                            first_type: arrow_type(first),
+                            second_file: wanted.name().to_string(),
+                            second_type: arrow_type(second),
+                        }));
+                    }
+                    (None, Some(readable)) => {
+                        known.column.arrow_type = Some(arrow_type(readable));
+                        known.column.unreadable = None;
+                        known.data_type = data_type;
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            by_name.insert(&column.name, all.len());
+            let listed = Column {
+                name: column.name.clone(),
+                cpp_type: column.cpp_type.clone(),
+                arrow_type: data_type.as_ref().map(arrow_type),
+                unreadable,
+                absent_from: 0,
+            };
+            all.push(Known { file: wanted.name(), data_type, column: listed, files: 1 });
+        }
+    }
+    let count = |known: Known<'_>| Column { absent_from: trees.len() - known.files, ..known.column };
+    Ok(all.into_iter().map(count).collect())
+}
+
+/// `1 file`, `2 files`.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn as_tree(listing: &Listing) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let entries = if listing.entries == 1 { "1 entry".into() } else { format!("{} entries", listing.entries) };
+    let (columns, files) = (counted(listing.columns.len(), "column"), counted(listing.files.len(), "file"));
+    writeln!(text, "{}: {entries} and {columns} in {files}", printable(&listing.tree))?;
+    // One very long name should not push all types to the right.
+    let width = |of: fn(&Column) -> &str| listing.columns.iter().map(|c| of(c).width()).max().unwrap_or(0).min(40);
+    let (name_width, cpp_width) = (width(|c| &c.name), width(|c| &c.cpp_type));
+    for column in &listing.columns {
+        let (name, cpp_type) = (printable(&column.name), printable(&column.cpp_type));
+        let fill = |text: &str, width: usize| " ".repeat(width.saturating_sub(text.width()));
+        write!(text, " |-- {name}{}  {cpp_type}{}  ", fill(&name, name_width), fill(&cpp_type, cpp_width))?;
+        match (&column.arrow_type, &column.unreadable) {
+            (Some(readable), _) => write!(text, "{readable}")?,
+            (None, reason) => {
+                write!(text, "! cannot be read: {}", printable(reason.as_deref().unwrap_or("unknown type")))?;
+            }
+        }
+        if column.absent_from > 0 {
+            write!(text, "  (NULL in {} of {files})", column.absent_from)?;
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A statement that `root-query sql` takes as it is; the columns stand in a comment, as the files know them better.
+fn as_ddl(listing: &Listing, specs: &[String]) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    let name = listing.tree.rsplit('/').next().unwrap_or(&listing.tree);
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let comment = |text: &str| printable(text).replace(['\n', '\r'], " ");
+    writeln!(text, "-- {} entries in {}", listing.entries, counted(listing.files.len(), "file"))?;
+    writeln!(text, "-- Columns:")?;
+    for column in &listing.columns {
+        let (name, cpp_type) = (comment(&quoted(&column.name)), comment(&column.cpp_type));
+        match (&column.arrow_type, &column.unreadable) {
+            (Some(readable), _) => writeln!(text, "--   {name} {readable}  ({cpp_type})")?,
+            (None, reason) => {
+                let reason = comment(reason.as_deref().unwrap_or("unknown type"));
+                writeln!(text, "--   {name} cannot be read: {reason}  ({cpp_type})")?;
+            }
+        }
+    }
+    let paths: Vec<String> = specs.iter().map(|spec| literal(eos_io::split_object(spec).0)).collect();
+    let location = match paths.as_slice() {
+        [one] => one.clone(),
+        several => format!("({})", several.join(", ")),
+    };
+    writeln!(text, "CREATE EXTERNAL TABLE {}", quoted(name))?;
+    writeln!(text, "STORED AS ROOT")?;
+    writeln!(text, "LOCATION {location}")?;
+    writeln!(text, "OPTIONS ('tree' {});", literal(&listing.tree))?;
+    Ok(text)
+}
+
+fn as_json(listing: &Listing) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(listing).map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
+    Ok(text + "\n")
+}
+
+fn as_batch(listing: &Listing) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let text =
+        |of: fn(&Column) -> Option<&str>| Arc::new(listing.columns.iter().map(of).collect::<StringArray>()) as ArrayRef;
+    RecordBatch::try_from_iter_with_nullable([
+        ("column", text(|c| Some(&c.name)), false),
+        ("cpp_type", text(|c| Some(&c.cpp_type)), false),
+        ("arrow_type", text(|c| c.arrow_type.as_deref()), true),
+        ("unreadable", text(|c| c.unreadable.as_deref()), true),
+    ])
+}

@@ -1,0 +1,120 @@
+//! Ctrl-C. A thread of its own waits for signals, because the others may be deep in a computation that does not pause;
+//! it removes what is half written, and ends the program at once.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use tokio::sync::Notify;
+
+use crate::exit::Exit;
+
+type LastWords = Box<dyn Fn(Exit) + Send>;
+
+/// What has to happen before the program may end, and who wants to hear of Ctrl-C first. Clones share it.
+#[derive(Clone, Default)]
+pub struct Shutdown {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    unfinished: Mutex<Vec<PathBuf>>,
+    last_words: Mutex<Option<LastWords>>,
+    /// Set while a prompt has a query running: the first Ctrl-C then stops the query, not the program.
+    cancellable: AtomicBool,
+    cancel: Notify,
+}
+
+impl Shutdown {
+    /// Starts to listen.
+    pub fn listen(&self) {
+        let own = self.clone();
+        let thread = std::thread::Builder::new().name("signals".into()).stack_size(256 << 10);
+        // Without the thread a signal still ends the program, only less tidily.
+        let _ = thread.spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            runtime.block_on(own.serve());
+        });
+    }
+
+    async fn serve(&self) {
+        #[cfg(unix)]
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        #[cfg(not(unix))]
+        let terminated = std::future::pending::<()>();
+        tokio::pin!(terminated);
+        loop {
+            tokio::select! {
+                pressed = tokio::signal::ctrl_c() => {
+                    if pressed.is_err() {
+                        return;
+                    }
+                    if self.inner.cancellable.swap(false, Ordering::SeqCst) {
+                        self.inner.cancel.notify_one();
+                    } else {
+                        self.end(Exit::Interrupted);
+                    }
+                }
+                () = &mut terminated => self.end(Exit::Terminated),
+            }
+        }
+    }
+
+    fn end(&self, exit: Exit) {
+        self.remove_unfinished();
+        let last_words = self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(say) = last_words {
+            say(exit);
+        }
+        let _ = std::io::stderr().flush();
+        std::process::exit(i32::from(exit.code()));
+    }
+
+    /// Removes all files that are half written.
+    pub fn remove_unfinished(&self) {
+        let paths = std::mem::take(&mut *self.inner.unfinished.lock().unwrap_or_else(PoisonError::into_inner));
+        for path in paths {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// A file that must not outlive an early end.
+    pub fn unfinished(&self, path: &Path) {
+        self.inner.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_path_buf());
+    }
+
+    /// Renames a file that is complete now; from then on it stays.
+    pub fn finished(&self, path: &Path, name: &Path) -> std::io::Result<()> {
+        // Under the lock, so that a signal finds either the unfinished file or the finished one.
+        let mut unfinished = self.inner.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        std::fs::rename(path, name)?;
+        unfinished.retain(|known| known != path);
+        Ok(())
+    }
+
+    /// What is done at the very end of an interrupted run.
+    pub fn set_last_words(&self, say: impl Fn(Exit) + Send + 'static) {
+        *self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(say));
+    }
+
+    /// Runs a query of the prompt until it is done, or until Ctrl-C: then the answer is `None`.
+    pub async fn cancellable<T>(&self, query: impl Future<Output = T>) -> Option<T> {
+        // A Ctrl-C that came just as the query before ended is not meant for this one.
+        let _ = self.inner.cancel.notified().now_or_never();
+        self.inner.cancellable.store(true, Ordering::SeqCst);
+        let done = tokio::select! {
+            done = query => Some(done),
+            () = self.inner.cancel.notified() => None,
+        };
+        self.inner.cancellable.store(false, Ordering::SeqCst);
+        done
+    }
+}
