@@ -16,6 +16,7 @@ use crate::metrics::ScanMetrics;
 use crate::number::{Number, Values};
 use crate::object::{BasketHeader, EmbeddedBasket};
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
+use crate::window::Fetched;
 use crate::wire::{Cursor, KeyHead};
 
 /// Contexts and buffers that all branches of a scan use in turn.
@@ -23,6 +24,8 @@ use crate::wire::{Cursor, KeyHead};
 pub(crate) struct Workspace {
     decompressor: Decompressor,
     raw: Vec<u8>,
+    /// Baskets of a remote file that were fetched ahead.
+    pub fetched: Fetched,
     /// Counters by branch.
     counters: HashMap<BranchId, Counter>,
     /// Whether every byte is decompressed and every checksum compared, also where the values do not need it.
@@ -34,8 +37,6 @@ pub(crate) struct Workspace {
 #[derive(Debug)]
 pub(crate) struct BasketReader {
     pub branch: BranchId,
-    /// Baskets that were fetched ahead.
-    pub fetched: HashMap<usize, Bytes>,
     loaded: Option<Loaded>,
     spare: Vec<u8>,
 }
@@ -68,20 +69,15 @@ impl Content {
 
 /// A part of a branch, as [`BasketReader::at`] finds it.
 pub(crate) enum Part<'a> {
-    /// Entries of a basket, and the basket.
-    Basket(Range<u64>, Basket<'a>),
+    /// Index and entries of a basket, and the basket.
+    Basket(usize, Range<u64>, Basket<'a>),
     /// The branch has no entries here.
     Absent(Range<u64>),
 }
 
 impl BasketReader {
     pub(crate) fn new(branch: BranchId) -> Self {
-        Self { branch, fetched: HashMap::new(), loaded: None, spare: Vec::new() }
-    }
-
-    /// Index of the basket that is decompressed now.
-    pub(crate) fn loaded_index(&self) -> Option<usize> {
-        self.loaded.as_ref().map(|l| l.index)
+        Self { branch, loaded: None, spare: Vec::new() }
     }
 
     /// The basket that holds entry `pos`, or the gap that does.
@@ -107,6 +103,7 @@ impl BasketReader {
         }
         match &self.loaded {
             Some(loaded) => Ok(Part::Basket(
+                loaded.index,
                 loaded.entries.clone(),
                 Basket { values: loaded.values.bytes(), extents: &loaded.extents },
             )),
@@ -136,7 +133,7 @@ impl BasketReader {
             self.spare = buffer;
         }
         let totals = match (decode, counter) {
-            (Decode::Counted { header: 0, number, inner }, Some(counter)) if !work.verify => {
+            (Decode::Counted { number, inner, .. }, Some(counter)) => {
                 let totals = work.totals(counter, basket.entries.clone(), tree)?;
                 totals.map(|t| (t, number.width() * (*inner).max(1)))
             }
@@ -149,9 +146,7 @@ impl BasketReader {
                 .map_err(corrupt)?,
             BasketAt::File(range) => {
                 let started = Instant::now();
-                // Baskets that were passed over are not needed again.
-                self.fetched.retain(|i, _| *i >= index);
-                let raw = match self.fetched.remove(&index) {
+                let raw = match work.fetched.get((self.branch, index)) {
                     Some(bytes) => Raw::Shared(bytes),
                     None => match tree.source.read_shared(range.clone()) {
                         Some(bytes) => Raw::Shared(bytes.map_err(|e| within(e, place()))?),
@@ -160,6 +155,7 @@ impl BasketReader {
                                 Some(Ok(_)) => {}
                                 Some(Err(e)) => return Err(within(e, place())),
                                 None => {
+                                    tree.source.check(range).map_err(|e| within(e, place()))?;
                                     return Err(corrupt(FormatError::invalid("the basket was not fetched")));
                                 }
                             }
@@ -393,17 +389,6 @@ impl Workspace {
         Self { verify, metrics, ..Self::default() }
     }
 
-    /// Registers baskets of a counter that were fetched ahead.
-    pub(crate) fn counter(&mut self, branch: BranchId) -> &mut BasketReader {
-        let fresh = || Counter { reader: BasketReader::new(branch), last: None };
-        &mut self.counters.entry(branch).or_insert_with(fresh).reader
-    }
-
-    /// The reader of a counter, if one is in use.
-    pub(crate) fn counter_reader(&self, branch: BranchId) -> Option<&BasketReader> {
-        self.counters.get(&branch).map(|c| &c.reader)
-    }
-
     /// Running totals of the elements of `entries`; `None` where the counter cannot tell.
     fn totals(&mut self, branch: BranchId, entries: Range<u64>, tree: &Tree) -> Result<Option<Arc<[u32]>>> {
         let fresh = || Counter { reader: BasketReader::new(branch), last: None };
@@ -433,7 +418,7 @@ impl Workspace {
         while pos < entries.end {
             match reader.at(pos, entries.end, tree, &decode, None, self)? {
                 Part::Absent(_) => return Ok(None),
-                Part::Basket(range, basket) => {
+                Part::Basket(_, range, basket) => {
                     let stop = range.end.min(entries.end);
                     let bytes =
                         (pos - range.start) as usize * number.width()..(stop - range.start) as usize * number.width();

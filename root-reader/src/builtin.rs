@@ -20,6 +20,11 @@ pub(crate) fn class(name: &str, version: i32) -> Option<&'static ClassInfo> {
     BUILTIN.version(name, version)
 }
 
+/// The newest version that is known of one of ROOT's own classes.
+pub(crate) fn latest(name: &str) -> Option<&'static ClassInfo> {
+    BUILTIN.latest(name)
+}
+
 fn parse_line(line: &str) -> Option<ClassInfo> {
     let (head, members) = line.split_once(": ")?;
     let (name, version) = head.split_once(' ')?;

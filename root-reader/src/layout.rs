@@ -51,6 +51,13 @@ pub(crate) struct Layout {
     pub counter: Option<BranchId>,
 }
 
+impl Layout {
+    /// The branch through which the entries of a basket are found, unless `verify` asks for the offset table.
+    pub(crate) fn needed_counter(&self, verify: bool) -> Option<BranchId> {
+        self.counter.filter(|_| !verify && matches!(self.decode, Decode::Counted { header: 0, .. }))
+    }
+}
+
 /// How the bytes of an entry become values.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Decode {

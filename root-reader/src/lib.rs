@@ -44,6 +44,7 @@ mod source;
 mod streamer;
 mod tags;
 mod tree;
+mod window;
 mod wire;
 
 pub use compression::Codec;

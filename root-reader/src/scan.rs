@@ -1,7 +1,7 @@
 //! Layer 8: entry ranges and projected columns into record batches. Bytes of remote files are fetched a window ahead of
 //! the decoding; with a row filter its columns come first, and baskets in which nothing survives are never touched.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
 use crate::metrics::ScanMetrics;
 use crate::tree::{BasketAt, BranchId, Tree};
+use crate::window::{BasketId, Reading, add_all_needed, reach};
 
 /// Decides which rows of a scan are kept. It sees the columns that it asks for, and only them.
 pub trait RowFilter: Send + Sync {
@@ -100,6 +101,8 @@ pub struct Scan {
 struct ColumnReader {
     baskets: BasketReader,
     layout: Layout,
+    /// The branch through which the entries of a basket are found, if there is one.
+    counter: Option<BranchId>,
 }
 
 /// Entries whose bytes are at hand, and the batches to be made of them.
@@ -127,7 +130,7 @@ struct Selection {
 /// Bytes of the next window under way.
 struct Ahead {
     entries: Range<u64>,
-    wanted: Vec<(BranchId, usize)>,
+    wanted: Vec<BasketId>,
     answer: oneshot::Receiver<Result<Vec<Bytes>>>,
 }
 
@@ -161,7 +164,11 @@ impl Tree {
                 wanted: format!("number {index}"),
             })?;
             match &column.layout {
-                Ok(layout) => Ok(ColumnReader { baskets: BasketReader::new(column.branch), layout: layout.clone() }),
+                Ok(layout) => Ok(ColumnReader {
+                    baskets: BasketReader::new(column.branch),
+                    counter: layout.needed_counter(options.verify),
+                    layout: layout.clone(),
+                }),
                 Err(reason) => {
                     Err(Error::Unreadable { place: Box::new(self.branch_place(column.branch)), reason: reason.clone() })
                 }
@@ -321,20 +328,21 @@ impl Scan {
                 (ahead.entries, ahead.wanted, answers)
             }
             None => {
-                let (entries, wanted) = self.next_window(start, &HashMap::new());
+                let (entries, wanted) = self.next_window(start);
                 let answers = self.tree.source.read_ranges(&self.places(&wanted)).await?;
                 (entries, wanted, answers)
             }
         };
         self.work.metrics.read(started.elapsed());
-        let mut pending: HashMap<BranchId, usize> = HashMap::new();
-        for ((branch, index), bytes) in wanted.into_iter().zip(answers) {
-            pending.entry(branch).and_modify(|last| *last = (*last).max(index)).or_insert(index);
-            self.accept(branch, index, bytes);
+        let mut needed = HashSet::new();
+        add_all_needed(&self.tree, &self.readings(true), entries.clone(), &mut needed);
+        self.work.fetched.retain(&needed);
+        for (basket, bytes) in wanted.into_iter().zip(answers) {
+            self.work.fetched.insert(basket, bytes);
         }
         self.window = Window { entries: entries.clone(), pos: entries.start, planned: Vec::new() };
         if let (Some(spawn), true) = (&self.options.spawn, entries.end < self.end) {
-            let (entries, wanted) = self.next_window(entries.end, &pending);
+            let (entries, wanted) = self.next_window(entries.end);
             let (send, answer) = oneshot::channel();
             let source = self.tree.source.clone();
             let places = self.places(&wanted);
@@ -350,127 +358,68 @@ impl Scan {
         Ok(())
     }
 
-    /// Branches that are fetched a window ahead: those of the filter if there is one, else all; and their counters.
-    fn early_branches(&self) -> Vec<BranchId> {
-        let readers = if self.options.filter.is_some() { &self.filter_columns } else { &self.columns };
-        branches_of(readers.iter())
+    /// What is read, each branch once: `all` of it, or what is needed before anything is known about the rows: the columns
+    /// of the filter if there is one.
+    fn readings(&self, all: bool) -> Vec<Reading> {
+        let early = if self.options.filter.is_some() { &self.filter_columns } else { &self.columns };
+        let late = self.columns.iter().filter(|_| all);
+        let mut readings: Vec<Reading> =
+            early.iter().chain(late).map(|c| Reading { branch: c.baskets.branch, counter: c.counter }).collect();
+        readings.sort_unstable();
+        readings.dedup();
+        readings
     }
 
-    /// How far the next window reaches with half the byte budget, and the baskets to fetch for it. `pending` tells the
-    /// last basket of each branch that is at hand or under way already.
-    fn next_window(&self, start: u64, pending: &HashMap<BranchId, usize>) -> (Range<u64>, Vec<(BranchId, usize)>) {
-        let early = self.early_branches();
-        let all = branches_of(self.columns.iter().chain(&self.filter_columns));
-        let mut next: Vec<(BranchId, usize)> = Vec::new();
-        for branch in all {
-            let Some(baskets) = self.tree.branches().get(branch).map(|b| &b.baskets) else {
-                continue;
-            };
-            let first = baskets.partition_point(|b| b.entries.end <= start);
-            let known = pending.get(&branch).copied().or_else(|| self.last_known(branch));
-            next.push((branch, known.map_or(first, |k| first.max(k + 1))));
-        }
-        let budget = self.options.byte_budget / 2;
-        let (mut bytes, mut end, mut wanted) = (0, self.end, Vec::new());
-        loop {
-            // The unread basket that starts first, over all branches.
-            let candidate = next.iter_mut().filter_map(|(branch, index)| {
-                let basket = self.tree.branches().get(*branch)?.baskets.get(*index)?;
-                (basket.entries.start < self.end).then_some((basket, *branch, index))
-            });
-            let Some((basket, branch, index)) = candidate.min_by_key(|(basket, ..)| basket.entries.start) else {
-                break;
-            };
-            let size = match &basket.at {
-                BasketAt::File(range) => range.end - range.start,
-                BasketAt::Embedded(_) | BasketAt::Missing(_) => 0,
-            };
-            if basket.entries.start > start && bytes + size > budget {
-                end = basket.entries.start;
-                break;
-            }
-            bytes += size;
-            if size > 0 && early.contains(&branch) {
-                wanted.push((branch, *index));
-            }
-            *index += 1;
-        }
-        (start..end, wanted)
+    /// How far the next window reaches with half the byte budget, and the baskets to fetch for it.
+    fn next_window(&self, start: u64) -> (Range<u64>, Vec<BasketId>) {
+        let end = reach(&self.tree, &self.readings(true), start, self.end, self.options.byte_budget / 2);
+        let mut needed = HashSet::new();
+        add_all_needed(&self.tree, &self.readings(false), start..end, &mut needed);
+        (start..end, self.unfetched(needed))
     }
 
     /// Fetches, of the columns that the filter does not need, the baskets that hold surviving rows.
     async fn fetch_survivors(&mut self) -> Result<()> {
-        let early = self.early_branches();
-        let mut wanted: Vec<(BranchId, usize)> = Vec::new();
-        for branch in branches_of(self.columns.iter()).into_iter().filter(|b| !early.contains(b)) {
-            let Some(baskets) = self.tree.branches().get(branch).map(|b| &b.baskets) else {
-                continue;
-            };
-            let known = self.last_known(branch);
-            for planned in self.window.planned.iter().rev() {
-                let whole = std::slice::from_ref(&planned.rows);
-                for run in planned.keep.as_ref().map_or(whole, |k| k.runs.as_slice()) {
-                    let first = baskets.partition_point(|b| b.entries.end <= run.start);
-                    for (index, basket) in baskets.iter().enumerate().skip(first) {
-                        if basket.entries.start >= run.end {
-                            break;
-                        }
-                        let new = known.is_none_or(|k| index > k) && wanted.last() != Some(&(branch, index));
-                        if new && matches!(basket.at, BasketAt::File(_)) {
-                            wanted.push((branch, index));
-                        }
-                    }
-                }
+        let mut needed = HashSet::new();
+        let readings = self.readings(true);
+        for planned in &self.window.planned {
+            let whole = std::slice::from_ref(&planned.rows);
+            for run in planned.keep.as_ref().map_or(whole, |k| k.runs.as_slice()) {
+                add_all_needed(&self.tree, &readings, run.clone(), &mut needed);
             }
         }
+        let wanted = self.unfetched(needed);
         let started = Instant::now();
         let answers = self.tree.source.read_ranges(&self.places(&wanted)).await?;
         self.work.metrics.read(started.elapsed());
-        for ((branch, index), bytes) in wanted.into_iter().zip(answers) {
-            self.accept(branch, index, bytes);
+        for (basket, bytes) in wanted.into_iter().zip(answers) {
+            self.work.fetched.insert(basket, bytes);
         }
         Ok(())
     }
 
-    /// The last basket of a branch that is decompressed or fetched.
-    fn last_known(&self, branch: BranchId) -> Option<usize> {
-        let readers = self.columns.iter().chain(&self.filter_columns).map(|c| &c.baskets);
-        let readers = readers.filter(|b| b.branch == branch).chain(self.work.counter_reader(branch));
-        readers.filter_map(|b| b.fetched.keys().copied().max().max(b.loaded_index())).min()
+    /// Those baskets that have to be fetched, in a fixed order. One that the file is too short for is left to its reader,
+    /// who can say which it is.
+    fn unfetched(&self, needed: HashSet<BasketId>) -> Vec<BasketId> {
+        let missing = |basket: &BasketId| {
+            let place = self.place(*basket).filter(|range| self.tree.source.check(range).is_ok());
+            place.is_some() && !self.work.fetched.contains(*basket)
+        };
+        let mut wanted: Vec<BasketId> = needed.into_iter().filter(missing).collect();
+        wanted.sort_unstable();
+        wanted
     }
 
-    /// Hands the bytes of a basket to every reader that will need it.
-    fn accept(&mut self, branch: BranchId, index: usize, bytes: Bytes) {
-        // A column that shares the filter's values is never read by itself.
-        let own = self.columns.iter_mut().zip(&self.shared).filter(|(_, shared)| shared.is_none()).map(|(c, _)| c);
-        for column in own.chain(&mut self.filter_columns) {
-            if column.baskets.branch == branch {
-                column.baskets.fetched.insert(index, bytes.clone());
-            }
-        }
-        let counts = |c: &ColumnReader| c.layout.counter == Some(branch);
-        if !self.options.verify && self.columns.iter().chain(&self.filter_columns).any(counts) {
-            self.work.counter(branch).fetched.insert(index, bytes);
+    fn place(&self, (branch, index): BasketId) -> Option<Range<u64>> {
+        match &self.tree.branches().get(branch)?.baskets.get(index)?.at {
+            BasketAt::File(range) => Some(range.clone()),
+            BasketAt::Embedded(_) | BasketAt::Missing(_) => None,
         }
     }
 
-    fn places(&self, baskets: &[(BranchId, usize)]) -> Vec<Range<u64>> {
-        let place =
-            |(branch, index): &(BranchId, usize)| match &self.tree.branches().get(*branch)?.baskets.get(*index)?.at {
-                BasketAt::File(range) => Some(range.clone()),
-                BasketAt::Embedded(_) | BasketAt::Missing(_) => None,
-            };
-        baskets.iter().filter_map(place).collect()
+    fn places(&self, baskets: &[BasketId]) -> Vec<Range<u64>> {
+        baskets.iter().filter_map(|basket| self.place(*basket)).collect()
     }
-}
-
-/// The branches of some columns and of their counters, each once.
-fn branches_of<'a>(columns: impl Iterator<Item = &'a ColumnReader>) -> Vec<BranchId> {
-    let mut all: Vec<BranchId> =
-        columns.flat_map(|c| std::iter::once(c.baskets.branch).chain(c.layout.counter)).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 impl ColumnReader {
@@ -482,10 +431,9 @@ impl ColumnReader {
         let mut written = 0usize;
         let (mut runs, mut within) = (runs.iter().cloned().peekable(), Vec::new());
         while let Some(run) = runs.peek().cloned() {
-            let Self { baskets, layout, .. } = self;
+            let Self { baskets, layout, counter } = self;
             let branch = baskets.branch;
-            let index = baskets.loaded_index();
-            match baskets.at(run.start, run.end, tree, &layout.decode, layout.counter, work)? {
+            match baskets.at(run.start, run.end, tree, &layout.decode, *counter, work)? {
                 Part::Absent(gap) => {
                     let stop = gap.end.min(run.end);
                     let count = (stop - run.start) as usize;
@@ -494,7 +442,7 @@ impl ColumnReader {
                     written += count;
                     advance(&mut runs, stop);
                 }
-                Part::Basket(entries, basket) => {
+                Part::Basket(index, entries, basket) => {
                     // All runs, or parts of runs, that lie in this basket.
                     within.clear();
                     while let Some(run) = runs.peek().filter(|r| r.start < entries.end).cloned() {
@@ -505,7 +453,7 @@ impl ColumnReader {
                     }
                     let started = Instant::now();
                     decode(&layout.decode, &basket, &within, &mut out).map_err(|source| {
-                        let place = Place { basket: index, entries: Some(entries), ..tree.branch_place(branch) };
+                        let place = Place { basket: Some(index), entries: Some(entries), ..tree.branch_place(branch) };
                         Error::corrupt(place, source)
                     })?;
                     work.metrics.decoded(started.elapsed());

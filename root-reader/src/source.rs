@@ -83,7 +83,8 @@ impl Source {
         !matches!(self.bytes, Where::Store { .. })
     }
 
-    fn check(&self, range: &Range<u64>) -> Result<usize> {
+    /// The length of a range that lies within the file.
+    pub(crate) fn check(&self, range: &Range<u64>) -> Result<usize> {
         let length = range.end.checked_sub(range.start).and_then(|n| usize::try_from(n).ok());
         match length {
             Some(length) if range.end <= self.size => Ok(length),

@@ -19,6 +19,8 @@ pub struct Leniency {
     pub flat_dimensions: bool,
     /// Ours may be `int32` where the reference has `uint32`, with the same bits.
     pub signed_for_unsigned: bool,
+    /// Zero may have another sign.
+    pub unsigned_zero: bool,
 }
 
 /// Where two arrays differ first: index of the row, the way down from it, and what is there.
@@ -205,8 +207,8 @@ fn values(ours: &dyn Array, theirs: &dyn Array, leniency: Leniency) -> Result<()
         DataType::UInt32 => exact::<UInt32Type>(ours, theirs),
         DataType::Int64 => exact::<Int64Type>(ours, theirs),
         DataType::UInt64 => exact::<UInt64Type>(ours, theirs),
-        DataType::Float32 => near::<Float32Type>(ours, theirs, leniency.tolerance),
-        DataType::Float64 => near::<Float64Type>(ours, theirs, leniency.tolerance),
+        DataType::Float32 => near::<Float32Type>(ours, theirs, leniency),
+        DataType::Float64 => near::<Float64Type>(ours, theirs, leniency),
         DataType::Null => Ok(()),
         other => Err(at(0, format!("type {other} cannot be compared"))),
     }
@@ -227,7 +229,7 @@ fn exact<T: ArrowPrimitiveType>(ours: &dyn Array, theirs: &dyn Array) -> Result<
     }
 }
 
-fn near<T: ArrowPrimitiveType>(ours: &dyn Array, theirs: &dyn Array, tolerance: f64) -> Result<(), Difference>
+fn near<T: ArrowPrimitiveType>(ours: &dyn Array, theirs: &dyn Array, leniency: Leniency) -> Result<(), Difference>
 where
     T::Native: Into<f64>,
 {
@@ -237,7 +239,8 @@ where
         let (a, b): (f64, f64) = (a.into(), b.into());
         a.to_bits() == b.to_bits()
             || (a.is_nan() && b.is_nan())
-            || (a - b).abs() <= tolerance * largest && tolerance > 0.0
+            || (a == 0.0 && b == 0.0 && leniency.unsigned_zero)
+            || (a - b).abs() <= leniency.tolerance * largest && leniency.tolerance > 0.0
     };
     match a.values().iter().zip(b.values()).position(|(a, b)| !same(*a, *b)) {
         None => Ok(()),

@@ -414,6 +414,7 @@ fn check_branch(
         tolerance: if packed { 1e-7 } else { 0.0 },
         flat_dimensions: true,
         signed_for_unsigned: exception == Some(Because::CountersAreSigned),
+        unsigned_zero: false,
     };
     let rows = theirs.len().min(ours.len()).min(own_entries as usize);
     let _ = truncated;

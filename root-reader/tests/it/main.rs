@@ -11,5 +11,6 @@
 
 mod compare;
 mod conformance;
+mod fixtures;
 mod json;
 mod support;

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{ArrayRef, RecordBatch, new_empty_array};
+use arrow_schema::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use root_reader::{Column, Result, ScanOptions, Tree};
+use root_reader::{Column, Result, RootFile, ScanOptions, Tree};
 
 /// Folder of the crate.
 pub fn manifest_dir() -> PathBuf {
@@ -67,4 +68,58 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
     let mut answers = answers.into_inner().unwrap();
     answers.sort_by_key(|(at, _)| *at);
     answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Folder of the project's own small files.
+pub fn fixtures() -> PathBuf {
+    manifest_dir().join("tests/fixtures")
+}
+
+/// All fixture files, by name.
+pub fn fixture_files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures()).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "root"));
+    files.sort();
+    files
+}
+
+/// Every tree of a file, old cycles included, with the name of its reference.
+pub fn tree_names(file: &RootFile) -> Vec<(String, String)> {
+    let trees = || file.keys().iter().filter(|k| k.is_tree());
+    let named = trees().map(|key| {
+        let flat = key.path.replace('/', "_");
+        let several = trees().filter(|k| k.path == key.path).count() > 1;
+        let reference = if several { format!("{flat}_{}", key.cycle) } else { flat };
+        (format!("{};{}", key.path, key.cycle), reference)
+    });
+    named.collect()
+}
+
+/// The reference of a tree of a fixture.
+pub fn reference_of(file: &Path, tree: &str) -> RecordBatch {
+    let stem = file.file_stem().unwrap().to_string_lossy();
+    read_parquet(&fixtures().join(format!("{stem}__{tree}.parquet")))
+}
+
+/// All columns of a tree.
+pub fn all_columns(tree: &Tree) -> Vec<usize> {
+    (0..tree.schema().fields().len()).collect()
+}
+
+/// Batches as one.
+pub fn concat(schema: &SchemaRef, batches: &[RecordBatch]) -> RecordBatch {
+    arrow_select::concat::concat_batches(schema, batches).unwrap()
+}
+
+/// A generator of numbers that look random and are the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % limit.max(1)
+    }
 }

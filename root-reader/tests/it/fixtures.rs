@@ -1,0 +1,199 @@
+//! The project's own small files, column by column equal to the values that their writers put in, whichever way they are
+//! read.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow_schema::ArrowError;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use root_reader::{RootFile, RowFilter, ScanOptions, Spawn, Tree};
+
+use crate::compare::{Leniency, compare};
+use crate::support::{Random, all_columns, concat, fixture_files, in_parallel, reference_of, tree_names};
+
+/// Compares every column with the reference, which has the columns in the same order.
+fn check(batch: &RecordBatch, reference: &RecordBatch, tree: &Tree, what: &str) {
+    assert_eq!(batch.num_rows(), reference.num_rows(), "{what}: rows");
+    for (i, field) in reference.schema().fields().iter().enumerate() {
+        let name = field.name();
+        assert_eq!(batch.schema().field(i).name(), name, "{what}: order of the columns");
+        let packed = tree.column(name).is_some_and(|c| c.cpp_type.contains("32_t[") || c.cpp_type.contains("16_t"));
+        let tolerance = if packed || name.contains("range") { 1e-7 } else { 0.0 };
+        // The references of these passed through JSON, which has no negative zero.
+        let unsigned_zero = what.starts_with("groot_");
+        let leniency = Leniency { tolerance, unsigned_zero, ..Leniency::default() };
+        if let Err(how) = compare(batch.column(i), reference.column(i), leniency) {
+            panic!("{what}, column {name}: {how}");
+        }
+    }
+}
+
+/// Reads all columns of some entries as one batch.
+fn read(tree: &Tree, entries: Range<u64>, options: ScanOptions) -> RecordBatch {
+    let scan = tree.scan(&all_columns(tree), entries, options).unwrap();
+    let schema = scan.schema();
+    let batches: Vec<RecordBatch> = scan.blocking().map(|b| b.unwrap()).collect();
+    concat(&schema, &batches)
+}
+
+/// Calls `work` for each tree of each fixture.
+fn for_each_tree(work: impl Fn(&Path, &RootFile, &Tree, &RecordBatch, &str) + Sync) {
+    let files = fixture_files();
+    assert!(files.len() > 15, "the fixtures are missing");
+    in_parallel(&files, |path| {
+        let file = RootFile::open_local(path).unwrap();
+        for (name, reference) in tree_names(&file) {
+            let tree = file.tree_blocking(&name).unwrap();
+            let what = format!("{} {name}", path.file_name().unwrap().to_string_lossy());
+            let unreadable: Vec<_> = tree.columns().iter().filter_map(|c| c.field().err()).collect();
+            assert!(unreadable.is_empty(), "{what}: {unreadable:?}");
+            work(path, &file, &tree, &reference_of(path, &reference), &what);
+        }
+    });
+}
+
+#[test]
+fn every_column_has_the_values_of_its_writer() {
+    for_each_tree(|_, file, tree, reference, what| {
+        assert!(file.warnings().is_empty(), "{what}: {:?}", file.warnings());
+        assert_eq!(tree.columns().len(), reference.num_columns(), "{what}: columns");
+        assert_eq!(tree.entries(), reference.num_rows() as u64, "{what}: entries");
+        check(&read(tree, 0..u64::MAX, ScanOptions::default()), reference, tree, what);
+    });
+}
+
+#[test]
+fn verified_reading_gives_the_same_values() {
+    for_each_tree(|_, _, tree, reference, what| {
+        let options = ScanOptions { verify: true, batch_rows: 1000, ..ScanOptions::default() };
+        check(&read(tree, 0..tree.entries(), options), reference, tree, what);
+    });
+}
+
+#[test]
+fn one_column_alone_has_the_same_values_as_among_all() {
+    for_each_tree(|_, _, tree, reference, what| {
+        for index in all_columns(tree) {
+            let scan = tree.scan(&[index], 0..tree.entries(), ScanOptions::default()).unwrap();
+            let schema = scan.schema();
+            let batches: Vec<RecordBatch> = scan.blocking().map(|b| b.unwrap()).collect();
+            check(&concat(&schema, &batches), &reference.project(&[index]).unwrap(), tree, what);
+        }
+    });
+}
+
+#[test]
+fn a_range_of_entries_gives_the_rows_of_the_whole() {
+    for_each_tree(|_, _, tree, reference, what| {
+        let mut random = Random(7);
+        let total = tree.entries();
+        // The big file has one basket: a few ranges tell as much.
+        let ranges = if total > 100_000 { 2 } else { 12 };
+        for _ in 0..ranges {
+            let start = random.below(total + 1);
+            let end = start + random.below(total - start + 5);
+            let batch_rows = [1, 3, 17, 1000, 1 << 20][random.below(5) as usize].max(total as usize / 200);
+            let options = ScanOptions { batch_rows, entry_column: Some("_entry".into()), ..ScanOptions::default() };
+            let batch = read(tree, start..end, options);
+            let rows = (end.min(total) - start) as usize;
+            let what = format!("{what} {start}..{end} by {batch_rows}");
+            let numbers = batch.column(batch.num_columns() - 1).as_any().downcast_ref::<UInt64Array>().unwrap();
+            assert!(numbers.values().iter().copied().eq(start..end.min(total)), "{what}: entry numbers");
+            check(&batch, &reference.slice(start as usize, rows), tree, &what);
+        }
+    });
+}
+
+/// Keeps rows by their number: every row of a stretch or none, or single ones.
+struct ByNumber {
+    columns: Vec<usize>,
+    next: AtomicU64,
+    keep: fn(u64) -> bool,
+}
+
+impl RowFilter for ByNumber {
+    fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
+        assert_eq!(batch.num_columns(), self.columns.len());
+        let start = self.next.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        Ok((start..).take(batch.num_rows()).map(|i| Some((self.keep)(i))).collect())
+    }
+}
+
+const KEEPERS: [fn(u64) -> bool; 5] =
+    [|_| true, |_| false, |i| i % 7 == 3, |i| (i / 40) % 3 == 1, |i| i % 2 == 0 || i > 60];
+
+fn filtered(reference: &RecordBatch, keep: fn(u64) -> bool) -> RecordBatch {
+    let mask: BooleanArray = (0..reference.num_rows() as u64).map(|i| Some(keep(i))).collect();
+    arrow_select::filter::filter_record_batch(reference, &mask).unwrap()
+}
+
+#[test]
+fn a_row_filter_keeps_the_rows_that_it_says() {
+    for_each_tree(|_, _, tree, reference, what| {
+        for (i, keep) in KEEPERS.into_iter().enumerate() {
+            for columns in [Vec::new(), vec![0], all_columns(tree).into_iter().rev().take(2).collect()] {
+                let filter = Arc::new(ByNumber { columns, next: AtomicU64::new(0), keep });
+                let batch_rows = (tree.entries() as usize / 100).max(11);
+                let options = ScanOptions { filter: Some(filter), batch_rows, ..ScanOptions::default() };
+                let batch = read(tree, 0..tree.entries(), options);
+                check(&batch, &filtered(reference, keep), tree, &format!("{what}, filter {i}"));
+            }
+        }
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
+}
+
+async fn read_async(tree: &Tree, options: ScanOptions) -> RecordBatch {
+    let mut scan = tree.scan(&all_columns(tree), 0..tree.entries(), options).unwrap();
+    let schema = scan.schema();
+    let mut batches = Vec::new();
+    while let Some(batch) = scan.next_batch().await.unwrap() {
+        batches.push(batch);
+    }
+    concat(&schema, &batches)
+}
+
+#[test]
+fn a_store_that_answers_ranges_gives_the_same_values() {
+    let runtime = runtime();
+    for_each_tree(|path, _, local, reference, what| {
+        runtime.block_on(async {
+            let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let place = object_store::path::Path::from("dir/file.root");
+            store.put(&place, std::fs::read(path).unwrap().into()).await.unwrap();
+            let file = RootFile::open(store, place, "mem:file.root").await.unwrap();
+            let tree = file.tree(&format!("{};{}", local.path(), local.cycle())).await.unwrap();
+            let spawn: Spawn = Arc::new(|work| drop(tokio::spawn(work)));
+            let big = tree.entries() > 100_000;
+            for byte_budget in [0, 700, 5_000, 32 << 20] {
+                for spawn in [None, Some(spawn.clone())] {
+                    for keep in [None, Some(KEEPERS[2]), Some(KEEPERS[3]), Some(KEEPERS[1])] {
+                        if big && keep.is_some() != (byte_budget == 700) {
+                            continue;
+                        }
+                        let filter = keep.map(|keep| -> Arc<dyn RowFilter> {
+                            Arc::new(ByNumber { columns: vec![0], next: AtomicU64::new(0), keep })
+                        });
+                        let batch_rows = (tree.entries() as usize / 60).max(5);
+                        let spawn = spawn.clone();
+                        let options = ScanOptions { byte_budget, spawn, filter, batch_rows, ..ScanOptions::default() };
+                        let expected = keep.map_or_else(|| reference.clone(), |keep| filtered(reference, keep));
+                        let what = format!("{what}, budget {byte_budget}, filter {}", keep.is_some());
+                        check(&read_async(&tree, options).await, &expected, &tree, &what);
+                    }
+                }
+            }
+        });
+    });
+}
