@@ -228,13 +228,11 @@ fn stored_basket(
             Raw::Scratch(_) => Content::Own(std::mem::replace(&mut work.raw, buffer), wanted_range),
         }
     };
-    let extents = match (totals, decode) {
-        (_, Decode::Fixed { number, per_entry }) => fixed_extents(number.width() * per_entry, entries, border)?,
-        (_, Decode::Record { stride, .. }) => fixed_extents(*stride, entries, border)?,
-        (Some((totals, width)), _) => Extents::Elements { totals, width },
-        (None, _) => {
-            let table = values.bytes().get(border..head.length).unwrap_or_default();
-            table_extents(table, head.key_length, decode, values.bytes(), entries, border)?
+    let extents = match totals {
+        Some((totals, width)) => Extents::Elements { totals, width },
+        None => {
+            let content = values.bytes().get(..wanted).unwrap_or_default();
+            read_extents(content, head.key_length, decode, entries, border)?
         }
     };
     Ok((values.cut(border), extents))
@@ -288,6 +286,25 @@ fn fixed_extents(stride: usize, entries: usize, border: usize) -> Result<Extents
     }
 }
 
+/// Extents of the entries of a basket from its content: the values up to `border`, and the table behind them where there
+/// is one.
+pub(crate) fn read_extents(
+    content: &[u8],
+    key_length: usize,
+    decode: &Decode,
+    entries: usize,
+    border: usize,
+) -> Result<Extents, FormatError> {
+    match decode {
+        Decode::Fixed { number, per_entry } => fixed_extents(number.width() * per_entry, entries, border),
+        Decode::Record { stride, .. } => fixed_extents(*stride, entries, border),
+        Decode::Counted { .. } | Decode::Sequential { .. } => {
+            let table = content.get(border..).unwrap_or_default();
+            table_extents(table, key_length, decode, content, entries, border)
+        }
+    }
+}
+
 /// Extents from the table behind the values: a count and 32-bit offsets from the start of the basket's key.
 fn table_extents(
     table: &[u8],
@@ -326,7 +343,7 @@ fn checked_bounds(
 ) -> Result<Vec<u32>, FormatError> {
     let end = u32::try_from(border).map_err(|_| FormatError::invalid("a basket of more than 4 GB"))?;
     let key = key_length as u32;
-    let mut bounds = Vec::with_capacity(entries + 1);
+    let mut bounds = Vec::with_capacity(offsets.size_hint().0.min(entries) + 1);
     bounds.extend(offsets.take(entries).map(|offset| offset.wrapping_sub(key)));
     bounds.push(end);
     // One pass that the compiler vectorises; which pair is wrong does not matter.
@@ -413,7 +430,8 @@ impl Workspace {
             return Ok(None);
         };
         let decode = Decode::Fixed { number, per_entry: 1 };
-        let mut counts = Values::new(number, (entries.end - entries.start) as usize);
+        // More than this has to be there before room is made for it.
+        let mut counts = Values::new(number, (entries.end - entries.start).min(1 << 16) as usize);
         let mut pos = entries.start;
         while pos < entries.end {
             match reader.at(pos, entries.end, tree, &decode, None, self)? {

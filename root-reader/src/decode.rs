@@ -21,6 +21,9 @@ type Result<T> = std::result::Result<T, FormatError>;
 /// The bit of TObject's bits that says that others refer to the object (`TObject::kIsReferenced`).
 const IS_REFERENCED: u8 = 1 << 4;
 
+/// Arrow wants bytes also for fixed-size values that are not there; a damaged file must not ask for any number of them.
+const MOST_ABSENT_BYTES: usize = 256 << 20;
+
 /// Where the entries of a basket begin and end.
 #[derive(Debug, Clone)]
 pub(crate) enum Extents {
@@ -86,9 +89,18 @@ impl Output {
         }
     }
 
-    /// Appends an entry that the branch does not have; the caller marks it as null. `per_entry` is the number of values
-    /// of a fixed-size entry.
-    pub(crate) fn append_absent(&mut self, count: usize, decode: &Decode) {
+    /// Appends entries that the branch does not have; the caller marks them as null.
+    pub(crate) fn append_absent(&mut self, count: usize, decode: &Decode) -> Result<()> {
+        let width = match decode {
+            Decode::Fixed { number, per_entry } => number.width().saturating_mul(*per_entry),
+            Decode::Record { stride, .. } => *stride,
+            Decode::Counted { .. } | Decode::Sequential { .. } => 4,
+        };
+        if count.saturating_mul(width) > MOST_ABSENT_BYTES {
+            return Err(FormatError::invalid(format!(
+                "the branch lacks {count} entries of {width} bytes each, too much for one batch"
+            )));
+        }
         let repeat_last = |offsets: &mut Vec<i32>| {
             let last = offsets.last().copied().unwrap_or(0);
             offsets.resize(offsets.len() + count, last);
@@ -106,6 +118,7 @@ impl Output {
             }
             (Self::Record(_), _) => {}
         }
+        Ok(())
     }
 
     fn number_values(&mut self) -> Result<&mut Values> {

@@ -437,7 +437,10 @@ impl ColumnReader {
                 Part::Absent(gap) => {
                     let stop = gap.end.min(run.end);
                     let count = (stop - run.start) as usize;
-                    out.append_absent(count, &layout.decode);
+                    out.append_absent(count, &layout.decode).map_err(|source| {
+                        let place = Place { entries: Some(run.start..stop), ..tree.branch_place(branch) };
+                        Error::corrupt(place, source)
+                    })?;
                     absent.push((written, count));
                     written += count;
                     advance(&mut runs, stop);

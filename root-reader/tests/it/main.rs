@@ -12,5 +12,6 @@
 mod compare;
 mod conformance;
 mod fixtures;
+mod hostile;
 mod json;
 mod support;

@@ -1,0 +1,240 @@
+//! Damaged and hostile files: an error or the values, never a panic, a hang, or memory out of proportion.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use root_reader::{Error, RootFile, ScanOptions};
+
+use crate::support::{Random, all_columns, fixtures, in_parallel};
+
+/// Files of every kind of content; the larger ones have so many bytes of values that most damage hits those.
+const SUBJECTS: &[&str] = &[
+    "built_embedded",
+    "built_leaves",
+    "built_stl",
+    "built_truncated",
+    "groot_layout",
+    "groot_types_lz4",
+    "groot_types_lzma",
+    "groot_types_none",
+    "groot_types_zlib",
+    "groot_types_zstd",
+    "groot_vectors",
+    "uproot_layout",
+    "uproot_many_baskets",
+    "uproot_types_none",
+];
+
+/// Reading one damaged file takes milliseconds; this is a hang.
+const TOO_LONG: Duration = Duration::from_secs(5);
+
+fn subject(name: &str) -> Vec<u8> {
+    std::fs::read(fixtures().join(format!("{name}.root"))).unwrap()
+}
+
+/// What came of reading a file as a whole.
+#[derive(Default)]
+struct Outcome {
+    opened: bool,
+    trees: usize,
+    columns: usize,
+    errors: Vec<Error>,
+}
+
+/// Opens, lists and reads everything, column by column so that a broken one does not hide the others.
+fn read_everything(bytes: impl Into<Bytes>) -> Outcome {
+    let started = Instant::now();
+    let mut outcome = Outcome::default();
+    let file = match RootFile::from_bytes("damaged.root", bytes.into()) {
+        Ok(file) => file,
+        Err(error) => {
+            outcome.errors.push(error);
+            return outcome;
+        }
+    };
+    outcome.opened = true;
+    for key in file.keys().iter().filter(|k| k.is_tree()) {
+        let tree = match futures::executor::block_on(file.tree_of(key)) {
+            Ok(tree) => tree,
+            Err(error) => {
+                outcome.errors.push(error);
+                continue;
+            }
+        };
+        outcome.trees += 1;
+        let clusters = tree.clusters();
+        assert_eq!(clusters.iter().map(|c| c.end - c.start).sum::<u64>(), tree.entries(), "clusters cover the tree");
+        for index in all_columns(&tree) {
+            outcome.columns += 1;
+            let scan = tree.scan(&[index], 0..u64::MAX, ScanOptions::default()).unwrap();
+            for batch in scan.blocking() {
+                assert!(
+                    started.elapsed() < TOO_LONG,
+                    "{} {:?}: it takes too long",
+                    tree.path(),
+                    tree.schema().field(index)
+                );
+                if let Err(error) = batch {
+                    outcome.errors.push(error);
+                    break;
+                }
+            }
+        }
+    }
+    outcome
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_an_error_or_its_whole_trees() {
+    in_parallel(SUBJECTS, |name| {
+        let whole = Bytes::from(subject(name));
+        let step = (whole.len() / 150).max(1);
+        let lengths = (0..whole.len()).step_by(step).chain(0..200).chain(whole.len() - 200..whole.len());
+        for length in lengths {
+            let outcome = read_everything(whole.slice(..length));
+            for error in outcome.errors {
+                assert!(error.to_string().contains("damaged.root"), "{name} cut off at {length}: {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn damaged_bytes_are_errors_or_other_values_and_nothing_worse() {
+    let read = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    in_parallel(SUBJECTS, |name| {
+        let whole = subject(name);
+        let mut random = Random(0x5eed ^ whole.len() as u64);
+        for round in 0..400 {
+            let mut damaged = whole.clone();
+            let hits = if round % 3 == 0 { 4 } else { 1 };
+            for _ in 0..hits {
+                let at = random.below(whole.len() as u64) as usize;
+                match random.below(5) {
+                    0 => damaged[at] ^= 1 << random.below(8),
+                    1 => damaged[at] = 0xff,
+                    2 => damaged[at] = 0,
+                    3 => damaged[at] = random.below(256) as u8,
+                    // A length or count that is all ones, or enormous, or negative.
+                    _ => {
+                        let word = [u32::MAX, 0x7fff_ffff, 0x4000_0000, 0x8000_0000][random.below(4) as usize];
+                        let end = (at + 4).min(whole.len());
+                        damaged[at..end].copy_from_slice(&word.to_be_bytes()[..end - at]);
+                    }
+                }
+            }
+            let outcome = read_everything(damaged);
+            read.fetch_add(outcome.columns, Ordering::Relaxed);
+            failed.fetch_add(outcome.errors.len(), Ordering::Relaxed);
+        }
+    });
+    let (read, failed) = (read.into_inner(), failed.into_inner());
+    eprintln!("{read} columns of damaged files read, {failed} errors");
+    assert!(failed > 1000 && read > 10_000, "{read} columns read, {failed} errors");
+}
+
+#[test]
+fn every_byte_of_the_metadata_may_be_wrong() {
+    // Header, directory and keys of a small file; the tree's record, which is not compressed there.
+    let whole = subject("built_embedded");
+    let positions: Vec<usize> = (0..whole.len()).collect();
+    in_parallel(&positions, |at| {
+        let value = [0x00, 0x7f, 0x80, 0xff, whole[*at].wrapping_add(1)][*at % 5];
+        if whole[*at] != value {
+            let mut damaged = whole.clone();
+            damaged[*at] = value;
+            read_everything(damaged);
+        }
+    });
+}
+
+/// Where the baskets of a branch lie in a file, from the outside: records of class TBasket with that name.
+fn basket_records(bytes: &[u8], branch: &str) -> Vec<usize> {
+    let mark = [&[7][..], b"TBasket", &[branch.len() as u8], branch.as_bytes()].concat();
+    let found = bytes.windows(mark.len()).enumerate().filter(|(_, w)| *w == mark);
+    // A small key has 26 bytes before its names, a big one 34; its version tells.
+    let start = |at: usize| if u16::from_be_bytes([bytes[at - 22], bytes[at - 21]]) < 1000 { at - 26 } else { at - 34 };
+    found.map(|(at, _)| start(at)).collect()
+}
+
+#[test]
+fn the_error_of_a_damaged_basket_names_file_tree_branch_basket_and_entries() {
+    for name in ["groot_types_lz4", "groot_types_zlib", "groot_types_zstd", "groot_types_lzma"] {
+        let mut bytes = subject(name);
+        let whole = RootFile::from_bytes(name, bytes.clone()).unwrap().tree_blocking("events").unwrap();
+        let branch = whole.branches().iter().find(|b| b.basket_count() > 1 && b.zip_bytes > 2000).unwrap();
+        let (branch, entries) = (branch.name.clone(), branch.baskets().nth(1).unwrap().0);
+        let at = basket_records(&bytes, &branch)[1];
+        let length = i32::from_be_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+        // The middle of the compressed values.
+        for place in at + length / 2..at + length / 2 + 8 {
+            bytes[place] ^= 0x55;
+        }
+        let tree = RootFile::from_bytes("store/damaged.root", bytes).unwrap().tree_blocking("events").unwrap();
+        let index = tree.schema().index_of(&branch).unwrap();
+        let options = ScanOptions { verify: true, ..ScanOptions::default() };
+        let error = tree.scan(&[index], 0..tree.entries(), options).unwrap().blocking().find_map(Result::err);
+        let Some(Error::Corrupt { place, .. }) = &error else { panic!("{name}: {error:?}") };
+        assert_eq!(place.file, "store/damaged.root", "{name}");
+        assert_eq!((place.tree.as_deref(), place.branch.as_deref()), (Some("events"), Some(&*branch)), "{name}");
+        assert_eq!((place.basket, place.entries.clone()), (Some(1), Some(entries.clone())), "{name}");
+        let text = error.unwrap().to_string();
+        let parts =
+            ["store/damaged.root", "'events'", &branch, "basket 1", &format!("{}..{}", entries.start, entries.end)];
+        for part in parts {
+            assert!(text.contains(part), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn files_of_another_kind_are_named_as_such() {
+    let cases: [(&[u8], &str); 5] = [
+        (b"", "empty"),
+        (b"PAR1....", "PAR1"),
+        (b"root", "needs"),
+        (b"<html>not found</html>", "<html>"),
+        (b"root\0\0\xea\x60\0\0\0\x64\xff\xff\xff\xff", "needs"),
+    ];
+    for (bytes, part) in cases {
+        let error = RootFile::from_bytes("x.root", bytes).unwrap_err().to_string();
+        assert!(error.contains("x.root") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_file_and_a_directory_are_errors() {
+    for path in [Path::new("/no/such/file.root"), fixtures().as_path()] {
+        let error = RootFile::open_local(path).unwrap_err();
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+}
+
+/// Overwrites the only place where `old` stands.
+fn patched(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let places: Vec<usize> = (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    let mut patched = bytes.to_vec();
+    patched[places[0]..places[0] + new.len()].copy_from_slice(new);
+    patched
+}
+
+#[test]
+fn a_directory_that_contains_itself_ends() {
+    let bytes = subject("groot_layout");
+    // The key of `dir` in the top directory: its place is set to the top directory's own record, at 100.
+    let name = [&b"\x03dir"[..]].concat();
+    let at: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(&name)).collect();
+    for at in at {
+        for back in 8..40usize {
+            let mut looped = bytes.clone();
+            looped[at - back..at - back + 4].copy_from_slice(&100u32.to_be_bytes());
+            read_everything(looped);
+        }
+    }
+    let _ = patched;
+}
