@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod adl;
+mod faults;
+mod reading;
+mod schemas;
+mod slt;
 mod support;
 mod tables;
