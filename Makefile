@@ -1,0 +1,105 @@
+# The targets that people and continuous integration use. `make help` lists them.
+
+CARGO ?= cargo
+PYTHON ?= python3
+# Tools that the checks need are installed here once, outside the checkout.
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/root-query/tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
+
+export PATH := $(TOOLS)/bin:$(PATH)
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @ 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+.PHONY: demo
+demo: packages ## Build the release binary and run the main job on the sample, offline
+	$(CARGO) build --release -p root-query
+	@sh examples/demo.sh
+
+.PHONY: test
+test: packages ## Everything that CI runs: format, lints, dependencies, tests, documentation
+	@$(MAKE) --no-print-directory fmt-check
+	@$(MAKE) --no-print-directory clippy
+	@$(MAKE) --no-print-directory deny
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory doc
+
+.PHONY: lint
+lint: fmt-check clippy ## Format and lints only
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	$(CARGO) fmt --all --check
+
+# Without RUSTFLAGS, which would compile every dependency once more.
+.PHONY: clippy
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: unit
+unit: ## All tests, those in the documentation included
+	$(CARGO) test --workspace --no-fail-fast
+
+.PHONY: doc
+doc: ## The documentation of the crates
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+# The database of advisories is on GitHub. Where it cannot be reached, what was fetched before serves; without any the
+# other checks still run, and the output says what was not checked.
+.PHONY: deny
+deny: $(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION) ## Licences, sources, bans and advisories of the dependencies
+	$(CARGO) deny --log-level error check --hide-inclusion-graph bans licenses sources
+	@if $(CARGO) deny --log-level error fetch db >/dev/null 2>&1; then \
+		$(CARGO) deny check advisories; \
+	elif $(CARGO) deny --log-level off --offline check advisories >/dev/null 2>&1; then \
+		echo "warning: the advisory database could not be refreshed; an older copy found nothing"; \
+	elif [ -n "$$(ls -A "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" 2>/dev/null)" ]; then \
+		$(CARGO) deny --offline check advisories; \
+	else \
+		echo "warning: advisories were not checked, as their database cannot be reached"; \
+	fi
+
+.PHONY: bench
+bench: packages ## Benchmarks, side by side with other readers
+	@test -f benches/run.py || { echo "benches/run.py is not here yet" >&2; exit 1; }
+	$(PYTHON) benches/run.py
+
+.PHONY: fixtures
+fixtures: ## Write the test files of root-reader again (needs Go, Python 3.11 and the network)
+	root-reader/tests/fixtures/generate/generate.sh
+
+.PHONY: fuzz
+fuzz: packages ## Run every fuzz target for FUZZ_SECONDS (needs a nightly toolchain)
+	@test -d root-reader/fuzz || { echo "root-reader/fuzz is not here yet" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+	@cd root-reader && for target in $$($(CARGO) +nightly fuzz list); do \
+		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+.PHONY: packages
+packages:
+	@sh .ci/packages
+
+.PHONY: clean
+clean: ## Remove what cargo built
+	$(CARGO) clean
+
+# A tool is only run, not measured: light optimisation halves the time to build it.
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_LTO = off
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS = 16
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_DEBUG = false
+$(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION) $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION): | packages
+	cd / && $(CARGO) install --locked --quiet --root $(TOOLS) --target-dir $(TOOLS)/target \
+		$(patsubst %-$(lastword $(subst -, ,$(@F))),%,$(@F))@$(lastword $(subst -, ,$(@F)))
+	@rm -rf $(TOOLS)/target
+	@touch $@
