@@ -58,12 +58,11 @@ doc: ## The documentation of the crates
 .PHONY: deny
 deny: $(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION) ## Licences, sources, bans and advisories of the dependencies
 	$(CARGO) deny --log-level error check --hide-inclusion-graph bans licenses sources
-	@if $(CARGO) deny --log-level error fetch db >/dev/null 2>&1; then \
-		$(CARGO) deny check advisories; \
-	elif $(CARGO) deny --log-level off --offline check advisories >/dev/null 2>&1; then \
-		echo "warning: the advisory database could not be refreshed; an older copy found nothing"; \
-	elif [ -n "$$(ls -A "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" 2>/dev/null)" ]; then \
-		$(CARGO) deny --offline check advisories; \
+	@if timeout 120 $(CARGO) deny --log-level off fetch db >/dev/null 2>&1; then \
+		$(CARGO) deny --log-level error check --hide-inclusion-graph advisories; \
+	elif ls -d "$${CARGO_HOME:-$$HOME/.cargo}"/advisory-dbs/advisory-db-*/ >/dev/null 2>&1; then \
+		echo "warning: the database of advisories cannot be reached; an older copy is used"; \
+		$(CARGO) deny --offline --log-level error check --hide-inclusion-graph advisories; \
 	else \
 		echo "warning: advisories were not checked, as their database cannot be reached"; \
 	fi
