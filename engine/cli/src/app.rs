@@ -31,6 +31,8 @@ impl App {
             builder = builder.memory_limit(size.0);
         }
         let session = builder.build();
+        let disk = session.context().runtime_env().disk_manager.clone();
+        self.shutdown.set_scratch(move || disk.temp_dir_paths());
         self.record.set_ledger(session.ledger());
         self.record.set_watch(progress::of_session(&session));
         session

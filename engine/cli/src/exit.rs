@@ -130,8 +130,29 @@ impl From<root_reader::Error> for Failure {
 impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         let hint = find_reader_error(&error).map(tree_hint).unwrap_or_default();
-        Self::new(root_engine::kind_of(&error).into(), format!("{}{hint}", root_engine::message_of(&error)))
+        let message = match error.find_root() {
+            DataFusionError::SQL(syntax, _) => syntax.to_string(),
+            _ => root_engine::message_of(&error),
+        };
+        Self::new(root_engine::kind_of(&error).into(), format!("{}{hint}", tidy(&message)))
     }
+}
+
+/// A message without the words with which DataFusion begins it and which tell the user nothing.
+fn tidy(message: &str) -> &str {
+    const PREFIXES: [&str; 6] = [
+        "Error during planning: ",
+        "Execution error: ",
+        "External error: ",
+        "Schema error: ",
+        "sql parser error: ",
+        "Arrow error: ",
+    ];
+    let mut message = message;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| message.strip_prefix(prefix)) {
+        message = rest;
+    }
+    message
 }
 
 /// The reader's error within one of DataFusion's.

@@ -22,6 +22,7 @@ mod shutdown;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches};
@@ -37,6 +38,9 @@ use crate::shutdown::Shutdown;
 // Decoding makes and drops many large buffers on many threads, which the system's allocator is slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long the end waits for tasks that do not notice that they are not wanted any more.
+const LINGER: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let (cli, matches) = match parse() {
@@ -120,7 +124,7 @@ fn online(app: &App, verb: Option<Verb>) -> run::Outcome {
     });
     app.shutdown.listen();
     let outcome = runtime.block_on(run::online(app, verb));
-    // What still runs in the background was asked for by nobody any more.
-    runtime.shutdown_background();
+    // What still runs was asked for by nobody any more, but should remove its temporary files.
+    runtime.shutdown_timeout(LINGER);
     outcome
 }

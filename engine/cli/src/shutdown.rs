@@ -12,6 +12,10 @@ use tokio::sync::Notify;
 use crate::exit::Exit;
 
 type LastWords = Box<dyn Fn(Exit) + Send>;
+type Scratch = Box<dyn Fn() -> Vec<PathBuf> + Send>;
+
+/// How often a scratch directory is tried to be removed, into which another thread may still be writing.
+const SCRATCH_TRIES: usize = 5;
 
 /// What has to happen before the program may end, and who wants to hear of Ctrl-C first. Clones share it.
 #[derive(Clone, Default)]
@@ -22,6 +26,7 @@ pub struct Shutdown {
 #[derive(Default)]
 struct Inner {
     unfinished: Mutex<Vec<PathBuf>>,
+    scratch: Mutex<Option<Scratch>>,
     last_words: Mutex<Option<LastWords>>,
     /// Set while a prompt has a query running: the first Ctrl-C then stops the query, not the program.
     cancellable: AtomicBool,
@@ -70,6 +75,7 @@ impl Shutdown {
 
     fn end(&self, exit: Exit) {
         self.remove_unfinished();
+        self.remove_scratch();
         let last_words = self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(say) = last_words {
             say(exit);
@@ -84,6 +90,18 @@ impl Shutdown {
         for path in paths {
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    fn remove_scratch(&self) {
+        let Some(scratch) = self.inner.scratch.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        for directory in scratch() {
+            (0..SCRATCH_TRIES).any(|_| std::fs::remove_dir_all(&directory).is_ok() || !directory.exists());
+        }
+    }
+
+    /// Where the directories are found to which sorts, joins and groups spill.
+    pub fn set_scratch(&self, directories: impl Fn() -> Vec<PathBuf> + Send + 'static) {
+        *self.inner.scratch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(directories));
     }
 
     /// A file that must not outlive an early end.

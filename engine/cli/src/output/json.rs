@@ -159,6 +159,6 @@ mod tests {
         lists.append(true);
         let maps: ArrayRef = Arc::new(lists.finish());
         let batch = RecordBatch::try_from_iter([("m", maps)]).unwrap();
-        assert_eq!(written(&[batch.clone()], batch.schema(), Shape::Lines), "{\"m\":[{\"7\":0.5}]}\n");
+        assert_eq!(written(std::slice::from_ref(&batch), batch.schema(), Shape::Lines), "{\"m\":[{\"7\":0.5}]}\n");
     }
 }

@@ -101,7 +101,7 @@ impl Prompt<'_> {
         let console = &self.app.console;
         console.plain(&format!("root-query {}; \\? for help, \\q to leave", env!("CARGO_PKG_VERSION")));
         if let Ok(table) = self.session.context().table_provider(sql::TABLE).await {
-            let columns = table.schema().fields().len();
+            let columns = table.schema().fields().len() as u64;
             let entries = root_table(table.as_ref()).map_or(0, RootTable::entries);
             console.plain(&format!(
                 "table {}: {entries} entries, {columns} columns; \\d {} lists them",
@@ -141,12 +141,10 @@ impl Prompt<'_> {
                 Ok(())
             }
             Command::Format(format) => {
-                let (_, format) = match format {
-                    Some(format) => (format.settle(&self.app.target())?, format.settle(&self.app.target())?),
-                    None => (self.format, self.format),
-                };
-                self.format = format;
-                self.app.console.plain(&format!("format is {}", crate::config::spelling(&format)));
+                if let Some(format) = format {
+                    self.format = format.settle(&self.app.target())?;
+                }
+                self.app.console.plain(&format!("format is {}", crate::config::spelling(&self.format)));
                 Ok(())
             }
             Command::Describe(None) => self.tables().await,
@@ -158,7 +156,7 @@ impl Prompt<'_> {
         if !self.row_id && sql::names_row_id(text) {
             self.row_id = sql::register(self.app, &self.session, self.input, text).await?;
         }
-        for statement in self.session.statements(text)? {
+        for statement in sql::statements(&self.session, text)? {
             let started = Instant::now();
             let (mut to, _) = self.app.open(Format::Table)?;
             let style = self.app.style(to.target(), self.app.settings.max_rows);
@@ -177,27 +175,15 @@ impl Prompt<'_> {
                 self.app.console.note(&note);
             }
             if self.timing {
-                let rows = if answer.rows == 1 { "1 row".into() } else { format!("{} rows", answer.rows) };
+                let rows = types::counted(answer.rows, "row");
                 self.app.console.plain(&format!("{rows} in {:.3} s", started.elapsed().as_secs_f64()));
             }
         }
         Ok(())
     }
 
-    /// Names of the tables.
-    fn table_names(&self) -> Vec<String> {
-        let context = self.session.context();
-        let mut names = Vec::new();
-        for catalog in context.catalog_names().iter().filter_map(|name| context.catalog(name)) {
-            let schemas = catalog.schema_names().into_iter().filter(|name| name != "information_schema");
-            names.extend(schemas.filter_map(|name| catalog.schema(&name)).flat_map(|schema| schema.table_names()));
-        }
-        names.sort();
-        names
-    }
-
     async fn tables(&self) -> Result<(), Failure> {
-        let names = self.table_names();
+        let names = sql::table_names(&self.session);
         let mut columns = Vec::new();
         for name in &names {
             let table = self.session.context().table_provider(types::quoted(name)).await;
@@ -210,7 +196,7 @@ impl Prompt<'_> {
     async fn describe(&self, name: &str) -> Result<(), Failure> {
         let name = name.trim_matches('"');
         let Ok(table) = self.session.context().table_provider(types::quoted(name)).await else {
-            let all = self.table_names();
+            let all = sql::table_names(&self.session);
             let hint = did_you_mean(name, all.iter().map(String::as_str));
             return Err(Failure::new(Exit::Query, format!("there is no table '{name}'{hint}")));
         };
@@ -239,7 +225,7 @@ impl Prompt<'_> {
     }
 
     async fn names(&self) -> Names {
-        let mut names = Names { tables: self.table_names(), ..Names::default() };
+        let mut names = Names { tables: sql::table_names(&self.session), ..Names::default() };
         for table in &names.tables {
             if let Ok(table) = self.session.context().table_provider(types::quoted(table)).await {
                 names.columns.extend(table.schema().fields().iter().map(|f| f.name().clone()));

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use futures::{StreamExt, stream};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use root_reader::{Error, Place, RootFile, ScanMetrics, ScanOptions, Tree};
 
 use super::Outcome;
+use super::types::counted;
 use crate::app::App;
 use crate::args::InputArgs;
 use crate::exit::{Exit, Failure};
@@ -78,18 +79,20 @@ pub async fn check(app: &App, input: &InputArgs) -> Outcome {
     let (branches, unchecked) = (tally.branches.load(Ordering::Relaxed), tally.unchecked.load(Ordering::Relaxed));
     if unchecked > 0 {
         app.console.warning(&format!(
-            "{unchecked} branches could not be checked, as their type is not supported; `root-query schema` lists them"
+            "{} could not be checked, as the type is not supported; `root-query schema` lists what cannot be read",
+            counted(unchecked, "branch")
         ));
     }
     app.console.plain(&format!(
-        "{} files, {trees} trees, {branches} branches, {} baskets, {}: {}",
-        files.len(),
-        HumanCount(tally.scans.baskets_read()),
+        "{}, {}, {}, {}, {}: {}",
+        counted(files.len() as u64, "file"),
+        counted(trees, "tree"),
+        counted(branches, "branch"),
+        counted(tally.scans.baskets_read(), "basket"),
         HumanBytes(tally.scans.bytes_read()),
         match faults.len() {
             0 => "no fault found".to_string(),
-            1 => "1 FAULT".to_string(),
-            n => format!("{n} FAULTS"),
+            n => counted(n as u64, "fault"),
         }
     ));
     let ended = app.conclude();

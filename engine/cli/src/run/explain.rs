@@ -9,7 +9,7 @@ use datafusion::error::DataFusionError;
 use futures::{Stream, StreamExt};
 
 use super::Outcome;
-use super::sql::{register, run_statement, statements, text};
+use super::sql::{explain_table, register, run_statement, statements, text};
 use crate::app::App;
 use crate::args::ExplainArgs;
 use crate::exit::Failure;
@@ -31,9 +31,9 @@ pub async fn explain(app: &App, args: &ExplainArgs) -> Outcome {
         return Err(Failure::usage("there is no SQL to explain"));
     };
     for statement in before {
-        session.sql(statement).await?;
+        session.sql(statement).await.map_err(|error| explain_table(&session, error))?;
     }
-    let already = last.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("explain"));
+    let already = last.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("explain"));
     let sql = match (already, args.analyze) {
         (true, _) => last.clone(),
         (false, true) => format!("EXPLAIN ANALYZE {last}"),

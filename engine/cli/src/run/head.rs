@@ -5,6 +5,7 @@ use std::sync::Arc;
 use root_reader::{ScanOptions, Tree};
 
 use super::Outcome;
+use super::types::counted;
 use crate::app::App;
 use crate::args::HeadArgs;
 use crate::exit::{Exit, Failure, did_you_mean};
@@ -21,10 +22,9 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
         return Err(Failure::new(Exit::Input, "none of the files can be read"));
     };
     let projection = projection(first, &args.columns)?;
-    let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count();
+    let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count() as u64;
     if unreadable > 0 && args.columns.is_empty() {
-        let branches = if unreadable == 1 { "1 branch".into() } else { format!("{unreadable} branches") };
-        app.console.note(&format!("{branches} cannot be read; `root-query schema` says why"));
+        app.console.note(&format!("{} cannot be read; `root-query schema` says why", counted(unreadable, "branch")));
     }
     let schema = Arc::new(first.schema().project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?);
     let (mut to, format) = app.open(Format::Auto)?;

@@ -4,6 +4,7 @@ mod check;
 mod count;
 mod explain;
 mod head;
+mod lexer;
 mod ls;
 mod schema;
 pub mod sql;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
-use super::types::{arrow_type, quoted};
+use super::types::{arrow_type, counted, quoted};
 use crate::app::App;
 use crate::args::InputArgs;
 use crate::console::printable;
@@ -131,15 +131,11 @@ fn columns(trees: &[(Wanted, Tree)]) -> Result<Vec<Column>, Failure> {
     Ok(all.into_iter().map(count).collect())
 }
 
-/// `1 file`, `2 files`.
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 fn as_tree(listing: &Listing) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    let entries = if listing.entries == 1 { "1 entry".into() } else { format!("{} entries", listing.entries) };
-    let (columns, files) = (counted(listing.columns.len(), "column"), counted(listing.files.len(), "file"));
+    let entries = counted(listing.entries, "entry");
+    let (columns, files) =
+        (counted(listing.columns.len() as u64, "column"), counted(listing.files.len() as u64, "file"));
     writeln!(text, "{}: {entries} and {columns} in {files}", printable(&listing.tree))?;
     // One very long name should not push all types to the right.
     let width = |of: fn(&Column) -> &str| listing.columns.iter().map(|c| of(c).width()).max().unwrap_or(0).min(40);
@@ -168,7 +164,7 @@ fn as_ddl(listing: &Listing, specs: &[String]) -> Result<String, std::fmt::Error
     let name = listing.tree.rsplit('/').next().unwrap_or(&listing.tree);
     let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let comment = |text: &str| printable(text).replace(['\n', '\r'], " ");
-    writeln!(text, "-- {} entries in {}", listing.entries, counted(listing.files.len(), "file"))?;
+    writeln!(text, "-- {} in {}", counted(listing.entries, "entry"), counted(listing.files.len() as u64, "file"))?;
     writeln!(text, "-- Columns:")?;
     for column in &listing.columns {
         let (name, cpp_type) = (comment(&quoted(&column.name)), comment(&column.cpp_type));

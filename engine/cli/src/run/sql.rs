@@ -7,10 +7,10 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use root_engine::{RootSession, TableOptions};
 
-use super::{Outcome, explain};
+use super::{Outcome, explain, lexer};
 use crate::app::App;
 use crate::args::{InputArgs, QueryArgs, SqlArgs};
-use crate::exit::Failure;
+use crate::exit::{Failure, did_you_mean};
 use crate::inputs;
 use crate::output::{self, Destination, Format, TableStyle};
 use crate::progress;
@@ -61,13 +61,15 @@ pub fn text(query: &QueryArgs, prompt: bool) -> Result<Option<String>, Failure> 
     }
 }
 
-/// The statements of a script; it is a mistake if there are none.
+/// The statements of a script, all of which can be parsed; it is a mistake if there are none.
 pub fn statements(session: &RootSession, text: &str) -> Result<Vec<String>, Failure> {
-    let statements = session.statements(text)?;
-    if statements.is_empty() {
+    let parsed = session.statements(text)?;
+    if parsed.is_empty() {
         return Err(Failure::usage("there is no SQL to run; give it with -c, -f, or on standard input"));
     }
-    Ok(statements)
+    // The user's own words, because a parsed statement does not print all of its options.
+    let written: Vec<String> = lexer::statements(text).into_iter().map(str::to_string).collect();
+    Ok(if written.len() == parsed.len() { written } else { parsed })
 }
 
 /// Makes the files on the command line the table `t`. Its columns `_file` and `_entry` are there if the SQL names them.
@@ -104,7 +106,7 @@ pub async fn run_statement(
     style: TableStyle,
     on_output: &mut dyn FnMut(),
 ) -> Result<Answer, Failure> {
-    let frame = session.sql(statement).await?;
+    let frame = session.sql(statement).await.map_err(|error| explain_table(session, error))?;
     let schema: SchemaRef = frame.schema().inner().clone();
     let mut batches = frame.execute_stream().await?;
     if schema.fields().is_empty() {
@@ -134,60 +136,36 @@ pub async fn run_statement(
     Ok(Answer { rows, note })
 }
 
-/// Whether `_file` or `_entry` is an identifier of the SQL: not in a string, not in a comment, not part of a name.
+/// Adds to an error about a table that does not exist what was probably meant.
+pub fn explain_table(session: &RootSession, error: root_engine::Error) -> Failure {
+    let failure = Failure::from(error);
+    let Failure::Error { exit, message } = &failure else { return failure };
+    let Some(wanted) = message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) else {
+        return failure;
+    };
+    // DataFusion names the catalog and schema, which are not the user's words.
+    let wanted = wanted.strip_prefix("datafusion.public.").unwrap_or(wanted);
+    let known = table_names(session);
+    let mut hint = did_you_mean(wanted, known.iter().map(String::as_str));
+    if hint.is_empty() && wanted == TABLE {
+        hint = "; files named on the command line become the table t".to_string();
+    }
+    Failure::new(*exit, format!("there is no table '{wanted}'{hint}"))
+}
+
+/// Names of all tables but those that describe the others.
+pub fn table_names(session: &RootSession) -> Vec<String> {
+    let context = session.context();
+    let mut names = Vec::new();
+    for catalog in context.catalog_names().iter().filter_map(|name| context.catalog(name)) {
+        let schemas = catalog.schema_names().into_iter().filter(|name| name != "information_schema");
+        names.extend(schemas.filter_map(|name| catalog.schema(&name)).flat_map(|schema| schema.table_names()));
+    }
+    names.sort();
+    names
+}
+
+/// Whether the SQL asks for the columns that tell a row's origin.
 pub fn names_row_id(sql: &str) -> bool {
-    let mut rest = sql;
-    while let Some(c) = rest.chars().next() {
-        let (skip, word) = match c {
-            '\'' => (quoted_end(rest, '\''), None),
-            '"' | '`' => {
-                let end = quoted_end(rest, c);
-                (end, rest.get(1..end.saturating_sub(1)))
-            }
-            '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), None),
-            '/' if rest.starts_with("/*") => (rest.find("*/").map_or(rest.len(), |at| at + 2), None),
-            c if c.is_alphanumeric() || c == '_' => {
-                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-                (end, rest.get(..end))
-            }
-            c => (c.len_utf8(), None),
-        };
-        if matches!(word, Some("_file" | "_entry")) {
-            return true;
-        }
-        rest = rest.get(skip.max(1)..).unwrap_or_default();
-    }
-    false
-}
-
-/// Where a quoted text ends, its quotes included. A doubled quote just begins the next text.
-fn quoted_end(text: &str, quote: char) -> usize {
-    text.get(1..).and_then(|inner| inner.find(quote)).map_or(text.len(), |at| at + 2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_identities_are_found_as_identifiers_only() {
-        for sql in
-            ["SELECT _entry FROM t", "SELECT t.\"_file\", x FROM t", "SELECT 'a''b', _file", "-- x\nSELECT _entry"]
-        {
-            assert!(names_row_id(sql), "{sql}");
-        }
-        for sql in [
-            "SELECT my_entry FROM t",
-            "SELECT '_entry'",
-            "SELECT 1 -- _entry",
-            "SELECT /* _file */ 1",
-            "SELECT \"x _file\"",
-            "SELECT 'it''s _file'",
-            "",
-            "'unclosed _entry",
-            "é_file ✓",
-        ] {
-            assert!(!names_row_id(sql), "{sql}");
-        }
-    }
+    lexer::names_any(sql, &["_file", "_entry"])
 }

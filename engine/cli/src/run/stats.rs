@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array
 use indicatif::HumanBytes;
 
 use super::Outcome;
-use super::types::codec;
+use super::types::{codec, counted};
 use crate::app::App;
 use crate::args::InputArgs;
 use crate::exit::{Exit, Failure};
@@ -62,10 +62,10 @@ pub async fn stats(app: &App, input: &InputArgs) -> Outcome {
     let sum = |of: fn(&Line) -> u64| lines.iter().map(of).sum::<u64>();
     let (stored, raw) = (sum(|l| l.stored), sum(|l| l.raw));
     app.console.note(&format!(
-        "total: {} entries, {} branches, {} baskets, {} stored, {} raw, ratio {:.2}",
-        trees.iter().map(|(_, tree)| tree.entries()).sum::<u64>(),
-        lines.len(),
-        sum(|l| l.baskets),
+        "total: {}, {}, {}, {} stored, {} raw, ratio {:.2}",
+        counted(trees.iter().map(|(_, tree)| tree.entries()).sum(), "entry"),
+        counted(lines.len() as u64, "branch"),
+        counted(sum(|l| l.baskets), "basket"),
         HumanBytes(stored),
         HumanBytes(raw),
         ratio(raw, stored).unwrap_or(1.0)

@@ -38,6 +38,17 @@ pub fn codec(setting: u32) -> String {
     format!("{name} {level}")
 }
 
+/// `1 file`, `2 files`, `3 entries`.
+pub fn counted(count: u64, what: &str) -> String {
+    let number = indicatif::HumanCount(count);
+    match (count, what.strip_suffix('y'), what.strip_suffix('h')) {
+        (1, ..) => format!("1 {what}"),
+        (_, Some(stem), _) => format!("{number} {stem}ies"),
+        (_, _, Some(_)) => format!("{number} {what}es"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// An identifier as SQL wants it: quoted unless it is plain.
 pub fn quoted(name: &str) -> String {
     let mut chars = name.chars();

@@ -1,0 +1,90 @@
+//! Settings: the command line before variables before the configuration file.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::support::{command, finish, run};
+
+fn home_with(config: &str) -> TempDir {
+    let home = TempDir::new().unwrap();
+    let dir = home.path().join(".config/root-query");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("config.toml"), config).unwrap();
+    home
+}
+
+#[test]
+fn the_command_line_beats_variables_and_they_beat_the_file() {
+    let home = home_with("format = \"json\"\nthreads = 1\n");
+    let query = ["sql", "-c", "SELECT 1 AS a"];
+    let file = finish(command(home.path()).args(query)).ok();
+    assert_eq!(file.text(), "[{\"a\":1}]\n");
+    let variable = finish(command(home.path()).args(query).env("ROOT_QUERY_FORMAT", "ndjson")).ok();
+    assert_eq!(variable.text(), "{\"a\":1}\n");
+    let flags = ["--format", "tsv"];
+    let flag = finish(command(home.path()).args(query).args(flags).env("ROOT_QUERY_FORMAT", "ndjson")).ok();
+    assert_eq!(flag.text(), "a\n1\n");
+    let before = finish(command(home.path()).args(flags).args(query).env("ROOT_QUERY_FORMAT", "ndjson")).ok();
+    assert_eq!(before.text(), "a\n1\n");
+}
+
+#[test]
+fn config_show_tells_values_and_origins() {
+    let home = home_with("format = \"json\"\nmemory = \"2G\"\n");
+    let shown =
+        finish(command(home.path()).args(["config", "show", "--threads", "3"]).env("ROOT_QUERY_ON_BAD_FILE", "skip"))
+            .ok();
+    let line = |key: &str| shown.lines().into_iter().find(|l| l.starts_with(&format!("{key} "))).unwrap().to_string();
+    assert!(line("format").contains("\"json\"") && line("format").contains("config.toml"), "{}", line("format"));
+    assert!(line("memory").contains("2147483648"), "{}", line("memory"));
+    assert!(line("threads").ends_with("# command line"), "{}", line("threads"));
+    assert!(line("on_bad_file").ends_with("# ROOT_QUERY_ON_BAD_FILE"), "{}", line("on_bad_file"));
+    assert!(line("quiet").ends_with("# default"), "{}", line("quiet"));
+    // What is shown can be used as configuration.
+    let copy = TempDir::new().unwrap();
+    let path = copy.path().join("c.toml");
+    fs::write(&path, &shown.stdout).unwrap();
+    run(&["--config", path.to_str().unwrap(), "config", "show"]).ok();
+}
+
+#[test]
+fn another_file_can_be_named() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("other.toml");
+    fs::write(&path, "format = \"ndjson\"").unwrap();
+    let query = ["sql", "-c", "SELECT 1 AS a"];
+    let flag = finish(command(home.path()).args(query).arg("--config").arg(&path)).ok();
+    assert_eq!(flag.text(), "{\"a\":1}\n");
+    let variable = finish(command(home.path()).args(query).env("ROOT_QUERY_CONFIG", &path)).ok();
+    assert_eq!(variable.text(), "{\"a\":1}\n");
+    run(&["--config", "/no/such.toml", "version"]).fails(2, &["/no/such.toml"]);
+}
+
+#[test]
+fn mistakes_in_the_file_are_named() {
+    for (text, words) in [
+        ("fromat = \"json\"", vec!["config.toml", "'fromat'", "did you mean 'format'?"]),
+        ("format = \"jsn\"", vec!["config.toml", "format", "did you mean 'json'?"]),
+        ("memory = \"lots\"", vec!["config.toml", "memory", "such as 8G"]),
+        ("threads = \"two\"", vec!["config.toml"]),
+        ("=", vec!["config.toml"]),
+    ] {
+        let home = home_with(text);
+        finish(command(home.path()).arg("version")).fails(2, &words);
+    }
+}
+
+#[test]
+fn a_variable_with_a_wrong_value_is_a_usage_error() {
+    let home = TempDir::new().unwrap();
+    finish(command(home.path()).arg("version").env("ROOT_QUERY_FORMAT", "xml")).fails(2, &["xml"]);
+}
+
+#[test]
+fn quiet_can_be_set_by_a_variable() {
+    let home = TempDir::new().unwrap();
+    let args = ["stats", &crate::support::sample()];
+    assert_eq!(finish(command(home.path()).args(args).env("ROOT_QUERY_QUIET", "1")).ok().stderr, "");
+    assert_ne!(finish(command(home.path()).args(args).env("ROOT_QUERY_QUIET", "0")).ok().stderr, "");
+}

@@ -1,0 +1,16 @@
+//! Runs the real binary: what it writes where, and how it ends. Expected values were read with uproot, unless a comment
+//! says otherwise.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod check;
+mod config;
+mod ending;
+mod formats;
+mod inputs;
+mod interrupt;
+mod output;
+mod report;
+mod sql;
+mod support;
+mod verbs;
