@@ -1,7 +1,7 @@
 //! Layer 3: the container. Header, keys, cycles, directories and the streamer-info record, for files below and beyond
 //! 2 GB, and for files whose writer died before it closed them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path as LocalPath;
 use std::sync::Arc;
 
@@ -20,6 +20,10 @@ use crate::wire::Cursor;
 const MAX_DIRECTORY_DEPTH: usize = 64;
 /// The longest key header that recovery reads: class, name and title may have any length, real ones stay far below.
 const RECOVERY_KEY: u64 = 1 << 10;
+/// Bytes that recovery reads at once.
+const RECOVERY_CHUNK: u64 = 64 << 10;
+/// The shortest gap that ROOT leaves between records.
+const LEAST_SEGMENT: u32 = 4;
 /// The largest record of metadata that is read; ROOT itself cannot write more than 1 GiB.
 const MAX_RECORD: u64 = 1 << 30;
 
@@ -146,7 +150,7 @@ pub struct RootFile {
 struct Inner {
     header: Header,
     keys: Vec<Key>,
-    streamers: Streamers,
+    streamers: Arc<Streamers>,
     warnings: Vec<String>,
 }
 
@@ -179,7 +183,8 @@ impl RootFile {
             return Err(not_root(format!("it starts with '{}'", start.escape_ascii())));
         }
         let header = Header::parse(&head).map_err(|e| not_root(e.to_string()))?;
-        let mut opening = Opening { source: &source, header: &header, keys: Vec::new(), warnings: Vec::new() };
+        let mut opening =
+            Opening { source: &source, header: &header, keys: Vec::new(), streamer_key: None, warnings: Vec::new() };
         if header.end > source.size() {
             opening.warnings.push(format!(
                 "{}: the file has {} bytes but its header says {}: it is truncated",
@@ -188,18 +193,28 @@ impl RootFile {
                 header.end
             ));
         }
+        if header.end < source.size() && header.end > 0 {
+            opening.warnings.push(format!(
+                "{}: the file has {} bytes but its header counts {}: its writer did not close it, and what came after its \
+                 last save is not read",
+                source.name(),
+                source.size(),
+                header.end
+            ));
+        }
         if let Err(fault) = opening.top_directory().await {
             opening.recover(&fault).await?;
         }
+        let streamers = read_streamers(&source, &header, opening.streamer_key.as_ref()).await;
         let (keys, mut warnings) = (opening.keys, opening.warnings);
-        let streamers = match read_streamers(&source, &header, &keys).await {
+        let streamers = match streamers {
             Ok(streamers) => streamers,
             Err(fault) => {
                 warnings.push(format!("the file's class descriptions cannot be read ({fault})"));
                 Streamers::default()
             }
         };
-        Ok(Self { inner: Arc::new(Inner { header, keys, streamers, warnings }), source })
+        Ok(Self { inner: Arc::new(Inner { header, keys, streamers: Arc::new(streamers), warnings }), source })
     }
 
     /// The file as the user named it.
@@ -301,6 +316,8 @@ struct Opening<'a> {
     source: &'a Source,
     header: &'a Header,
     keys: Vec<Key>,
+    /// The class descriptions' record, as recovery found it.
+    streamer_key: Option<Key>,
     warnings: Vec<String>,
 }
 
@@ -371,39 +388,49 @@ impl Opening<'_> {
     async fn recover(&mut self, fault: &Error) -> Result<()> {
         self.keys.clear();
         let mut records: Vec<Key> = Vec::new();
-        let mut pos = self.header.begin;
-        while pos + 26 <= self.source.size() {
-            let head = self.source.read(pos..self.source.size().min(pos + RECOVERY_KEY)).await?;
-            let Ok(length) = Cursor::new(&head).i32() else {
+        let size = self.source.size();
+        let (mut pos, mut chunk, mut chunk_start) = (self.header.begin, Bytes::new(), 0);
+        while pos + 26 <= size {
+            // Records can be small and many: their heads are taken from larger reads.
+            let wanted = pos..size.min(pos + RECOVERY_KEY);
+            if wanted.start < chunk_start || wanted.end > chunk_start + chunk.len() as u64 {
+                chunk_start = pos;
+                chunk = self.source.read(pos..size.min(pos + RECOVERY_CHUNK)).await?;
+            }
+            let head = chunk.get((pos - chunk_start) as usize..).unwrap_or_default();
+            let head = head.get(..head.len().min(RECOVERY_KEY as usize)).unwrap_or_default();
+            let Ok(length) = Cursor::new(head).i32() else {
                 break;
             };
-            if length == 0 {
+            if length.unsigned_abs() < LEAST_SEGMENT {
                 break;
             }
             if length > 0 {
-                let Ok(key) = Key::parse(&mut Cursor::new(&head)) else {
+                let Ok(key) = Key::parse(&mut Cursor::new(head)) else {
                     break;
                 };
                 // A record that does not say its own place, or that is cut off, was not written whole.
-                if key.seek != pos || pos + u64::from(key.stored_bytes) > self.source.size() {
+                if key.seek != pos || pos + u64::from(key.stored_bytes) > size {
                     break;
                 }
                 records.push(key);
             }
             pos += u64::from(length.unsigned_abs());
         }
-        let directory_of = |seek: u64| records.iter().find(|k| k.is_directory() && k.seek == seek);
+        let directories: HashMap<u64, &Key> =
+            records.iter().filter(|k| k.is_directory()).map(|k| (k.seek, k)).collect();
         for key in &records {
-            if matches!(key.class.as_str(), "TBasket" | "TFile" | "") || key.path == "StreamerInfo" {
-                if key.path == "StreamerInfo" {
-                    self.keys.push(key.clone());
-                }
+            if key.path == "StreamerInfo" && key.class == "TList" {
+                self.streamer_key = Some(key.clone());
+                continue;
+            }
+            if matches!(key.class.as_str(), "TBasket" | "TFile" | "") {
                 continue;
             }
             let mut path = key.path.clone();
             let mut parent = key.parent;
             for _ in 0..MAX_DIRECTORY_DEPTH {
-                let Some(directory) = directory_of(parent) else {
+                let Some(directory) = directories.get(&parent) else {
                     break;
                 };
                 path = format!("{}/{path}", directory.path);
@@ -430,9 +457,9 @@ impl Opening<'_> {
     }
 }
 
-async fn read_streamers(source: &Source, header: &Header, keys: &[Key]) -> Result<Streamers> {
+async fn read_streamers(source: &Source, header: &Header, recovered: Option<&Key>) -> Result<Streamers> {
     let place = || Place { file: source.name().to_string(), ..Place::default() };
-    let key = match keys.iter().find(|k| k.path == "StreamerInfo" && k.class == "TList") {
+    let key = match recovered {
         Some(recovered) => recovered.clone(),
         None if header.seek_info == 0 || header.bytes_info == 0 => return Ok(Streamers::default()),
         None => {

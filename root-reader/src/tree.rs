@@ -39,7 +39,7 @@ pub(crate) struct TreeInner {
     pub branches: Vec<Branch>,
     /// Decompressed record of the tree, which holds the embedded baskets.
     pub record: Bytes,
-    pub streamers: Streamers,
+    pub streamers: Arc<Streamers>,
 }
 
 /// Index of a branch in its tree.
@@ -149,7 +149,7 @@ pub(crate) struct Clusters {
 }
 
 impl Tree {
-    pub(crate) fn parse(source: Source, key: &Key, record: Bytes, streamers: &Streamers) -> Result<Self> {
+    pub(crate) fn parse(source: Source, key: &Key, record: Bytes, streamers: &Arc<Streamers>) -> Result<Self> {
         let place = || Place { file: source.name().to_string(), tree: Some(key.path.clone()), ..Place::default() };
         let (graph, root) = Graph::read(&key.class, &record, usize::from(key.key_length), streamers)
             .map_err(|e| Error::corrupt(place(), e))?;
@@ -227,7 +227,7 @@ impl Clusters {
         let recorded = self.ranges.iter().map(|(last, size)| (last.saturating_add(1).min(entries), *size));
         for (end, size) in recorded.chain([(entries, self.size)]) {
             // A corrupt size of one entry for billions of entries must not fill the memory.
-            if size == NO_CLUSTER || end.saturating_sub(start) / size > 10_000_000 {
+            if size == NO_CLUSTER || end.saturating_sub(start) / size > 1_000_000 {
                 if end < entries {
                     return Vec::new();
                 }
@@ -258,7 +258,7 @@ struct Builder<'a> {
 type Parsed<T> = Result<T, FormatError>;
 
 impl Builder<'_> {
-    fn build(mut self, root: ObjectId, key: &Key, record: Bytes, streamers: &Streamers) -> Parsed<TreeInner> {
+    fn build(mut self, root: ObjectId, key: &Key, record: Bytes, streamers: &Arc<Streamers>) -> Parsed<TreeInner> {
         let tree = self.graph.get(root).ok_or_else(|| FormatError::invalid("an empty record"))?;
         let entries = tree
             .integer("fEntries")

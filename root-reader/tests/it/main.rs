@@ -11,7 +11,9 @@
 
 mod compare;
 mod conformance;
+mod differential;
 mod fixtures;
 mod hostile;
 mod json;
 mod support;
+mod written_by_root;
