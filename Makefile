@@ -8,6 +8,9 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
 
+# Where cargo builds, as a command.
+target_dir = $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+
 export PATH := $(TOOLS)/bin:$(PATH)
 .DEFAULT_GOAL := help
 
@@ -19,7 +22,7 @@ help: ## This list
 .PHONY: demo
 demo: packages ## Build the release binary and run the main job on the sample, offline
 	$(CARGO) build --release -p root-query
-	@sh examples/demo.sh
+	@ROOT_QUERY="$$($(target_dir))/release/root-query" sh examples/demo.sh
 
 .PHONY: test
 test: packages ## Everything that CI runs: format, lints, dependencies, tests, documentation
@@ -27,6 +30,7 @@ test: packages ## Everything that CI runs: format, lints, dependencies, tests, d
 	@$(MAKE) --no-print-directory clippy
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory demo-check
 	@$(MAKE) --no-print-directory doc
 
 .PHONY: lint
@@ -48,6 +52,11 @@ clippy:
 .PHONY: unit
 unit: ## All tests, those in the documentation included
 	$(CARGO) test --workspace --no-fail-fast
+
+# With the binary that the tests have just built.
+.PHONY: demo-check
+demo-check:
+	@ROOT_QUERY="$$($(target_dir))/debug/root-query" DEMO_FILES=10 sh examples/demo.sh >/dev/null && echo "the demo works"
 
 .PHONY: doc
 doc: ## The documentation of the crates

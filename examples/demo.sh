@@ -2,10 +2,10 @@
 # The main job, offline: the dimuon mass in 1,000 events that CMS recorded in 2012 and released as open data (CC0).
 # `make demo` builds the binary and runs this.
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/.."
 
 query=${ROOT_QUERY:-$(command -v root-query || true)}
-file=data/Run2012B_SingleMu_1000.root
+file=examples/data/Run2012B_SingleMu_1000.root
 remote=root://eospublic.cern.ch//eos/opendata/cms/derived-data/AOD2NanoAODOutreachTool/Run2012BC_DoubleMuParked_Muons.root
 
 if [ -z "$query" ]; then
@@ -22,11 +22,11 @@ echo "\$ root-query schema $file:Events   # muons only"
 "$query" schema "$file:Events" --format tree | grep -E 'entries|Muon'
 
 say "2. The query: examples/dimuon.sql"
-cat dimuon.sql
+cat examples/dimuon.sql
 
 say "3. Its result"
-echo "\$ root-query sql -f dimuon.sql $file:Events"
-"$query" sql -f dimuon.sql "$file:Events" --format table
+echo "\$ root-query sql -f examples/dimuon.sql $file:Events"
+"$query" sql -f examples/dimuon.sql "$file:Events" --format table
 
 # Links cost no space, and every one is opened, read and decompressed like a file of its own.
 copies=${DEMO_FILES:-4000}
@@ -37,9 +37,9 @@ source=$PWD/$file
 (cd "$many" && i=0 && while [ $i -lt "$copies" ]; do ln -s "$source" "$i.root" && i=$((i + 1)); done)
 
 say "4. The same over $copies such files: $copies,000 events, and a progress bar once it takes 2 seconds"
-echo "\$ root-query sql -f dimuon.sql 'data/*.root:Events'"
+echo "\$ root-query sql -f examples/dimuon.sql 'DIRECTORY/*.root:Events'"
 started=$(date +%s)
-"$query" sql -f dimuon.sql "$many/*.root:Events" --format table
+"$query" sql -f examples/dimuon.sql "$many/*.root:Events" --format table
 echo "took $(($(date +%s) - started)) s"
 
 say "5. On the data at CERN: 61 million events, from where they lie"
