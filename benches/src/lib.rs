@@ -1,0 +1,25 @@
+//! Measures scans and queries beside what bounds them.
+//!
+//! Four contenders do the same work on the same files: `floor` only reads and decompresses the baskets of a query's
+//! branches, `bound` is a loop written by hand for the one query, `scan` reads the branches into Arrow, and `sql` runs
+//! the query through the engine. `run.py` runs them in turns, with other software, and prints the ratios.
+
+// Measurements stop at the first thing that is wrong: there is nobody to recover for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+pub mod baskets;
+pub mod bound;
+pub mod floor;
+pub mod histogram;
+pub mod kernels;
+pub mod measure;
+pub mod queries;
+pub mod scan;
+pub mod sql;

@@ -1,0 +1,101 @@
+//! Runs one contender of the comparison and prints what it took, as a line of JSON.
+
+// Measurements stop at the first thing that is wrong: there is nobody to recover for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use root_benches::queries::Query;
+use root_benches::{bound, floor, measure, scan, sql};
+use serde_json::{Value, json};
+
+/// The allocator of the command-line program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs a contender of the comparison on one file and prints what it took, as a line of JSON.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Who runs.
+    contender: Contender,
+    /// File with a tree `Events`, as benches/data/make_data.py makes it.
+    file: PathBuf,
+    /// Queries, or the columns of queries: q1 to q8, dimuon.
+    #[arg(long, value_delimiter = ',', required = true)]
+    query: Vec<String>,
+    /// Runs that are measured, after one that is not.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// Threads that bound and sql compute with.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Prints the histogram as well.
+    #[arg(long)]
+    bins: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Contender {
+    /// Read and decompress.
+    Floor,
+    /// A loop written by hand for the query.
+    Bound,
+    /// Read into Arrow.
+    Scan,
+    /// The query through the engine.
+    Sql,
+    /// Runs bound, scan and sql once and compares their histograms.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    for name in &args.query {
+        let query = Query::find(name).unwrap_or_else(|| panic!("no query {name}"));
+        let (path, threads) = (args.file.as_path(), args.threads);
+        let mut line = match args.contender {
+            Contender::Floor => measure::repeat(args.repeat, floor::floor(path, query)),
+            Contender::Bound => measure::repeat(args.repeat, bound::bound(path, query, threads)),
+            Contender::Scan => measure::repeat(args.repeat, || scan::scan(path, query)),
+            Contender::Sql => measure::repeat(args.repeat, || sql::sql(path, query, threads)),
+            Contender::Check => match check(path, query) {
+                Ok(line) => line,
+                Err(difference) => {
+                    eprintln!("{name}: {difference}");
+                    return ExitCode::FAILURE;
+                }
+            },
+        };
+        if let Some(line) = line.as_object_mut() {
+            if !args.bins {
+                line.remove("bins");
+            }
+            let contender = args.contender.to_possible_value().map(|v| v.get_name().to_string());
+            line.insert("contender".into(), json!(contender));
+            line.insert("query".into(), json!(name));
+            line.insert("file".into(), json!(path.file_name().map(|f| f.to_string_lossy())));
+            line.insert("threads".into(), json!(threads));
+        }
+        println!("{line}");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Compares the histograms of all who fill one.
+fn check(path: &Path, query: &'static Query) -> Result<Value, String> {
+    let expected = bound::bound(path, query, 1)().histogram.unwrap();
+    for (who, outcome) in [("scan", scan::checked(path, query)), ("sql", sql::sql(path, query, 1))] {
+        let histogram = outcome.histogram.unwrap();
+        let moved = expected.moved(&histogram);
+        if expected.total() != histogram.total() || moved > expected.total() / 100_000 {
+            return Err(format!(
+                "{who} counts {} values and bound {}; {moved} are in another bin",
+                histogram.total(),
+                expected.total()
+            ));
+        }
+    }
+    Ok(json!({ "bins": expected.filled(), "values": expected.total() }))
+}

@@ -1,0 +1,98 @@
+//! The queries: which columns each reads, and the histogram that it fills. Q1 to Q8 are the benchmark of the IRIS-HEP
+//! analysis description languages (<https://github.com/iris-hep/adl-benchmarks-index>), `dimuon` is ROOT's tutorial
+//! `df102_NanoAODDimuonAnalysis`.
+
+use crate::histogram::Histogram;
+
+/// A query.
+#[derive(Debug)]
+pub struct Query {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The columns that it reads.
+    pub columns: &'static [&'static str],
+    /// Lower and upper end of the histogram, and the number of bins.
+    pub axis: (f64, f64, usize),
+    /// The query as SQL, if it is one that `sql` runs.
+    pub sql: Option<&'static str>,
+}
+
+impl Query {
+    /// An empty histogram of the query.
+    pub fn histogram(&self) -> Histogram {
+        let (low, high, bins) = self.axis;
+        Histogram::new(low, high, bins)
+    }
+
+    /// Finds a query by its name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        QUERIES.iter().find(|q| q.name == name)
+    }
+}
+
+macro_rules! sql {
+    ($name:literal) => {
+        Some(include_str!(concat!("../queries/", $name, ".sql")))
+    };
+}
+
+/// All queries.
+pub const QUERIES: &[Query] = &[
+    Query { name: "q1", columns: &["MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q1") },
+    Query { name: "q2", columns: &["Jet_pt"], axis: (15.0, 60.0, 100), sql: sql!("q2") },
+    Query { name: "q3", columns: &["Jet_pt", "Jet_eta"], axis: (15.0, 60.0, 100), sql: sql!("q3") },
+    Query { name: "q4", columns: &["Jet_pt", "MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q4") },
+    Query {
+        name: "q5",
+        columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "MET_pt"],
+        axis: (0.0, 2000.0, 100),
+        sql: None,
+    },
+    Query {
+        name: "q6",
+        columns: &["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_btag"],
+        axis: (15.0, 40.0, 100),
+        sql: None,
+    },
+    Query {
+        name: "q7",
+        columns: &[
+            "Jet_pt",
+            "Jet_eta",
+            "Jet_phi",
+            "Muon_pt",
+            "Muon_eta",
+            "Muon_phi",
+            "Electron_pt",
+            "Electron_eta",
+            "Electron_phi",
+        ],
+        axis: (15.0, 200.0, 100),
+        sql: None,
+    },
+    Query {
+        name: "q8",
+        columns: &[
+            "Muon_pt",
+            "Muon_eta",
+            "Muon_phi",
+            "Muon_mass",
+            "Muon_charge",
+            "Electron_pt",
+            "Electron_eta",
+            "Electron_phi",
+            "Electron_mass",
+            "Electron_charge",
+            "MET_pt",
+            "MET_phi",
+        ],
+        axis: (15.0, 250.0, 100),
+        sql: None,
+    },
+    Query {
+        name: "dimuon",
+        columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"],
+        axis: (0.25, 300.0, 30_000),
+        sql: sql!("dimuon"),
+    },
+];

@@ -1,0 +1,74 @@
+//! The scan: the columns of a query into Arrow, on one thread.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use root_reader::ScanOptions;
+
+use crate::baskets::events;
+use crate::kernels::{Block, fill};
+use crate::measure::Outcome;
+use crate::queries::Query;
+
+/// Opens the file, reads the columns of the query batch by batch, and drops the batches.
+pub fn scan(path: &Path, query: &Query) -> Outcome {
+    run(path, query, |_, _| {})
+}
+
+/// The same, and fills the histogram of the query: what was read must be right.
+pub fn checked(path: &Path, query: &Query) -> Outcome {
+    let mut histogram = query.histogram();
+    let outcome = run(path, query, |columns, batch| fill(query.name, &block(columns, batch), &mut histogram));
+    Outcome { histogram: Some(histogram), ..outcome }
+}
+
+fn run(path: &Path, query: &Query, mut each: impl FnMut(&[&str], &RecordBatch)) -> Outcome {
+    let tree = events(path);
+    let schema = tree.schema();
+    let columns: Vec<usize> = query.columns.iter().map(|c| schema.index_of(c).unwrap()).collect();
+    let options = ScanOptions::default();
+    let metrics = options.metrics.clone();
+    let mut outcome = Outcome::default();
+    for batch in tree.scan(&columns, 0..tree.entries(), options).unwrap().blocking() {
+        let batch = black_box(batch.unwrap());
+        outcome.entries += batch.num_rows() as u64;
+        outcome.column_bytes += batch.columns().iter().map(|c| value_bytes(c.as_ref())).sum::<u64>();
+        each(query.columns, &batch);
+    }
+    outcome.stored_bytes = metrics.bytes_read();
+    outcome
+}
+
+/// Bytes of values and list offsets.
+fn value_bytes(array: &dyn Array) -> u64 {
+    match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            4 * list.len() as u64 + value_bytes(list.values().as_ref())
+        }
+        other => (array.len() * other.primitive_width().unwrap_or(0)) as u64,
+    }
+}
+
+fn block<'a>(columns: &[&str], batch: &'a RecordBatch) -> Block<'a> {
+    let mut block = Block { rows: batch.num_rows(), ..Block::default() };
+    for (name, array) in columns.iter().zip(batch.columns()) {
+        let values = match array.as_list_opt::<i32>() {
+            Some(list) => {
+                block.offsets = list.value_offsets();
+                list.values()
+            }
+            None => array,
+        };
+        if name.ends_with("_charge") {
+            block.integers.push(values.as_primitive::<Int32Type>().values());
+        } else {
+            block.floats.push(values.as_primitive::<Float32Type>().values());
+        }
+    }
+    block
+}
