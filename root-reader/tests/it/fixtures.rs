@@ -197,3 +197,36 @@ fn a_store_that_answers_ranges_gives_the_same_values() {
         });
     });
 }
+
+/// Puts the gap between the first record of `built_beyond_2gb.folded` and the others in again, as a hole.
+#[cfg(unix)]
+fn unfolded(folded: &[u8], path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    const GAP: u64 = 2_500_000_000;
+    let name_size = u32::from_be_bytes(*folded[36..].first_chunk().unwrap()) as usize;
+    let (first, rest) = folded.split_at(100 + name_size + 60);
+    let file = std::fs::File::create(path)?;
+    file.set_len(GAP + folded.len() as u64)?;
+    file.write_all_at(first, 0)?;
+    file.write_all_at(rest, GAP + first.len() as u64)
+}
+
+#[cfg(unix)]
+#[test]
+fn everything_may_lie_beyond_two_gigabytes() {
+    let fixtures = crate::support::fixtures();
+    let folded = std::fs::read(fixtures.join("built_beyond_2gb.folded")).unwrap();
+    let path = std::env::temp_dir().join(format!("root-reader-beyond-2gb-{}.root", std::process::id()));
+    unfolded(&folded, &path).unwrap();
+    let file = RootFile::open_local(&path).unwrap();
+    assert!(file.size() > 2_500_000_000 && file.warnings().is_empty(), "{:?}", file.warnings());
+    let mut read_trees = 0;
+    for (name, reference) in tree_names(&file) {
+        let tree = file.tree_blocking(&name).unwrap();
+        let reference = crate::support::read_parquet(&fixtures.join(format!("built_beyond_2gb__{reference}.parquet")));
+        check(&read(&tree, 0..tree.entries(), ScanOptions::default()), &reference, &tree, &name);
+        read_trees += 1;
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(read_trees, 2);
+}
