@@ -1,6 +1,8 @@
 //! From the names on the command line to open files and trees, for verbs that need no DataFusion.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use eos_io::{FileEntry, Stores, split_object};
 use futures::{StreamExt, stream};
@@ -10,6 +12,7 @@ use root_reader::{RootFile, TextAs, Tree};
 use crate::app::App;
 use crate::args::InputArgs;
 use crate::exit::Failure;
+use crate::progress::Counts;
 
 /// Files that are opened at the same time.
 const CONCURRENCY: usize = 32;
@@ -87,14 +90,20 @@ pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec
 pub async fn trees(app: &App, input: &InputArgs) -> Result<Vec<(Wanted, Tree)>, Failure> {
     let wanted = find(app, &input.files, tree_option(app, input)).await?;
     let text = app.settings.table.strings;
+    let (files, done) = (wanted.len() as u64, Arc::new(AtomicU64::new(0)));
+    let watched = done.clone();
+    let watch = Arc::new(move || Counts { files, files_done: watched.load(Ordering::Relaxed), ..Counts::default() });
+    let bar = app.bar(watch);
     let opened: Vec<_> = stream::iter(wanted)
-        .map(|wanted| async move {
+        .map(|wanted| async {
             let tree = open_tree(&wanted, text).await;
+            done.fetch_add(1, Ordering::Relaxed);
             (wanted, tree)
         })
         .buffered(CONCURRENCY)
         .collect()
         .await;
+    drop(bar);
     let mut trees = Vec::new();
     for (wanted, result) in opened {
         match result {

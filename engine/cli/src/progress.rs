@@ -1,16 +1,22 @@
 //! The progress bar: drawn on a terminal, for what takes longer than two seconds, by a thread of its own that polls
 //! counters.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount};
 use root_engine::RootSession;
 
 /// What takes no longer gets no bar.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Terminals of so many columns have room for a bar beside the numbers.
+const PICTURE_FROM: usize = 100;
+const PICTURE: usize = 20;
+/// Clears what is left of the line, and all of it.
+const REST: &str = "\x1b[K";
+const CLEAR: &str = "\r\x1b[K";
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// How far something is.
@@ -18,6 +24,8 @@ const REDRAW: Duration = Duration::from_millis(100);
 pub struct Counts {
     /// Files to read.
     pub files: u64,
+    /// Files that were opened, where that is what takes time.
+    pub files_done: u64,
     /// Entries to read; 0 as long as it is not known.
     pub entries_total: u64,
     /// Entries that were read.
@@ -36,6 +44,7 @@ pub fn of_session(session: &RootSession) -> Watch {
         let now = progress.snapshot();
         Counts {
             files: now.files_total,
+            files_done: 0,
             entries_total: now.entries_total,
             entries_done: now.entries_done,
             bytes: now.bytes_read,
@@ -43,34 +52,33 @@ pub fn of_session(session: &RootSession) -> Watch {
     })
 }
 
-/// The bar that is on the screen, if one is. Clones share it.
+/// Whether a bar is on the screen. Clones share it.
 #[derive(Clone, Default)]
 pub struct Slot {
-    bar: Arc<Mutex<Option<ProgressBar>>>,
+    drawn: Arc<Mutex<bool>>,
 }
 
 impl Slot {
     /// Takes the bar off the screen.
     pub fn clear(&self) {
-        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            bar.finish_and_clear();
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut *drawn) {
+            put(CLEAR);
         }
     }
 
-    fn draw(&self, message: String, done: u64, total: u64) {
-        let mut slot = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = slot.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3}%  {wide_msg}") {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar
-        });
-        bar.set_length(total.max(1));
-        bar.set_position(done);
-        bar.set_message(message);
-        bar.tick();
+    fn draw(&self, counts: Counts, elapsed: Duration) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        *drawn = true;
+        let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        put(&format!("\r{}{REST}", line(counts, elapsed, width)));
     }
+}
+
+/// Writes to the terminal, if it is still there.
+fn put(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// A running progress bar; it goes when this is dropped.
@@ -96,7 +104,7 @@ impl Bar {
                 guard = next;
                 if timeout.timed_out() && !*guard {
                     let counts = watch();
-                    slot.draw(message(counts, started.elapsed()), counts.entries_done, counts.entries_total);
+                    slot.draw(counts, started.elapsed());
                     wait = REDRAW;
                 }
             }
@@ -121,16 +129,39 @@ impl Drop for Bar {
     }
 }
 
+/// The bar on a terminal of so many columns. The numbers matter more than the picture. The last column stays free, as some
+/// terminals go on in the next line behind it.
+fn line(counts: Counts, elapsed: Duration, width: usize) -> String {
+    let (done, total) = match counts.entries_total {
+        0 => (counts.files_done, counts.files),
+        total => (counts.entries_done, total),
+    };
+    let share = if total > 0 { done as f64 / total as f64 } else { 0.0 };
+    let share = share.clamp(0.0, 1.0);
+    let picture = if width >= PICTURE_FROM {
+        let filled = (share * PICTURE as f64) as usize;
+        format!("[{}{}] ", "=".repeat(filled), " ".repeat(PICTURE.saturating_sub(filled)))
+    } else {
+        String::new()
+    };
+    // Rounded down, so that 100 % means done.
+    let line = format!("{:>3}% {picture}{}", (share * 100.0) as u64, message(counts, elapsed));
+    line.chars().take(width.saturating_sub(1)).collect()
+}
+
 /// Files, events, bytes, rate, and the time that is left.
 fn message(counts: Counts, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
+    if counts.entries_total == 0 {
+        return match counts.files {
+            0 => format!("opening, {seconds:.0} s"),
+            files => format!("{}/{} files opened, {seconds:.0} s", HumanCount(counts.files_done), HumanCount(files)),
+        };
+    }
     let files = match counts.files {
         1 => "1 file".to_string(),
         n => format!("{} files", HumanCount(n)),
     };
-    if counts.entries_total == 0 {
-        return format!("{files}, {:.0} s", seconds);
-    }
     let rate = HumanBytes((counts.bytes as f64 / seconds) as u64);
     let left = match counts.entries_done {
         0 => "?".to_string(),
@@ -140,7 +171,7 @@ fn message(counts: Counts, elapsed: Duration) -> String {
         }
     };
     format!(
-        "{files}, {} of {} events, {}, {rate}/s, ETA {left}",
+        "{files}, {}/{} events, {}, {rate}/s, ETA {left}",
         HumanCount(counts.entries_done),
         HumanCount(counts.entries_total),
         HumanBytes(counts.bytes)
@@ -160,12 +191,24 @@ mod tests {
 
     #[test]
     fn the_bar_tells_files_events_bytes_rate_and_time_left() {
-        let counts = Counts { files: 2, entries_total: 4_000_000, entries_done: 1_000_000, bytes: 50 << 20 };
+        let counts =
+            Counts { files: 2, files_done: 0, entries_total: 4_000_000, entries_done: 1_000_000, bytes: 50 << 20 };
         assert_eq!(
             message(counts, Duration::from_secs(10)),
-            "2 files, 1,000,000 of 4,000,000 events, 50.00 MiB, 5.00 MiB/s, ETA 0:30"
+            "2 files, 1,000,000/4,000,000 events, 50.00 MiB, 5.00 MiB/s, ETA 0:30"
         );
-        assert_eq!(message(Counts::default(), Duration::from_secs(3)), "0 files, 3 s");
+        let opening = Counts { files: 2000, files_done: 100, ..Counts::default() };
+        assert_eq!(message(opening, Duration::from_secs(3)), "100/2,000 files opened, 3 s");
         assert_eq!(clock(3723.4), "1:02:03");
+    }
+
+    #[test]
+    fn the_bar_stays_within_its_line() {
+        let counts = Counts { files: 2, files_done: 0, entries_total: 400, entries_done: 399, bytes: 50 << 20 };
+        let wide = line(counts, Duration::from_secs(10), 200);
+        assert!(wide.starts_with(" 99% [=================== ] 2 files"), "{wide}");
+        for width in [0, 1, 40, 80, 100] {
+            assert!(line(counts, Duration::from_secs(10), width).len() <= width.saturating_sub(1));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `check`: reads everything, verifies every checksum, and lists what is bad. It goes on behind a bad basket, so that one
 //! run shows all of the damage.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,7 @@ pub async fn check(app: &App, input: &InputArgs) -> Outcome {
     let watched = tally.clone();
     let watch: Watch = Arc::new(move || Counts {
         files: watched.files.load(Ordering::Relaxed),
+        files_done: 0,
         entries_total: watched.values_total.load(Ordering::Relaxed),
         entries_done: watched.values_done.load(Ordering::Relaxed),
         bytes: watched.scans.bytes_read(),
@@ -148,14 +150,10 @@ async fn check_tree(app: &App, tree: &Tree, tally: &Arc<Tally>) -> Vec<Fault> {
         }
     });
     let found: Vec<Vec<Fault>> = checks.buffered(app.settings.threads.get()).collect().await;
-    let mut faults: Vec<Fault> = Vec::new();
-    for fault in found.into_iter().flatten() {
-        // Columns that share a counter meet the same bad basket of it.
-        if !faults.contains(&fault) {
-            faults.push(fault);
-        }
-    }
-    faults
+    // Columns that share a counter meet the same bad basket of it.
+    let mut seen = HashSet::new();
+    let new = |fault: &Fault| seen.insert((fault.place.branch.clone(), fault.place.basket, fault.reason.clone()));
+    found.into_iter().flatten().filter(new).collect()
 }
 
 /// Reads one column from end to end.
@@ -171,10 +169,7 @@ async fn check_column(tree: &Tree, column: usize, tally: &Tally) -> Vec<Fault> {
                 let (place, reason) = parts(error);
                 // Behind the bad basket, or, where the fault is not in one, nowhere.
                 next = place.entries.as_ref().map_or(end, |entries| entries.end).clamp(next + 1, end.max(next + 1));
-                let fault = Fault { place, reason };
-                if !faults.contains(&fault) {
-                    faults.push(fault);
-                }
+                faults.push(Fault { place, reason });
             }
         }
         let passed = next.min(end).saturating_sub(from);

@@ -18,7 +18,7 @@ use crate::progress;
 
 /// Explains the last statement; those before it are carried out, as it may need them.
 pub async fn explain(app: &App, args: &ExplainArgs) -> Outcome {
-    let Some(text) = text(&args.query, false)? else {
+    let Some(text) = text(app, &args.query, false)? else {
         return Err(Failure::usage("there is no SQL to explain"));
     };
     app.record.set_query(&text);

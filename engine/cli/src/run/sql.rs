@@ -21,7 +21,7 @@ pub const TABLE: &str = "t";
 
 /// Runs the SQL, or the prompt.
 pub async fn sql(app: &App, args: &SqlArgs) -> Outcome {
-    let Some(text) = text(&args.query, true)? else {
+    let Some(text) = text(app, &args.query, true)? else {
         return repl::run(app, &args.input).await;
     };
     app.record.set_query(&text);
@@ -45,13 +45,16 @@ pub async fn sql(app: &App, args: &SqlArgs) -> Outcome {
 }
 
 /// The SQL that was given; `None` if there is a person to ask for it.
-pub fn text(query: &QueryArgs, prompt: bool) -> Result<Option<String>, Failure> {
+pub fn text(app: &App, query: &QueryArgs, prompt: bool) -> Result<Option<String>, Failure> {
     match (&query.command, &query.script) {
         (Some(command), _) => Ok(Some(command.clone())),
         (None, Some(path)) if path.as_os_str() != "-" => {
             std::fs::read_to_string(path).map(Some).map_err(|e| Failure::side_input(path, &e))
         }
         (None, None) if prompt && std::io::stdin().is_terminal() => Ok(None),
+        _ if app.settings.files_from.iter().any(|list| list == "-") => Err(Failure::usage(
+            "standard input cannot be both the SQL and the list of files; give the SQL with -c or -f",
+        )),
         _ => {
             let mut text = String::new();
             let read = std::io::stdin().lock().read_to_string(&mut text);
@@ -83,6 +86,8 @@ pub async fn register(app: &App, session: &RootSession, input: &InputArgs, text:
         options.tree = Some(tree.clone());
     }
     options.row_id |= names_row_id(text);
+    // At the prompt, the table may be there already, without or with these columns.
+    session.context().deregister_table(TABLE)?;
     session.register(TABLE, &specs, &options).await?;
     Ok(options.row_id)
 }

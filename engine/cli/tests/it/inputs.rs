@@ -20,6 +20,7 @@ fn patterns_directories_and_lists_name_files() {
     assert_eq!(piped.ok().text(), "1000\n");
     let sql = ["sql", "-c", "SELECT count(*) AS n FROM t", "--files-from", "-"];
     assert_eq!(run_with_input(&sql, &format!("{base}/a.root\n{base}/b.root")).ok().text(), "n\n2000\n");
+    run_with_input(&["sql", "--files-from", "-"], "SELECT 1").fails(2, &["both the SQL and the list"]);
     run(&["count", "--files-from", "/no/such.txt"]).fails(3, &["/no/such.txt"]);
     run(&["count", &format!("{base}/x*.root")]).fails(3, &["no file matches"]);
 }
