@@ -77,9 +77,14 @@ deny: $(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION) ## Licences, sources, bans a
 	fi
 
 .PHONY: bench
-bench: packages ## Benchmarks, side by side with other readers
-	@test -f benches/run.py || { echo "benches/run.py is not here yet" >&2; exit 1; }
-	$(PYTHON) benches/run.py
+bench: packages $(TOOLS)/bench/bin/uproot-is-here ## Benchmarks beside other readers; BENCH_ARGS goes to benches/run.py
+	$(CARGO) build --release -p root-benches -p root-query
+	$(TOOLS)/bench/bin/python benches/run.py $(BENCH_ARGS)
+
+$(TOOLS)/bench/bin/uproot-is-here: benches/data/requirements.txt
+	$(PYTHON) -m venv $(TOOLS)/bench
+	$(TOOLS)/bench/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 .PHONY: fixtures
 fixtures: ## Write the test files of root-reader again (needs Go, Python 3.11 and the network)
@@ -90,7 +95,9 @@ fuzz: packages ## Run every fuzz target for FUZZ_SECONDS (needs a nightly toolch
 	@test -d root-reader/fuzz || { echo "root-reader/fuzz is not here yet" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 	@cd root-reader && for target in $$($(CARGO) +nightly fuzz list); do \
-		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+		mkdir -p "fuzz/corpus/$$target" "fuzz/seeds/$$target"; \
+		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
 .PHONY: packages
