@@ -52,9 +52,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The branch through which the entries of a basket are found, unless `verify` asks for the offset table.
-    pub(crate) fn needed_counter(&self, verify: bool) -> Option<BranchId> {
-        self.counter.filter(|_| !verify && matches!(self.decode, Decode::Counted { header: 0, .. }))
+    /// The branch through which the entries of a basket are found.
+    pub(crate) fn needed_counter(&self) -> Option<BranchId> {
+        self.counter.filter(|_| matches!(self.decode, Decode::Counted { header: 0, .. }))
     }
 }
 
@@ -141,7 +141,7 @@ impl Columns {
             let planned = plan(tree, branch);
             let cpp_type = planned.cpp_type;
             let layout = planned.decode.map(|decode| {
-                let data_type = data_type(&decode, branch, &planned.dims, text);
+                let data_type = data_type(&decode, &branch.leaves, &planned.dims, text);
                 Layout { data_type, decode, counter: planned.counter }
             });
             all.push(Column { name, branch: id, cpp_type, layout });
@@ -478,12 +478,12 @@ fn with_dims(item: DataType, dims: &[usize]) -> DataType {
     })
 }
 
-fn data_type(decode: &Decode, branch: &Branch, dims: &[usize], text: TextAs) -> DataType {
+pub(crate) fn data_type(decode: &Decode, leaves: &[Leaf], dims: &[usize], text: TextAs) -> DataType {
     match decode {
         Decode::Fixed { number, .. } => with_dims(number.data_type(), dims),
         Decode::Counted { number, .. } => list_of(with_dims(number.data_type(), dims)),
         Decode::Record { members, .. } => {
-            let fields = members.iter().zip(&branch.leaves).map(|(member, leaf)| {
+            let fields = members.iter().zip(leaves).map(|(member, leaf)| {
                 let dims = fixed_dims(&leaf.title, member.count);
                 Field::new(&leaf.name, with_dims(member.number.data_type(), &dims), false)
             });

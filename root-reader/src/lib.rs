@@ -35,6 +35,8 @@ mod cpp_type;
 mod decode;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod layout;
 mod metrics;
 mod number;

@@ -27,6 +27,8 @@ const DENSE_ABOVE: i32 = (1 << 16) - DENSE_BELOW;
 /// Other keys are counted in a table; when it is full it is passed on and begun anew, as the next stage of the
 /// aggregation adds up equal keys anyway. This bounds the memory, whatever the keys are.
 const MAX_SPARSE: usize = 1 << 17;
+/// Rows for which the key is evaluated at once: every step of the expression makes an array, and these stay in the cache.
+const KEY_ROWS: usize = 1 << 12;
 /// Neighbouring values often fall into one bin; counting them in turn in several arrays avoids waiting for the last sum.
 const LANES: usize = 4;
 
@@ -164,8 +166,12 @@ impl Counting {
                 Some(batch) => {
                     let batch = batch?;
                     let timer = self.metrics.elapsed_compute().timer();
-                    let keys = self.key.evaluate(&batch)?.into_array(batch.num_rows())?;
-                    let full = self.counter.count(&keys);
+                    let mut full = false;
+                    for start in (0..batch.num_rows()).step_by(KEY_ROWS) {
+                        let part = batch.slice(start, KEY_ROWS.min(batch.num_rows() - start));
+                        let keys = self.key.evaluate(&part)?.into_array(part.num_rows())?;
+                        full |= self.counter.count(&keys);
+                    }
                     timer.done();
                     if full {
                         self.flush()?;

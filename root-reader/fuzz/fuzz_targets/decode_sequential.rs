@@ -1,0 +1,7 @@
+//! Decoder of strings, nested containers and maps.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::decoder(fuzzing::Decoder::Sequential, data));

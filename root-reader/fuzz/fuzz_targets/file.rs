@@ -1,0 +1,7 @@
+//! Whole files: header, metadata, every basket of every column.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::file(data));

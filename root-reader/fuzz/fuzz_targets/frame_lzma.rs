@@ -1,0 +1,7 @@
+//! One lzma frame.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::frame(*b"XZ", data));

@@ -1,0 +1,7 @@
+//! One frame of the old `CS` codec.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::frame(*b"CS", data));

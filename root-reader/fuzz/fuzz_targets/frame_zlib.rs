@@ -1,0 +1,7 @@
+//! One zlib frame.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::frame(*b"ZL", data));

@@ -1,0 +1,7 @@
+//! One zstd frame.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::frame(*b"ZS", data));

@@ -1,0 +1,7 @@
+//! The streamer-info record.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::streamers(data));

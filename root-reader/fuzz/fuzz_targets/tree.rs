@@ -1,0 +1,7 @@
+//! The metadata record of a tree.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_reader::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::tree(data));

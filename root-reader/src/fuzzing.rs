@@ -1,0 +1,162 @@
+//! Entry points for the fuzz targets of `fuzz/`, only compiled for them: each takes a layer alone, with bytes from
+//! outside. They may return errors; they must not panic, hang, or take more memory than the input justifies.
+
+use arrow_array::Array;
+use bytes::Bytes;
+
+use crate::basket::read_extents;
+use crate::compression::Decompressor;
+use crate::cpp_type::TextForm;
+use crate::decode::{Basket, Output, decode};
+use crate::file::RootFile;
+use crate::layout::{Decode, Frame, Member, Node, TextAs, data_type};
+use crate::number::{Number, Packed};
+use crate::object::Graph;
+use crate::scan::ScanOptions;
+use crate::streamer::Streamers;
+use crate::tree::Leaf;
+
+/// A whole file: opened, listed, and every readable column of every tree read.
+pub fn file(data: &[u8]) {
+    let Ok(file) = RootFile::from_bytes("fuzz.root", Bytes::copy_from_slice(data)) else { return };
+    for key in file.trees() {
+        let name = format!("{};{}", key.path, key.cycle);
+        let Ok(tree) = file.tree_blocking(&name) else { continue };
+        // Counts of a corrupt tree can be astronomic while its baskets are not there.
+        let entries = tree.entries().min(100_000);
+        for column in 0..tree.schema().fields().len() {
+            let options = ScanOptions { verify: data.len().is_multiple_of(2), ..ScanOptions::default() };
+            if let Ok(scan) = tree.scan(&[column], 0..entries, options) {
+                scan.blocking().take_while(Result::is_ok).count();
+            }
+        }
+    }
+}
+
+/// The header and the directories alone.
+pub fn header(data: &[u8]) {
+    if let Ok(file) = RootFile::from_bytes("fuzz.root", Bytes::copy_from_slice(data)) {
+        file.trees();
+    }
+}
+
+/// The record of a tree, as it is when decompressed, described by the built-in class descriptions.
+pub fn tree(data: &[u8]) {
+    drop(Graph::read("TTree", data, 64, &Streamers::default()));
+}
+
+/// The content of the streamer-info record.
+pub fn streamers(data: &[u8]) {
+    drop(Streamers::parse(data, 64));
+}
+
+/// One frame of the codec with these two letters: its content, decompressed to a length that the input chooses.
+pub fn frame(letters: [u8; 2], data: &[u8]) {
+    let Some((&[a, b, c, wanted], content)) = data.split_first_chunk::<4>() else { return };
+    let [c0, c1, c2, _] = (content.len() as u32).to_le_bytes();
+    let length = u32::from_le_bytes([a, b, c & 0x1f, 0]) as usize;
+    let [u0, u1, u2, _] = (length as u32).to_le_bytes();
+    let record = [&letters[..], &[8, c0, c1, c2, u0, u1, u2], content].concat();
+    let mut out = Vec::new();
+    let wanted = length * usize::from(wanted) / 255;
+    drop(Decompressor::default().decompress(&record, length, wanted, &mut out));
+}
+
+/// A decoder over the content of one basket: values, and perhaps an offset table behind them.
+pub fn decoder(kind: Decoder, data: &[u8]) {
+    let Some((&[variant, entries, border, key], content)) = data.split_first_chunk::<4>() else { return };
+    let how = kind.decode(variant);
+    let entries = usize::from(entries) + 1;
+    let border = content.len() * usize::from(border) / 255;
+    let Ok(extents) = read_extents(content, usize::from(key), &how, entries, border) else { return };
+    let values = content.get(..border).unwrap_or_default();
+    let basket = Basket { values, extents: &extents };
+    let mut out = Output::new(&how, entries);
+    if decode(&how, &basket, &[0..entries / 2, entries / 2..entries], &mut out).is_ok()
+        && let Ok(array) = out.finish(&type_of(&how), None)
+    {
+        assert_eq!(array.len(), entries);
+    }
+}
+
+/// The families of decoders.
+#[derive(Debug, Clone, Copy)]
+pub enum Decoder {
+    /// Values of one size.
+    Fixed,
+    /// Counted arrays and vectors of numbers.
+    Counted,
+    /// Leaf lists.
+    Record,
+    /// Strings, containers of containers, maps.
+    Sequential,
+}
+
+impl Decoder {
+    fn decode(self, variant: u8) -> Decode {
+        let numbers = [
+            Number::Bool,
+            Number::I8,
+            Number::U16,
+            Number::I32,
+            Number::U64,
+            Number::F32,
+            Number::F64,
+            Number::Packed(Packed::from_title(true, "[0,10,12]")),
+            Number::Packed(Packed::from_title(false, "")),
+        ];
+        let number = numbers.get(usize::from(variant) % numbers.len()).copied().unwrap_or(Number::U8);
+        let high = usize::from(variant >> 4);
+        match self {
+            Self::Fixed => Decode::Fixed { number, per_entry: high + 1 },
+            Self::Counted => {
+                let header = [0, 1, 10].get(high % 3).copied().unwrap_or(0);
+                Decode::Counted { number, inner: high / 3 + 1, header }
+            }
+            Self::Record => {
+                let width = number.width();
+                let members = vec![
+                    Member { offset: 0, number, count: 1 },
+                    Member { offset: width, number: Number::U8, count: high },
+                ];
+                Decode::Record { members, stride: width + high }
+            }
+            Self::Sequential => {
+                let list = |node| Node::List(Box::new(node));
+                let nodes = [
+                    Node::Text(TextForm::Std),
+                    Node::Bits,
+                    list(Node::Text(TextForm::Std)),
+                    list(list(Node::Number(number))),
+                    Node::Map(Box::new(Node::Text(TextForm::Std)), Box::new(list(Node::Number(number)))),
+                    Node::Map(Box::new(Node::Number(number)), Box::new(Node::Text(TextForm::Std))),
+                ];
+                let frames = [Frame::Bare, Frame::Versioned, Frame::Repeated, Frame::VersionedRepeated];
+                let node = nodes.get(high % nodes.len()).cloned().unwrap_or(Node::Bits);
+                let frame = frames.get(usize::from(variant) % frames.len()).copied().unwrap_or(Frame::Bare);
+                Decode::Sequential { frame, node }
+            }
+        }
+    }
+}
+
+/// The Arrow type that the layout would give such a column.
+fn type_of(decode: &Decode) -> arrow_schema::DataType {
+    let dims: Vec<usize> = match decode {
+        Decode::Fixed { per_entry: length, .. } | Decode::Counted { inner: length, .. } if *length > 1 => vec![*length],
+        _ => Vec::new(),
+    };
+    let leaf = |name: &str, length| Leaf {
+        name: name.to_string(),
+        title: name.to_string(),
+        class: "TLeafB".to_string(),
+        is_unsigned: false,
+        length,
+        counter: None,
+    };
+    let leaves = match decode {
+        Decode::Record { members, .. } => members.iter().map(|m| leaf(&format!("at{}", m.offset), m.count)).collect(),
+        _ => Vec::new(),
+    };
+    data_type(decode, &leaves, &dims, TextAs::Binary)
+}
