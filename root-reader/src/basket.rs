@@ -229,7 +229,13 @@ fn stored_basket(
         }
     };
     let extents = match totals {
-        Some((totals, width)) => Extents::Elements { totals, width },
+        Some((totals, width)) => {
+            if work.verify && head.length > border {
+                let content = values.bytes().get(..wanted).unwrap_or_default();
+                agree(&read_extents(content, head.key_length, decode, entries, border)?, &totals, width)?;
+            }
+            Extents::Elements { totals, width }
+        }
         None => {
             let content = values.bytes().get(..wanted).unwrap_or_default();
             read_extents(content, head.key_length, decode, entries, border)?
@@ -325,6 +331,16 @@ fn table_extents(
     }
     let words = cursor.bytes(4 * entries, "entry offsets")?.as_chunks::<4>().0;
     Ok(Extents::Bytes(checked_bounds(words.iter().map(|b| u32::from_be_bytes(*b)), key_length, entries, border)?))
+}
+
+/// Checks the offsets of the entries against the counts of their elements.
+fn agree(extents: &Extents, totals: &[u32], width: usize) -> Result<(), FormatError> {
+    match extents {
+        Extents::Bytes(bounds) if bounds.iter().zip(totals).any(|(b, t)| *b as usize != *t as usize * width) => {
+            Err(FormatError::invalid("the entry offsets contradict the branch that counts the elements"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn walked(decode: &Decode, values: &[u8], entries: usize) -> Result<Extents, FormatError> {

@@ -147,7 +147,9 @@ impl Output {
                 Ok(Arc::new(StructArray::try_new(fields.clone(), children, nulls)?))
             }
             (Self::Text { offsets, bytes }, DataType::Utf8) => {
-                Ok(Arc::new(StringArray::try_new(offset_buffer(offsets), Buffer::from_vec(bytes), nulls)?))
+                // The offsets are right by construction: only the text can be refused.
+                let text = StringArray::try_new(offset_buffer(offsets), Buffer::from_vec(bytes), nulls);
+                Ok(Arc::new(text.map_err(|_| ArrowError::ExternalError(Box::new(NotUtf8)))?))
             }
             (Self::Text { offsets, bytes }, DataType::Binary) => {
                 Ok(Arc::new(BinaryArray::try_new(offset_buffer(offsets), Buffer::from_vec(bytes), nulls)?))
@@ -156,6 +158,11 @@ impl Output {
         }
     }
 }
+
+/// Strings that are read as text and are none.
+#[derive(Debug, thiserror::Error)]
+#[error("it holds strings that are not UTF-8")]
+pub(crate) struct NotUtf8;
 
 type Result2<T> = std::result::Result<T, ArrowError>;
 

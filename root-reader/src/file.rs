@@ -158,6 +158,25 @@ impl RootFile {
     /// Opens a file in an object store. `name` is how messages call it.
     ///
     /// A local file of the `fs` store is opened once and read directly from then on.
+    ///
+    /// ```
+    /// # futures::executor::block_on(async {
+    /// # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data");
+    /// use std::sync::Arc;
+    ///
+    /// use futures::TryStreamExt;
+    /// use object_store::local::LocalFileSystem;
+    /// use root_reader::{RootFile, ScanOptions};
+    ///
+    /// let store = Arc::new(LocalFileSystem::new_with_prefix(folder).expect("a folder"));
+    /// let name = "Run2012B_SingleMu_1000.root";
+    /// let tree = RootFile::open(store, name.into(), name).await?.tree("Events").await?;
+    /// let met = tree.schema().index_of("MET_pt").expect("a NanoAOD file");
+    /// let batches: Vec<_> = tree.scan(&[met], 0..500, ScanOptions::default())?.into_stream().try_collect().await?;
+    /// assert_eq!(batches.iter().map(|b| b.num_rows()).sum::<usize>(), 500);
+    /// # Ok::<(), root_reader::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn open(store: Arc<dyn ObjectStore>, path: Path, name: impl Into<Arc<str>>) -> Result<Self> {
         Self::from_source(Source::open(store, path, name).await?).await
     }

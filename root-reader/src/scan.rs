@@ -16,14 +16,53 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 
 use crate::basket::{BasketReader, Part, Workspace};
-use crate::decode::{Output, decode};
+use crate::decode::{NotUtf8, Output, decode};
 use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
 use crate::metrics::ScanMetrics;
 use crate::tree::{BasketAt, BranchId, Tree};
 use crate::window::{BasketId, Reading, add_all_needed, reach};
 
-/// Decides which rows of a scan are kept. It sees the columns that it asks for, and only them.
+/// Decides which rows of a scan are kept. It sees the columns that it asks for, and only them; the other columns are
+/// decoded, and for remote files fetched, only where rows survive.
+///
+/// ```
+/// # fn main() -> Result<(), root_reader::Error> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+/// use std::sync::Arc;
+///
+/// use arrow_array::cast::AsArray;
+/// use arrow_array::types::UInt32Type;
+/// use arrow_array::{BooleanArray, RecordBatch};
+/// use arrow_schema::ArrowError;
+/// use root_reader::{RootFile, RowFilter, ScanOptions};
+///
+/// /// Events with at least two muons.
+/// struct Dimuon([usize; 1]);
+///
+/// impl RowFilter for Dimuon {
+///     fn columns(&self) -> &[usize] {
+///         &self.0
+///     }
+///
+///     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
+///         Ok(batch.column(0).as_primitive::<UInt32Type>().iter().map(|n| n.map(|n| n >= 2)).collect())
+///     }
+/// }
+///
+/// let tree = RootFile::open_local(path)?.tree_blocking("Events")?;
+/// let schema = tree.schema();
+/// let filter = Dimuon([schema.index_of("nMuon").expect("a NanoAOD file")]);
+/// let options = ScanOptions { filter: Some(Arc::new(filter)), ..ScanOptions::default() };
+/// let muon_pt = schema.index_of("Muon_pt").expect("a NanoAOD file");
+/// let mut kept = 0;
+/// for batch in tree.scan(&[muon_pt], 0..tree.entries(), options)?.blocking() {
+///     kept += batch?.num_rows();
+/// }
+/// assert!(kept > 0 && kept < 1000);
+/// # Ok(())
+/// # }
+/// ```
 pub trait RowFilter: Send + Sync {
     /// The columns that the filter needs, as indices into [`Tree::schema`].
     fn columns(&self) -> &[usize];
@@ -166,7 +205,7 @@ impl Tree {
             match &column.layout {
                 Ok(layout) => Ok(ColumnReader {
                     baskets: BasketReader::new(column.branch),
-                    counter: layout.needed_counter(options.verify),
+                    counter: layout.needed_counter(),
                     layout: layout.clone(),
                 }),
                 Err(reason) => {
@@ -477,9 +516,10 @@ impl ColumnReader {
 
     fn refused(&self, tree: &Tree, source: ArrowError) -> Error {
         let place = Box::new(tree.branch_place(self.baskets.branch));
-        if source.to_string().contains("UTF") || source.to_string().contains("utf") {
-            let reason = "it holds strings that are not UTF-8; read strings as binary instead".to_string();
-            return Error::Unreadable { place, reason };
+        if let ArrowError::ExternalError(cause) = &source
+            && cause.is::<NotUtf8>()
+        {
+            return Error::Unreadable { place, reason: format!("{cause}; read strings as binary instead") };
         }
         Error::Arrow { place, source }
     }

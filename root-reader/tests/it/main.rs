@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+mod checksum;
 mod compare;
 mod conformance;
 mod differential;
