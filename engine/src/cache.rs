@@ -79,6 +79,10 @@ impl TreeCache {
         let tree = file.tree_of(record).await?;
         let tree = if request.strings == TextAs::Utf8 { tree } else { tree.with_text(request.strings) };
         let warnings = file.warnings().to_vec();
+        // Scans ask by the name that was found when none was given.
+        if key.tree.is_none() {
+            self.insert(CacheKey { tree: Some(tree.path().to_string()), ..key.clone() }, &tree, &warnings);
+        }
         self.insert(key, &tree, &warnings);
         Ok((tree, warnings))
     }

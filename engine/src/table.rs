@@ -260,7 +260,7 @@ fn absent_warning(absent: &[Absent], files: usize) -> Option<String> {
         String::new()
     };
     Some(format!(
-        "columns absent from some files are NULL there: {}{more} ({} of {files} files lack {}, one is {})",
+        "columns absent from some files are NULL there: {}{more} ({} of {files} files without {}, one is {})",
         names.join(", "),
         first.files,
         first.column,

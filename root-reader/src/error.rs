@@ -182,13 +182,10 @@ impl Error {
                 object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                     ErrorKind::Denied
                 }
-                _ => ErrorKind::Io,
+                // Stores hide what the system said behind a generic error.
+                other => system_error(other).map_or(ErrorKind::Io, system_kind),
             },
-            Self::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                _ => ErrorKind::Io,
-            },
+            Self::Io { source, .. } => system_kind(source),
             Self::NotRoot { .. } => ErrorKind::Corrupt,
             Self::Corrupt { source: FormatError::Unsupported(_), .. } | Self::Unreadable { .. } => {
                 ErrorKind::Unsupported
@@ -202,6 +199,19 @@ impl Error {
 
     pub(crate) fn corrupt(place: Place, source: FormatError) -> Self {
         Self::Corrupt { place: Box::new(place), source }
+    }
+}
+
+/// The system's error among the causes of another.
+fn system_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    std::iter::successors(Some(error), |cause| cause.source()).find_map(|cause| cause.downcast_ref())
+}
+
+fn system_kind(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Io,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layer 8: entry ranges and projected columns into record batches. Bytes of remote files are fetched a window ahead of
 //! the decoding; with a row filter its columns come first, and baskets in which nothing survives are never touched.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::decode::{NotUtf8, Output, decode};
 use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
 use crate::metrics::ScanMetrics;
-use crate::tree::{BasketAt, BranchId, Tree};
+use crate::tree::{BasketAt, Branch, BranchId, Tree};
 use crate::window::{BasketId, Reading, add_all_needed, reach};
 
 /// Decides which rows of a scan are kept. It sees the columns that it asks for, and only them; the other columns are
@@ -119,6 +119,9 @@ impl fmt::Debug for ScanOptions {
     }
 }
 
+/// So many columns that share a counter make reading it cheaper than each one's own table.
+const WORTH_A_COUNTER: usize = 4;
+
 /// A running scan. Take batches from it with [`Scan::next_batch`], as a [`Stream`] with [`Scan::into_stream`], or, for
 /// local files and bytes in memory, as an iterator with [`Scan::blocking`].
 pub struct Scan {
@@ -213,6 +216,7 @@ impl Tree {
                 }
             }
         };
+        let read_all = |indices: &[usize]| indices.iter().map(reader).collect::<Result<Vec<_>>>();
         let filter_indices = options.filter.as_ref().map(|f| f.columns().to_vec()).unwrap_or_default();
         let shared = projection.iter().map(|p| filter_indices.iter().position(|f| f == p)).collect();
         let field = |index: &usize| self.columns.schema.fields().get(*index).cloned();
@@ -223,9 +227,13 @@ impl Tree {
         let filter_fields: Vec<Arc<Field>> = filter_indices.iter().filter_map(field).collect();
         let end = entries.end.min(self.entries());
         let start = entries.start.min(end);
+        let (mut columns, mut filter_columns) = (read_all(projection)?, read_all(&filter_indices)?);
+        if !options.verify {
+            self.forget_costly_counters(columns.iter_mut().chain(&mut filter_columns));
+        }
         Ok(Scan {
-            columns: projection.iter().map(reader).collect::<Result<_>>()?,
-            filter_columns: filter_indices.iter().map(reader).collect::<Result<_>>()?,
+            columns,
+            filter_columns,
             shared,
             filter_schema: Arc::new(Schema::new(filter_fields)),
             schema: Arc::new(Schema::new(fields)),
@@ -236,6 +244,23 @@ impl Tree {
             end,
             ahead: None,
         })
+    }
+
+    /// Has columns use their own offset tables where that is cheaper than to read the branch that counts their elements:
+    /// where the tables are decompressed anyway, and few columns share the counter.
+    fn forget_costly_counters<'a>(&self, columns: impl Iterator<Item = &'a mut ColumnReader>) {
+        let columns: Vec<&mut ColumnReader> = columns.collect();
+        let mut sharing: HashMap<BranchId, usize> = HashMap::new();
+        for counter in columns.iter().filter_map(|c| c.counter) {
+            *sharing.entry(counter).or_default() += 1;
+        }
+        for column in columns {
+            let has_tables = |b: &Branch| b.has_offset_tables && !b.inflates_in_part();
+            let few = column.counter.and_then(|c| sharing.get(&c)).is_some_and(|n| *n < WORTH_A_COUNTER);
+            if few && self.branches().get(column.baskets.branch).is_some_and(has_tables) {
+                column.counter = None;
+            }
+        }
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Branch {
     pub zip_bytes: u64,
     /// Compression setting: 100 × algorithm + level.
     pub compression: u32,
+    /// Whether its baskets end in a table of entry offsets.
+    pub(crate) has_offset_tables: bool,
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) baskets: Vec<BasketPlace>,
     pub(crate) element: Option<ElementFacts>,
@@ -77,7 +79,21 @@ pub struct Branch {
     pub(crate) fault: Option<String>,
 }
 
+/// Whether the writer put tables of entry offsets behind the values: not for entries of one size, and not where it was
+/// asked to leave them out because they can be made again (`TBasket::EIOBits::kGenerateOffsetMap`).
+fn has_offset_tables(graph: &Graph, branch: &Object) -> bool {
+    const GENERATE_OFFSET_MAP: i64 = 1;
+    let features = branch.object("fIOFeatures").and_then(|id| graph.get(id));
+    let bits = features.and_then(|f| f.integer("fIOBits")).unwrap_or(0);
+    branch.integer("fEntryOffsetLen").is_some_and(|length| length > 0) && bits & GENERATE_OFFSET_MAP == 0
+}
+
 impl Branch {
+    /// Whether its baskets can be inflated in part: their settings say zlib, which is also what no algorithm means.
+    pub(crate) fn inflates_in_part(&self) -> bool {
+        matches!(self.compression / 100, 0 | 1) && !self.compression.is_multiple_of(100)
+    }
+
     /// Number of baskets.
     pub fn basket_count(&self) -> usize {
         self.baskets.len()
@@ -105,7 +121,7 @@ pub(crate) struct BasketPlace {
 #[derive(Debug, Clone)]
 pub(crate) enum BasketAt {
     File(Range<u64>),
-    Embedded(EmbeddedBasket),
+    Embedded(Arc<EmbeddedBasket>),
     /// The tree counts the entries but tells no place for them, or a wrong one.
     Missing(Arc<str>),
 }
@@ -360,6 +376,7 @@ impl Builder<'_> {
             total_bytes: count("fTotBytes"),
             zip_bytes: count("fZipBytes"),
             compression: count("fCompress") as u32,
+            has_offset_tables: has_offset_tables(graph, object),
             leaves,
             baskets,
             element,
@@ -410,14 +427,14 @@ impl Builder<'_> {
             let object = slots.get(i).copied().flatten().and_then(|id| self.graph.get(id))?;
             match (object.get("basket"), &object.fault) {
                 (Some(Value::Basket(basket)), None) if basket.entries > 0 => {
-                    Some((u64::from(basket.entries), BasketAt::Embedded(basket.clone())))
+                    Some((u64::from(basket.entries), BasketAt::Embedded(Arc::new(basket.clone()))))
                 }
                 (_, Some(fault)) => Some((0, BasketAt::Missing(fault.to_string().into()))),
                 _ => None,
             }
         };
         let missing = || BasketAt::Missing("the tree does not say where the basket lies: it was never saved".into());
-        let mut places = Vec::new();
+        let mut places = Vec::with_capacity(written + 1);
         let mut next = start_of(0).unwrap_or(0).min(stop);
         for i in 0..=written {
             let on_disk = match (seeks.get(i), sizes.get(i)) {

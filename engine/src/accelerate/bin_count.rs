@@ -50,7 +50,8 @@ impl BinCountExec {
             [argument] => argument.downcast_ref::<Literal>().is_some_and(|l| !l.value().is_null()),
             _ => false,
         };
-        let plain = count.fun().name() == "count" && counts_rows && !count.is_distinct() && count.order_bys().is_empty();
+        let plain =
+            count.fun().name() == "count" && counts_rows && !count.is_distinct() && count.order_bys().is_empty();
         let unlimited = aggregate.limit_options().is_none() && aggregate.filter_expr().iter().all(Option::is_none);
         let numeric = key.data_type(&aggregate.input().schema()).is_ok_and(|t| t.is_integer() || is_float(&t));
         let unordered = aggregate.input_order_mode() == &datafusion::physical_plan::InputOrderMode::Linear;
@@ -104,8 +105,8 @@ impl ExecutionPlan for BinCountExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input] = <[_; 1]>::try_from(children)
-            .map_err(|_| DataFusionError::Internal("BinCountExec has one child".into()))?;
+        let [input] =
+            <[_; 1]>::try_from(children).map_err(|_| DataFusionError::Internal("BinCountExec has one child".into()))?;
         let replaced = AggregateExec::try_new(
             AggregateMode::Partial,
             self.replaced.group_expr().clone(),
@@ -385,7 +386,17 @@ mod tests {
         let keys = [3.0, 3.0, -1.0, 0.5, f64::NAN, f64::NAN, f64::INFINITY, 1e300, -0.0, 0.0].map(Some);
         let keys: Float64Array = keys.into_iter().chain([None]).collect();
         let rows = counted(Arc::new(keys));
-        let expected = [("", 1), ("-0.0", 1), ("-1.0", 1), ("0.0", 1), ("0.5", 1), ("1e300", 1), ("3.0", 2), ("NaN", 2), ("inf", 1)];
+        let expected = [
+            ("", 1),
+            ("-0.0", 1),
+            ("-1.0", 1),
+            ("0.0", 1),
+            ("0.5", 1),
+            ("1e300", 1),
+            ("3.0", 2),
+            ("NaN", 2),
+            ("inf", 1),
+        ];
         assert_eq!(rows, expected.map(|(k, n)| (k.to_string(), n)));
     }
 

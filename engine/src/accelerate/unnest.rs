@@ -32,7 +32,8 @@ impl ListUnnestExec {
     /// Whether `unnest` only unnests lists, each once and one level deep.
     pub(crate) fn can_replace(unnest: &UnnestExec) -> bool {
         let input = unnest.input().schema();
-        let is_list = |index: usize| matches!(input.fields().get(index).map(|f| f.data_type()), Some(DataType::List(_)));
+        let is_list =
+            |index: usize| matches!(input.fields().get(index).map(|f| f.data_type()), Some(DataType::List(_)));
         let lists = unnest.list_column_indices();
         let mut indices: Vec<usize> = lists.iter().map(|l| l.index_in_input_schema).collect();
         indices.sort_unstable();
@@ -172,7 +173,8 @@ impl Unnest {
                     take(list.values(), &places.collect::<UInt32Array>(), None)?
                 }
                 None => {
-                    let rows = longest.iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row as u32, *n as usize));
+                    let rows =
+                        longest.iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row as u32, *n as usize));
                     take(column, &UInt32Array::from_iter_values(rows), None)?
                 }
             });

@@ -54,7 +54,8 @@ impl ScalarUDFImpl for ListElement {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if let [ColumnarValue::Array(list), ColumnarValue::Scalar(ScalarValue::Int64(Some(index)))] = args.args.as_slice()
+        if let [ColumnarValue::Array(list), ColumnarValue::Scalar(ScalarValue::Int64(Some(index)))] =
+            args.args.as_slice()
             && let Some(list) = list.as_list_opt::<i32>()
             && let Some(elements) = gather(list, *index)
         {
@@ -118,7 +119,9 @@ impl ExprPlanner for ElementPlanner {
         schema: &datafusion::common::DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         use datafusion::logical_expr::ExprSchemable;
-        let GetFieldAccess::ListIndex { key } = &access.field_access else { return Ok(PlannerResult::Original(access)) };
+        let GetFieldAccess::ListIndex { key } = &access.field_access else {
+            return Ok(PlannerResult::Original(access));
+        };
         // Maps and the results of array_agg mean something else by an index.
         let is_list = matches!(access.expr.get_type(schema), Ok(DataType::List(_)));
         if !is_list || matches!(access.expr, Expr::AggregateFunction(_)) {
