@@ -151,7 +151,10 @@ impl BatchWriter for TableWriter<'_> {
             notes.push(format!("only the first {} rows are shown (--max-rows 0 shows all)", self.rows));
         }
         if shown < self.columns.len() {
-            notes.push(format!("{shown} of {} columns fit on the terminal", self.columns.len()));
+            notes.push(format!(
+                "{shown} of {} columns fit on the terminal (name fewer, or use another --format)",
+                self.columns.len()
+            ));
         }
         self.to.put(text.as_bytes())?;
         self.to.pass_on()?;

@@ -18,7 +18,7 @@ fn every_bad_basket_is_listed_and_the_rest_is_read() {
     let dir = tempfile::tempdir().unwrap();
     // Places and entries of the baskets are what uproot's basket_key(i).data_cursor.index and basket_entry_start_stop(i)
     // tell: basket 2 of `i` at 1035 with 64 bytes, basket 1 of `j` at 902 with 68 bytes, both compressed.
-    let file = damaged(&dir, "bad.root", &fixture("uproot_many_baskets.root"), &[1050..1090, 915..960]);
+    let file = damaged(&dir, "bad.root", &fixture("uproot_many_baskets.root"), &[(1050, 40), (915, 45)]);
     let run = run(&["check", &file, "--format", "json"]);
     assert_eq!(run.code, 3, "{}", run.stderr);
     let faults: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
@@ -47,7 +47,7 @@ fn every_bad_basket_is_listed_and_the_rest_is_read() {
 #[test]
 fn a_tree_can_be_chosen() {
     let dir = tempfile::tempdir().unwrap();
-    let file = damaged(&dir, "bad.root", &fixture("uproot_many_baskets.root"), &[1050..1090]);
+    let file = damaged(&dir, "bad.root", &fixture("uproot_many_baskets.root"), &[(1050, 40)]);
     assert_eq!(run(&["check", &format!("{file}:gap")]).code, 0);
     assert_eq!(run(&["check", &format!("{file}:t")]).code, 3);
     let run = run(&["check", &format!("{file}:nope")]);

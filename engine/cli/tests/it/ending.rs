@@ -52,7 +52,7 @@ fn unreadable_input_is_3() {
 fn a_file_damaged_in_the_middle_is_found_while_the_query_runs() {
     let dir = tempfile::tempdir().unwrap();
     // The only basket of Muon_pt: its bytes as uproot's basket_key(0) tells them.
-    let file = crate::support::damaged(&dir, "bad.root", &sample(), &[17_560..17_700]);
+    let file = crate::support::damaged(&dir, "bad.root", &sample(), &[(17_560, 140)]);
     let run1 = run(&["sql", "-c", "SELECT Muon_pt FROM t", &file]);
     assert_eq!(run1.code, 3, "{}", run1.stderr);
     assert!(run1.stderr.contains("Muon_pt") && run1.stderr.contains("bad.root"), "{}", run1.stderr);
@@ -67,7 +67,7 @@ fn no_permission_is_4() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret.root");
     std::fs::copy(sample(), &file).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&file).is_ok() {
         // The superuser may read everything.
         return;

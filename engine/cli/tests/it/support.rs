@@ -100,11 +100,11 @@ fn path(relative: &str) -> String {
     std::fs::canonicalize(path).unwrap().to_str().unwrap().to_string()
 }
 
-/// A copy of a file with some bytes overwritten.
-pub fn damaged(dir: &TempDir, name: &str, original: &str, ranges: &[std::ops::Range<usize>]) -> String {
+/// A copy of a file with some bytes overwritten: offsets and lengths.
+pub fn damaged(dir: &TempDir, name: &str, original: &str, places: &[(usize, usize)]) -> String {
     let mut bytes = std::fs::read(original).unwrap();
-    for range in ranges {
-        bytes[range.clone()].fill(0xFF);
+    for (offset, length) in places {
+        bytes[*offset..offset + length].fill(0xFF);
     }
     let path = dir.path().join(name);
     std::fs::write(&path, bytes).unwrap();
