@@ -1,7 +1,7 @@
 //! One branch's baskets, one after the other: fetched or read, decompressed into a buffer that is used again, and their
 //! entry extents checked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -411,8 +411,11 @@ impl Head {
 /// The branch that counts the elements of others. Its totals are kept for the readers that ask for the same basket.
 struct Counter {
     reader: BasketReader,
-    last: Option<(Range<u64>, MaybeTotals)>,
+    recent: VecDeque<(Range<u64>, MaybeTotals)>,
 }
+
+/// A batch can span several small baskets, which all branches of a collection ask for in turn.
+const RECENT_TOTALS: usize = 16;
 
 /// Running totals of elements, one more than entries; `None` where the counter cannot tell.
 type MaybeTotals = Option<Arc<[u32]>>;
@@ -424,14 +427,18 @@ impl Workspace {
 
     /// Running totals of the elements of `entries`; `None` where the counter cannot tell.
     fn totals(&mut self, branch: BranchId, entries: Range<u64>, tree: &Tree) -> Result<Option<Arc<[u32]>>> {
-        let fresh = || Counter { reader: BasketReader::new(branch), last: None };
+        let fresh = || Counter { reader: BasketReader::new(branch), recent: VecDeque::new() };
         let mut counter = self.counters.remove(&branch).unwrap_or_else(fresh);
-        let known = counter.last.as_ref().filter(|(range, _)| *range == entries).map(|(_, totals)| totals.clone());
+        let known = counter.recent.iter().find(|(range, _)| *range == entries).map(|(_, totals)| totals.clone());
         let totals = match known {
             Some(totals) => totals,
-            None => self.read_totals(&mut counter.reader, entries.clone(), tree)?,
+            None => {
+                let totals = self.read_totals(&mut counter.reader, entries.clone(), tree)?;
+                counter.recent.truncate(RECENT_TOTALS - 1);
+                counter.recent.push_front((entries, totals.clone()));
+                totals
+            }
         };
-        counter.last = Some((entries, totals.clone()));
         self.counters.insert(branch, counter);
         Ok(totals)
     }

@@ -292,12 +292,16 @@ impl Values {
         fn total<T: Copy + TryInto<u32>>(counts: &[T]) -> Option<Arc<[u32]>> {
             let mut totals = Vec::with_capacity(counts.len() + 1);
             let mut sum = 0u32;
+            // What does not fit is found once at the end: a branch in every step would be most of the work.
+            let mut whole = 0u64;
             totals.push(sum);
-            for count in counts {
-                sum = sum.checked_add((*count).try_into().ok()?)?;
-                totals.push(sum);
-            }
-            Some(totals.into())
+            totals.extend(counts.iter().map(|count| {
+                let count = (*count).try_into().unwrap_or(u32::MAX);
+                whole = whole.saturating_add(u64::from(count));
+                sum = sum.wrapping_add(count);
+                sum
+            }));
+            (whole < u64::from(u32::MAX)).then(|| totals.into())
         }
         match self {
             Self::I8(v) => total(v),
