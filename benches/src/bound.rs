@@ -1,11 +1,12 @@
 //! The bound: what a program reaches that was written for the one query. Baskets are read, decompressed no further than
-//! their values, and swapped into reused buffers; lengths come from the small branch that counts them.
+//! needed, and swapped into reused buffers. Where entries begin is asked only if the query needs it: of the small branch
+//! that counts elements where that lets zlib stop before the table of entry offsets, else of the table itself.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::baskets::{Part, Place, Unpacker, locate};
+use crate::baskets::{Part, Place, Unpacker, is_deflated, locate};
 use crate::histogram::Histogram;
 use crate::kernels::{Block, fill, needs_offsets};
 use crate::measure::Outcome;
@@ -15,16 +16,19 @@ use crate::queries::Query;
 pub fn bound(path: &Path, query: &'static Query, threads: usize) -> impl FnMut() -> Outcome + use<> {
     let path = path.to_path_buf();
     let mut columns = query.columns.to_vec();
-    let counter = needs_offsets(query.name).then(|| match columns[0].split_once('_') {
-        Some(("Jet", _)) => "nJet",
-        _ => "nMuon",
-    });
-    columns.extend(counter);
-    let places = locate(&path, &columns);
+    if needs_offsets(query.name) {
+        columns.push(if columns[0].starts_with("Jet") { "nJet" } else { "nMuon" });
+    }
+    let mut places = locate(&path, &columns);
+    if !is_deflated(&path, &places[0][0]) {
+        places.truncate(query.columns.len());
+    }
     let same = |branch: &Vec<Place>| {
-        branch.len() == places[0].len() && branch.iter().zip(&places[0]).all(|(a, b)| a.entries == b.entries)
+        branch.is_sorted_by_key(|b| b.position)
+            && branch.len() == places[0].len()
+            && branch.iter().zip(&places[0]).all(|(a, b)| a.entries == b.entries)
     };
-    assert!(places.iter().all(same), "the bound is for files whose branches have the same baskets");
+    assert!(places.iter().all(same), "the bound is for files whose branches have the same baskets, in order");
     move || {
         let parts: Vec<(Histogram, u64)> = thread::scope(|scope| {
             let clusters = places[0].len();
@@ -61,9 +65,20 @@ fn part(path: &PathBuf, query: &Query, places: &[Vec<Place>], clusters: std::ops
     for cluster in clusters {
         let (mut float, mut integer) = (floats.iter_mut(), integers.iter_mut());
         for (at, branch) in places.iter().enumerate() {
-            let values = unpacker.unpack(&file, &branch[cluster], Part::Values);
-            bytes += values.len() as u64;
+            let with_table = at == 0 && needs_offsets(query.name) && places.len() == query.columns.len();
+            let part = if with_table { Part::Whole } else { Part::Values };
+            let (content, length, key) = unpacker.split(&file, &branch[cluster], part);
+            let (values, table) = content.split_at(length);
+            bytes += content.len() as u64;
             let words = values.as_chunks::<4>().0.iter();
+            // A count, and as many offsets; some writers add the end.
+            if let Some(starts) = table.as_chunks::<4>().0.get(1..) {
+                let entries = &branch[cluster].entries;
+                offsets.clear();
+                offsets.extend(starts.iter().map(|w| (i32::from_be_bytes(*w) - key as i32) / 4));
+                offsets.truncate((entries.end - entries.start) as usize);
+                offsets.push(length as i32 / 4);
+            }
             match query.columns.get(at) {
                 Some(name) if is_integer(&name) => {
                     let column: &mut Vec<i32> = integer.next().unwrap();

@@ -44,6 +44,8 @@ enum Contender {
     Bound,
     /// Read into Arrow.
     Scan,
+    /// Open the file and its tree, which is a part of scan and sql.
+    Open,
     /// The query through the engine.
     Sql,
     /// Runs bound, scan and sql once and compares their histograms.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
             Contender::Floor => measure::repeat(args.repeat, floor::floor(path, query)),
             Contender::Bound => measure::repeat(args.repeat, bound::bound(path, query, threads)),
             Contender::Scan => measure::repeat(args.repeat, || scan::scan(path, query)),
+            Contender::Open => measure::repeat(args.repeat, || scan::open(path)),
             Contender::Sql => measure::repeat(args.repeat, || sql::sql(path, query, threads)),
             Contender::Check => match check(path, query) {
                 Ok(line) => line,

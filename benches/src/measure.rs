@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use cpu_time::ProcessTime;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::histogram::Histogram;
@@ -20,15 +20,20 @@ pub struct Outcome {
     pub histogram: Option<Histogram>,
 }
 
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 /// Runs `work` once to warm up and then `repeats` times, and tells as JSON how long each of them took.
 pub fn repeat(repeats: usize, mut work: impl FnMut() -> Outcome) -> Value {
     let mut outcome = work();
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         // User and system seconds of all threads together.
-        let (started, before) = (Instant::now(), ProcessTime::now());
+        let (started, before) = (Instant::now(), cpu_seconds());
         outcome = work();
-        cpu.push(before.elapsed().as_secs_f64());
+        cpu.push(cpu_seconds() - before);
         wall.push(started.elapsed().as_secs_f64());
     }
     json!({
