@@ -152,3 +152,46 @@ async fn errors_tell_programs_what_is_at_fault() {
         assert_eq!(session.sql(sql).await.unwrap_err().kind(), ErrorKind::Query, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn an_empty_file_is_called_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.root"), "").unwrap();
+    let session = RootSession::new();
+    let error = session.register("t", &specs(&directory.path().join("a.root")), &stopping()).await.unwrap_err();
+    assert!(error.to_string().contains("a.root: not a ROOT file"), "{error}");
+}
+
+/// A file that the system does not let this process read: one without permissions, or, as root may read that, one that
+/// the kernel lets nobody read.
+fn forbidden(directory: &Path) -> Option<PathBuf> {
+    let path = directory.join("forbidden.root");
+    let denied =
+        |path: &Path| std::fs::File::open(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        std::fs::write(&path, "secret").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        if !denied(&path) {
+            std::fs::remove_file(&path).unwrap();
+            symlink("/proc/sys/net/ipv4/route/flush", &path).unwrap();
+        }
+    }
+    denied(&path).then_some(path)
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_be_read_is_never_skipped() {
+    let directory = directory_of(&[("2011.root", &project("engine/tests/data/runs/2011.root"))]);
+    let Some(_) = forbidden(directory.path()) else {
+        eprintln!("SKIPPED: this system lets the tests read every file");
+        return;
+    };
+    for options in [skipping(), stopping()] {
+        let session = RootSession::new();
+        let error = session.register("t", &specs(&directory.path().join("*.root")), &options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+        assert!(error.to_string().contains("forbidden.root"), "{error}");
+    }
+}
