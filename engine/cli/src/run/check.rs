@@ -34,6 +34,8 @@ struct Tally {
     values_done: AtomicU64,
     scans: Arc<ScanMetrics>,
     branches: AtomicU64,
+    /// Each once, although a branch that counts others is read with each of them.
+    baskets: AtomicU64,
     unchecked: AtomicU64,
 }
 
@@ -90,7 +92,7 @@ pub async fn check(app: &App, input: &InputArgs) -> Outcome {
         counted(files.len() as u64, "file"),
         counted(trees, "tree"),
         counted(branches, "branch"),
-        counted(tally.scans.baskets_read(), "basket"),
+        counted(tally.baskets.load(Ordering::Relaxed), "basket"),
         HumanBytes(tally.scans.bytes_read()),
         match faults.len() {
             0 => "no fault found".to_string(),
@@ -137,6 +139,9 @@ async fn open_trees(wanted: &Wanted, file: &RootFile, faults: &mut Vec<Fault>) -
 async fn check_tree(app: &App, tree: &Tree, tally: &Arc<Tally>) -> Vec<Fault> {
     let columns = tree.schema().fields().len();
     let unreadable = tree.columns().len() - columns;
+    let readable = tree.columns().iter().filter(|column| column.field().is_ok());
+    let baskets = readable.filter_map(|column| tree.branches().get(column.branch)).map(|b| b.basket_count() as u64);
+    tally.baskets.fetch_add(baskets.sum(), Ordering::Relaxed);
     tally.branches.fetch_add(columns as u64, Ordering::Relaxed);
     tally.unchecked.fetch_add(unreadable as u64, Ordering::Relaxed);
     tally.values_total.fetch_add(tree.entries() * columns as u64, Ordering::Relaxed);

@@ -51,7 +51,11 @@ pub async fn stats(app: &App, input: &InputArgs) -> Outcome {
             line.baskets += branch.basket_count() as u64;
             line.stored += branch.zip_bytes;
             line.raw += branch.total_bytes;
-            let codec = codec(branch.compression);
+            let codec = match codec(branch.compression) {
+                // Not every writer tells in the branch how it compressed the baskets.
+                none if none == "none" && branch.zip_bytes < branch.total_bytes => "not recorded".to_string(),
+                codec => codec,
+            };
             if !line.codecs.contains(&codec) {
                 line.codecs.push(codec);
             }

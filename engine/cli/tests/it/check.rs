@@ -42,6 +42,9 @@ fn every_bad_basket_is_listed_and_the_rest_is_read() {
     );
     assert!(faults[0]["file"].as_str().unwrap().ends_with("bad.root"));
     assert!(run.stderr.contains("2 faults"), "{}", run.stderr);
+    // Three branches in each tree, with 25 baskets in t and with 2 in gap besides an empty one.
+
+    assert!(run.stderr.contains("81 baskets"), "{}", run.stderr);
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn stats_tells_what_every_branch_costs() {
     let muon_pt = run.lines().into_iter().find(|line| line.starts_with("Muon_pt,")).unwrap().to_string();
     assert!(muon_pt.ends_with(",1000,1,6625,9396,1.42,zlib 1"), "{muon_pt}");
     assert!(run.stderr.contains("86 branches, 86 baskets"), "{}", run.stderr);
+    let silent = crate::support::run(&["stats", &format!("{}:gap", fixture("uproot_many_baskets.root"))]).ok();
+    assert!(silent.lines()[1].ends_with(",not recorded"), "{}", silent.text());
 }
 
 #[test]
