@@ -129,7 +129,7 @@ class Bench:
         """All contenders must fill the same histogram."""
         for codec in self.args.codecs:
             for query in (q for q in SQL if q in self.args.queries):
-                expected = dict(self.ours("check", "large", codec, query)["bins"])
+                expected = dict(self.ours("check", "large", codec, query, extra=["--bins"])["bins"])
                 found = dict(self.uproot(codec, query, True, ["--bins"])["bins"])
                 moved = sum(abs(expected.get(k, 0) - found.get(k, 0)) for k in expected | found) / 2
                 total = sum(expected.values())
