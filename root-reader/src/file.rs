@@ -326,7 +326,7 @@ impl RootFile {
     /// Reads the metadata of the tree behind one of this file's keys.
     pub async fn tree_of(&self, key: &Key) -> Result<Tree> {
         let content = read_object(&self.source, key).await?;
-        Tree::parse(self.source.clone(), key, content, &self.inner.streamers)
+        Tree::parse(self.source.clone(), key, content, &self.inner.streamers, self.inner.header.compression)
     }
 }
 

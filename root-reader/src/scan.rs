@@ -255,7 +255,7 @@ impl Tree {
             *sharing.entry(counter).or_default() += 1;
         }
         for column in columns {
-            let has_tables = |b: &Branch| b.has_offset_tables && !b.inflates_in_part();
+            let has_tables = |b: &Branch| b.has_offset_tables && !b.inflates_in_part;
             let few = column.counter.and_then(|c| sharing.get(&c)).is_some_and(|n| *n < WORTH_A_COUNTER);
             if few && self.branches().get(column.baskets.branch).is_some_and(has_tables) {
                 column.counter = None;

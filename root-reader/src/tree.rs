@@ -68,6 +68,8 @@ pub struct Branch {
     pub zip_bytes: u64,
     /// Compression setting: 100 × algorithm + level.
     pub compression: u32,
+    /// Whether its baskets are probably zlib, which can be inflated in part.
+    pub(crate) inflates_in_part: bool,
     /// Whether its baskets end in a table of entry offsets.
     pub(crate) has_offset_tables: bool,
     pub(crate) leaves: Vec<Leaf>,
@@ -77,6 +79,11 @@ pub struct Branch {
     pub(crate) other_file: Option<String>,
     /// What is wrong with the metadata of the branch.
     pub(crate) fault: Option<String>,
+}
+
+/// Whether a compression setting says zlib, which is also what a level without an algorithm means.
+fn is_zlib(setting: u32) -> bool {
+    matches!(setting / 100, 0 | 1) && !setting.is_multiple_of(100)
 }
 
 /// Whether the writer put tables of entry offsets behind the values: not for entries of one size, and not where it was
@@ -89,11 +96,6 @@ fn has_offset_tables(graph: &Graph, branch: &Object) -> bool {
 }
 
 impl Branch {
-    /// Whether its baskets can be inflated in part: their settings say zlib, which is also what no algorithm means.
-    pub(crate) fn inflates_in_part(&self) -> bool {
-        matches!(self.compression / 100, 0 | 1) && !self.compression.is_multiple_of(100)
-    }
-
     /// Number of baskets.
     pub fn basket_count(&self) -> usize {
         self.baskets.len()
@@ -165,11 +167,17 @@ pub(crate) struct Clusters {
 }
 
 impl Tree {
-    pub(crate) fn parse(source: Source, key: &Key, record: Bytes, streamers: &Arc<Streamers>) -> Result<Self> {
+    pub(crate) fn parse(
+        source: Source,
+        key: &Key,
+        record: Bytes,
+        streamers: &Arc<Streamers>,
+        file_compression: u32,
+    ) -> Result<Self> {
         let place = || Place { file: source.name().to_string(), tree: Some(key.path.clone()), ..Place::default() };
         let (graph, root) = Graph::read(&key.class, &record, usize::from(key.key_length), streamers)
             .map_err(|e| Error::corrupt(place(), e))?;
-        let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new() };
+        let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new(), file_compression };
         let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
         let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
         Ok(Self { source, inner: Arc::new(inner), columns })
@@ -269,6 +277,8 @@ struct Builder<'a> {
     graph: &'a Graph,
     ids: HashMap<ObjectId, BranchId>,
     branches: Vec<Branch>,
+    /// Setting of the file, for branches that record none.
+    file_compression: u32,
 }
 
 type Parsed<T> = Result<T, FormatError>;
@@ -376,6 +386,10 @@ impl Builder<'_> {
             total_bytes: count("fTotBytes"),
             zip_bytes: count("fZipBytes"),
             compression: count("fCompress") as u32,
+            inflates_in_part: is_zlib(match count("fCompress") as u32 {
+                0 => self.file_compression,
+                own => own,
+            }),
             has_offset_tables: has_offset_tables(graph, object),
             leaves,
             baskets,
