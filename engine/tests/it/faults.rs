@@ -172,7 +172,7 @@ fn forbidden(directory: &Path) -> Option<PathBuf> {
     {
         use std::os::unix::fs::{PermissionsExt, symlink};
         std::fs::write(&path, "secret").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
         if !denied(&path) {
             std::fs::remove_file(&path).unwrap();
             symlink("/proc/sys/net/ipv4/route/flush", &path).unwrap();
