@@ -17,7 +17,7 @@ use crate::accelerate::Accelerate;
 use crate::dialect::RootDialect;
 use crate::error::Error;
 use crate::factory::RootTableFactory;
-use crate::functions::{ElementPlanner, list_element};
+use crate::functions::{ElementPlanner, Functions};
 use crate::ledger::Ledger;
 use crate::options::TableOptions;
 use crate::progress::Progress;
@@ -78,11 +78,11 @@ impl RootSessionBuilder {
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
-        let element = Arc::new(list_element());
+        let functions = Functions::new();
         // The first planner that knows an expression decides.
-        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(ElementPlanner::new(element.clone())));
-        // The last function registered under a name is the one that is used.
-        builder.scalar_functions().get_or_insert_default().push(element);
+        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(ElementPlanner::new(functions.element)));
+        builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
+        builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);
         let state = builder.build();
         let catalogs = DynamicFileCatalog::new(state.catalog_list().clone(), Arc::new(factory.clone()));
         let context = SessionContext::new_with_state(state);

@@ -1,5 +1,29 @@
 //! Functions that the engine adds to DataFusion's, or that it runs faster.
 
 mod element;
+mod lambda;
+mod length;
 
-pub(crate) use element::{ElementPlanner, list_element};
+use std::sync::Arc;
+
+use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
+
+pub(crate) use element::ElementPlanner;
+
+/// All of them, to be registered after DataFusion's: the last function under a name is the one that is used.
+pub(crate) struct Functions {
+    pub scalar: Vec<Arc<ScalarUDF>>,
+    pub higher_order: Vec<Arc<HigherOrderUDF>>,
+    /// What `list[i]` calls.
+    pub element: Arc<ScalarUDF>,
+}
+
+impl Functions {
+    pub(crate) fn new() -> Self {
+        let element = Arc::new(element::list_element());
+        let count = Arc::new(lambda::list_count());
+        let lengths = length::list_lengths(&count).map(Arc::new);
+        let scalar = [element.clone()].into_iter().chain(lengths).collect();
+        Self { scalar, higher_order: vec![Arc::new(lambda::list_filter()), count], element }
+    }
+}
