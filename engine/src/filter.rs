@@ -1,5 +1,5 @@
-//! A predicate of DataFusion as a row filter of the scan: it is evaluated on the columns that it names before any other
-//! column is decoded.
+//! A predicate of DataFusion as row filters of the scan, one for each of the conditions that AND joins: they are evaluated
+//! in turn, on the columns that they name, before any other column is decoded.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
 use root_reader::RowFilter;
 
-/// A predicate over the table's columns, bound to one file of the table.
+/// A condition over the table's columns, bound to one file of the table.
 pub(crate) struct PredicateFilter {
-    /// The predicate over [`Self::schema`].
+    /// The condition over [`Self::schema`].
     predicate: Arc<dyn PhysicalExpr>,
     /// The columns that it names.
     schema: SchemaRef,
@@ -25,12 +25,18 @@ pub(crate) struct PredicateFilter {
 }
 
 impl PredicateFilter {
-    /// Binds `predicate`, which is over `table`, to a file with the columns of `file`.
-    pub(crate) fn bind(
+    /// Binds `predicate`, which is over `table`, to a file with the columns of `file`: a filter per condition, in the
+    /// order in which they were written.
+    pub(crate) fn bind_all(
         predicate: &Arc<dyn PhysicalExpr>,
         table: &SchemaRef,
         file: &SchemaRef,
-    ) -> Result<Self, DataFusionError> {
+    ) -> Result<Vec<Arc<dyn RowFilter>>, DataFusionError> {
+        let conditions = split_conjunction(predicate).into_iter();
+        conditions.map(|c| Ok(Arc::new(Self::bind(c, table, file)?) as Arc<dyn RowFilter>)).collect()
+    }
+
+    fn bind(predicate: &Arc<dyn PhysicalExpr>, table: &SchemaRef, file: &SchemaRef) -> Result<Self, DataFusionError> {
         let mut named: Vec<usize> = collect_columns(predicate).iter().map(Column::index).collect();
         named.sort_unstable();
         let schema: SchemaRef = Arc::new(table.project(&named)?);

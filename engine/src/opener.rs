@@ -176,14 +176,14 @@ impl Job {
         };
         let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name);
         let file_schema = tree.schema();
-        let filter = match &self.predicate {
-            Some(predicate) => Some(PredicateFilter::bind(predicate, &self.table, &file_schema)?),
-            None => None,
+        let filters = match &self.predicate {
+            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &file_schema)?,
+            None => Vec::new(),
         };
         let metrics = Arc::new(ScanMetrics::default());
         let options = ScanOptions {
             batch_rows: self.batch_rows,
-            filter: filter.map(|f| Arc::new(f) as _),
+            filters,
             entry_column: shape.wants_entry().then(|| ENTRY_COLUMN.to_string()),
             spawn: Some(in_background()),
             metrics: metrics.clone(),

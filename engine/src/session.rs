@@ -21,6 +21,7 @@ use crate::functions::{ElementPlanner, Functions};
 use crate::ledger::Ledger;
 use crate::options::TableOptions;
 use crate::progress::Progress;
+use crate::script;
 use crate::source::Shared;
 use crate::suggest::nearest;
 use crate::table::RootTable;
@@ -176,9 +177,10 @@ impl RootSession {
         Ok(self.context.execute_logical_plan(plan).await?)
     }
 
-    /// Splits a script into its statements.
+    /// Splits a script into its statements, as they were written; it is an error if any of them is not SQL.
     pub fn statements(&self, sql: &str) -> Result<Vec<String>, Error> {
-        Ok(parse(sql)?.iter().map(ToString::to_string).collect())
+        parse(sql)?;
+        script::statements(sql)
     }
 
     /// Names of the tables that are registered.

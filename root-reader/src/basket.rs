@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::compression::Decompressor;
-use crate::decode::{Basket, Extents, walk_extents};
+use crate::decode::{Basket, Extents, KnownOffsets, walk_extents};
 use crate::error::{Error, FormatError, Place, Result};
 use crate::layout::Decode;
 use crate::metrics::ScanMetrics;
@@ -28,6 +28,8 @@ pub(crate) struct Workspace {
     pub fetched: Fetched,
     /// Counters by branch.
     counters: HashMap<BranchId, Counter>,
+    /// List offsets of the column that was decoded last: columns that one branch counts have the same.
+    pub offsets: KnownOffsets,
     /// Whether every byte is decompressed and every checksum compared, also where the values do not need it.
     verify: bool,
     pub metrics: Arc<ScanMetrics>,
@@ -191,7 +193,7 @@ enum Raw {
 }
 
 /// Running totals of elements and the width of one, from the branch that counts them.
-type Totals = Option<(Arc<[u32]>, usize)>;
+type Totals = Option<(Arc<Vec<u32>>, usize)>;
 
 fn stored_basket(
     raw: Raw,
@@ -418,7 +420,7 @@ struct Counter {
 const RECENT_TOTALS: usize = 16;
 
 /// Running totals of elements, one more than entries; `None` where the counter cannot tell.
-type MaybeTotals = Option<Arc<[u32]>>;
+type MaybeTotals = Option<Arc<Vec<u32>>>;
 
 impl Workspace {
     pub(crate) fn new(verify: bool, metrics: Arc<ScanMetrics>) -> Self {
@@ -426,7 +428,7 @@ impl Workspace {
     }
 
     /// Running totals of the elements of `entries`; `None` where the counter cannot tell.
-    fn totals(&mut self, branch: BranchId, entries: Range<u64>, tree: &Tree) -> Result<Option<Arc<[u32]>>> {
+    fn totals(&mut self, branch: BranchId, entries: Range<u64>, tree: &Tree) -> Result<Option<Arc<Vec<u32>>>> {
         let fresh = || Counter { reader: BasketReader::new(branch), recent: VecDeque::new() };
         let mut counter = self.counters.remove(&branch).unwrap_or_else(fresh);
         let known = counter.recent.iter().find(|(range, _)| *range == entries).map(|(_, totals)| totals.clone());
@@ -448,7 +450,7 @@ impl Workspace {
         reader: &mut BasketReader,
         entries: Range<u64>,
         tree: &Tree,
-    ) -> Result<Option<Arc<[u32]>>> {
+    ) -> Result<Option<Arc<Vec<u32>>>> {
         let Some(number) = tree.branches().get(reader.branch).and_then(counter_number) else {
             return Ok(None);
         };

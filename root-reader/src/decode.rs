@@ -32,7 +32,51 @@ pub(crate) enum Extents {
     /// Byte offsets into the payload, one more than entries.
     Bytes(Vec<u32>),
     /// Running totals of elements, one more than entries; every element takes `width` bytes.
-    Elements { totals: Arc<[u32]>, width: usize },
+    Elements { totals: Arc<Vec<u32>>, width: usize },
+}
+
+/// The offsets of the last list that was finished. Arrow checks new offsets one by one; equal ones are shared instead.
+#[derive(Debug, Default)]
+pub(crate) struct KnownOffsets {
+    last: Option<OffsetBuffer<i32>>,
+}
+
+impl KnownOffsets {
+    /// Offsets that only ever grew by checked, non-negative lengths.
+    fn share(&mut self, offsets: Vec<i32>) -> OffsetBuffer<i32> {
+        match &self.last {
+            Some(last) if last.as_ref() == offsets.as_slice() => last.clone(),
+            _ => {
+                let new = OffsetBuffer::new(ScalarBuffer::from(offsets));
+                self.last = Some(new.clone());
+                new
+            }
+        }
+    }
+}
+
+/// Entries of a basket: the parts of some runs that lie in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows<'a> {
+    /// Entries of the tree, ascending.
+    pub runs: &'a [Range<u64>],
+    /// What counts of them.
+    pub part: Range<u64>,
+    /// The first entry of the basket.
+    pub first: u64,
+}
+
+impl Rows<'_> {
+    /// The runs, counted from the basket's first entry.
+    fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        let within = |entry: u64| (entry.max(self.part.start).min(self.part.end) - self.first) as usize;
+        self.runs.iter().map(move |run| within(run.start)..within(run.end))
+    }
+
+    /// How many rows they are.
+    pub(crate) fn count(&self) -> usize {
+        self.iter().map(|run| run.len()).sum()
+    }
 }
 
 /// One basket, decompressed: its values and the extents of its entries, which were checked against each other.
@@ -52,13 +96,13 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// An empty output for a column that is decoded as `decode` says.
-    pub(crate) fn new(decode: &Decode, rows: usize) -> Self {
+    /// An empty output for a column that is decoded as `decode` says, with room for so many rows, and elements of lists.
+    pub(crate) fn new(decode: &Decode, rows: usize, elements: usize) -> Self {
         match decode {
             Decode::Fixed { number, per_entry } => {
                 Self::Numbers(Values::new(*number, rows.saturating_mul(*per_entry).min(1 << 20)))
             }
-            Decode::Counted { number, .. } => Self::list(rows, Self::Numbers(Values::new(*number, 0))),
+            Decode::Counted { number, .. } => Self::list(rows, Self::Numbers(Values::new(*number, elements))),
             Decode::Record { members, .. } => {
                 Self::Record(members.iter().map(|m| Self::Numbers(Values::new(m.number, rows.min(1 << 20)))).collect())
             }
@@ -86,6 +130,14 @@ impl Output {
             Node::Map(key, value) => {
                 Self::list(rows, Self::Record(vec![Self::of_node(key, 0), Self::of_node(value, 0)]))
             }
+        }
+    }
+
+    /// Elements of all lists so far; nothing else has elements.
+    pub(crate) fn elements(&self) -> usize {
+        match self {
+            Self::List { offsets, .. } => offsets.last().map_or(0, |end| *end as usize),
+            _ => 0,
         }
     }
 
@@ -129,30 +181,35 @@ impl Output {
     }
 
     /// Turns the output into an array of `rows` rows; `nulls` marks absent rows.
-    pub(crate) fn finish(self, data_type: &DataType, nulls: Option<NullBuffer>) -> Result2<ArrayRef> {
+    pub(crate) fn finish(
+        self,
+        data_type: &DataType,
+        nulls: Option<NullBuffer>,
+        known: &mut KnownOffsets,
+    ) -> Result2<ArrayRef> {
         match (self, data_type) {
             (Self::Numbers(values), data_type) => wrap_dims(values.finish(), data_type, nulls),
             (Self::List { offsets, child }, DataType::List(field)) => {
-                let child = child.finish(field.data_type(), None)?;
-                Ok(Arc::new(ListArray::try_new(field.clone(), offset_buffer(offsets), child, nulls)?))
+                let child = child.finish(field.data_type(), None, known)?;
+                Ok(Arc::new(ListArray::try_new(field.clone(), known.share(offsets), child, nulls)?))
             }
             (Self::List { offsets, child }, DataType::Map(field, sorted)) => {
-                let pairs = child.finish(field.data_type(), None)?;
+                let pairs = child.finish(field.data_type(), None, known)?;
                 let pairs = pairs.as_any().downcast_ref::<StructArray>().cloned().ok_or_else(not_arrow)?;
-                Ok(Arc::new(MapArray::try_new(field.clone(), offset_buffer(offsets), pairs, nulls, *sorted)?))
+                Ok(Arc::new(MapArray::try_new(field.clone(), known.share(offsets), pairs, nulls, *sorted)?))
             }
             (Self::Record(children), DataType::Struct(fields)) => {
-                let children = children.into_iter().zip(fields).map(|(c, f)| c.finish(f.data_type(), None));
+                let children = children.into_iter().zip(fields).map(|(c, f)| c.finish(f.data_type(), None, known));
                 let children = children.collect::<Result2<Vec<_>>>()?;
                 Ok(Arc::new(StructArray::try_new(fields.clone(), children, nulls)?))
             }
             (Self::Text { offsets, bytes }, DataType::Utf8) => {
                 // The offsets are right by construction: only the text can be refused.
-                let text = StringArray::try_new(offset_buffer(offsets), Buffer::from_vec(bytes), nulls);
+                let text = StringArray::try_new(known.share(offsets), Buffer::from_vec(bytes), nulls);
                 Ok(Arc::new(text.map_err(|_| ArrowError::ExternalError(Box::new(NotUtf8)))?))
             }
             (Self::Text { offsets, bytes }, DataType::Binary) => {
-                Ok(Arc::new(BinaryArray::try_new(offset_buffer(offsets), Buffer::from_vec(bytes), nulls)?))
+                Ok(Arc::new(BinaryArray::try_new(known.share(offsets), Buffer::from_vec(bytes), nulls)?))
             }
             _ => Err(not_arrow()),
         }
@@ -172,11 +229,6 @@ fn not_arrow() -> ArrowError {
 
 fn mismatch() -> FormatError {
     FormatError::invalid("the decoder does not fit its column")
-}
-
-/// Offsets that only ever grew by checked, non-negative lengths.
-fn offset_buffer(offsets: Vec<i32>) -> OffsetBuffer<i32> {
-    OffsetBuffer::new(ScalarBuffer::from(offsets))
 }
 
 fn wrap_dims(values: ArrayRef, data_type: &DataType, nulls: Option<NullBuffer>) -> Result2<ArrayRef> {
@@ -200,14 +252,14 @@ fn push_offset(offsets: &mut Vec<i32>, more: usize) -> Result<()> {
     Ok(())
 }
 
-/// Appends `runs` of entries (counted within the basket) to `out`.
-pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, runs: &[Range<usize>], out: &mut Output) -> Result<()> {
+/// Appends some entries of a basket to `out`.
+pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, rows: &Rows<'_>, out: &mut Output) -> Result<()> {
     match decode {
         Decode::Fixed { number, per_entry } => {
             let stride = number.width() * per_entry;
             let values = out.number_values()?;
-            runs.iter().try_for_each(|run| {
-                values.append(fixed_slice(basket, stride, run)?);
+            rows.iter().try_for_each(|run| {
+                values.append(fixed_slice(basket, stride, &run)?);
                 Ok(())
             })
         }
@@ -215,8 +267,8 @@ pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, runs: &[Range<usize>]
             let Output::Record(children) = out else {
                 return Err(mismatch());
             };
-            for run in runs {
-                let records = fixed_slice(basket, *stride, run)?;
+            for run in rows.iter() {
+                let records = fixed_slice(basket, *stride, &run)?;
                 for (member, child) in members.iter().zip(children.iter_mut()) {
                     let width = member.number.width() * member.count;
                     child.number_values()?.append_strided(records, *stride, member.offset, width);
@@ -225,10 +277,10 @@ pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, runs: &[Range<usize>]
             Ok(())
         }
         Decode::Counted { number, inner, header } => {
-            runs.iter().try_for_each(|run| counted(*number, *inner, *header, basket, run.clone(), out))
+            counted(number.width() * (*inner).max(1), *header, basket, rows, out)
         }
         Decode::Sequential { frame, node } => {
-            for row in runs.iter().cloned().flatten() {
+            for row in rows.iter().flatten() {
                 let entry = entry(basket, row)?;
                 let mut cursor = Cursor::new(entry);
                 framed(*frame, node, &mut cursor, out)?;
@@ -272,35 +324,24 @@ fn entry<'a>(basket: &Basket<'a>, row: usize) -> Result<&'a [u8]> {
     basket.values.get(range).ok_or_else(|| FormatError::invalid(format!("entry {row} lies outside of its basket")))
 }
 
-fn counted(
-    number: Number,
-    inner: usize,
-    header: usize,
-    basket: &Basket<'_>,
-    rows: Range<usize>,
-    out: &mut Output,
-) -> Result<()> {
+/// Lists of elements of `width` bytes, each list behind a header.
+fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, out: &mut Output) -> Result<()> {
     let Output::List { offsets, child } = out else {
         return Err(mismatch());
     };
     let values = child.number_values()?;
-    let width = number.width() * inner.max(1);
     let outside = || FormatError::invalid("entries lie outside of their basket");
     match basket.extents {
-        Extents::Elements { totals, width: element } if header == 0 => {
-            let totals = totals.get(rows.start..=rows.end).ok_or_else(outside)?;
-            let (Some(first), Some(last)) = (totals.first(), totals.last()) else {
-                return Ok(());
-            };
-            let bytes = basket.values.get(*first as usize * element..*last as usize * element).ok_or_else(outside)?;
-            values.append(bytes);
+        Extents::Elements { totals, width: element } if header == 0 => rows.iter().try_for_each(|run| {
+            let totals = totals.get(run.start..=run.end).ok_or_else(outside)?;
+            let [first, .., last] = totals else { return Ok(()) };
+            let bytes = *first as usize * element..*last as usize * element;
+            values.append(basket.values.get(bytes).ok_or_else(outside)?);
             shift_offsets(offsets, totals, |t| t)
-        }
-        Extents::Bytes(bounds) if header == 0 => {
-            let bounds = bounds.get(rows.start..=rows.end).ok_or_else(outside)?;
-            let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else {
-                return Ok(());
-            };
+        }),
+        Extents::Bytes(bounds) if header == 0 => rows.iter().try_for_each(|run| {
+            let bounds = bounds.get(run.start..=run.end).ok_or_else(outside)?;
+            let [first, .., last] = bounds else { return Ok(()) };
             values.append(basket.values.get(*first as usize..*last as usize).ok_or_else(outside)?);
             // Division by a constant that the compiler knows costs a shift.
             match width {
@@ -310,31 +351,28 @@ fn counted(
                 8 => shift_offsets(offsets, bounds, |b| b / 8),
                 width => shift_offsets(offsets, bounds, |b| b / width as u32),
             }
-        }
-        _ => {
-            for row in rows {
-                let entry = entry(basket, row)?;
-                // A null pointer, or a counted array of nothing, has no bytes at all or only its flag.
-                let elements = entry.get(header..).unwrap_or_default();
-                if elements.len() % width != 0 {
-                    return Err(FormatError::invalid(format!(
-                        "entry {row} of the basket has {} bytes of values, which are {width} bytes each",
-                        elements.len()
-                    )));
-                }
-                let count = elements.len() / width;
-                // Only a vector's header ends in the count of its elements.
-                let announced = entry.get(6..10).filter(|_| header == 10).and_then(|b| b.first_chunk::<4>());
-                if announced.is_some_and(|b| u32::from_be_bytes(*b) as usize != count) {
-                    return Err(FormatError::invalid(format!(
-                        "entry {row} of the basket announces another number of elements than its {count}"
-                    )));
-                }
-                values.append(elements);
-                push_offset(offsets, count)?;
+        }),
+        _ => rows.iter().flatten().try_for_each(|row| {
+            let entry = entry(basket, row)?;
+            // A null pointer, or a counted array of nothing, has no bytes at all or only its flag.
+            let elements = entry.get(header..).unwrap_or_default();
+            if elements.len() % width != 0 {
+                return Err(FormatError::invalid(format!(
+                    "entry {row} of the basket has {} bytes of values, which are {width} bytes each",
+                    elements.len()
+                )));
             }
-            Ok(())
-        }
+            let count = elements.len() / width;
+            // Only a vector's header ends in the count of its elements.
+            let announced = entry.get(6..10).filter(|_| header == 10).and_then(|b| b.first_chunk::<4>());
+            if announced.is_some_and(|b| u32::from_be_bytes(*b) as usize != count) {
+                return Err(FormatError::invalid(format!(
+                    "entry {row} of the basket announces another number of elements than its {count}"
+                )));
+            }
+            values.append(elements);
+            push_offset(offsets, count)
+        }),
     }
 }
 
@@ -496,7 +534,7 @@ pub(crate) fn walk_extents(decode: &Decode, values: &[u8], entries: usize) -> Re
     for _ in 0..entries {
         match decode {
             Decode::Sequential { frame: Frame::Bare, node } => {
-                let mut discarded = Output::new(decode, 0);
+                let mut discarded = Output::new(decode, 0, 0);
                 walk(node, &mut cursor, &mut discarded)?;
             }
             Decode::Sequential { .. } | Decode::Counted { header: 10, .. } => {

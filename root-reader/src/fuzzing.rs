@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::basket::read_extents;
 use crate::compression::Decompressor;
 use crate::cpp_type::TextForm;
-use crate::decode::{Basket, Output, decode};
+use crate::decode::{Basket, KnownOffsets, Output, Rows, decode};
 use crate::file::RootFile;
 use crate::layout::{Decode, Frame, Member, Node, TextAs, data_type};
 use crate::number::{Number, Packed};
@@ -71,9 +71,10 @@ pub fn decoder(kind: Decoder, data: &[u8]) {
     let Ok(extents) = read_extents(content, usize::from(key), &how, entries, border) else { return };
     let values = content.get(..border).unwrap_or_default();
     let basket = Basket { values, extents: &extents };
-    let mut out = Output::new(&how, entries);
-    if decode(&how, &basket, &[0..entries / 2, entries / 2..entries], &mut out).is_ok()
-        && let Ok(array) = out.finish(&type_of(&how), None)
+    let mut out = Output::new(&how, entries, 0);
+    let (runs, all) = ([0..entries as u64 / 2, entries as u64 / 2..entries as u64], 0..entries as u64);
+    if decode(&how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out).is_ok()
+        && let Ok(array) = out.finish(&type_of(&how), None, &mut KnownOffsets::default())
     {
         assert_eq!(array.len(), entries);
     }

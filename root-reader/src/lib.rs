@@ -30,6 +30,7 @@
 
 mod basket;
 mod builtin;
+mod column;
 mod compression;
 mod cpp_type;
 mod decode;
@@ -42,6 +43,7 @@ mod metrics;
 mod number;
 mod object;
 mod scan;
+mod select;
 mod source;
 mod streamer;
 mod tags;
@@ -54,5 +56,6 @@ pub use error::{Error, ErrorKind, FormatError, Place, Result};
 pub use file::{Header, Key, RootFile};
 pub use layout::{Column, TextAs};
 pub use metrics::ScanMetrics;
-pub use scan::{RowFilter, Scan, ScanOptions, Spawn};
+pub use scan::{Scan, ScanOptions, Spawn};
+pub use select::RowFilter;
 pub use tree::{Branch, BranchId, Tree};

@@ -288,20 +288,18 @@ impl Values {
     }
 
     /// Running totals of counts, one more than counts; `None` if they are not counts or exceed 32 bits.
-    pub(crate) fn running_totals(&self) -> Option<Arc<[u32]>> {
-        fn total<T: Copy + TryInto<u32>>(counts: &[T]) -> Option<Arc<[u32]>> {
+    pub(crate) fn running_totals(&self) -> Option<Arc<Vec<u32>>> {
+        fn total<T: Copy + TryInto<u32>>(counts: &[T]) -> Option<Arc<Vec<u32>>> {
             let mut totals = Vec::with_capacity(counts.len() + 1);
-            let mut sum = 0u32;
-            // What does not fit is found once at the end: a branch in every step would be most of the work.
-            let mut whole = 0u64;
-            totals.push(sum);
+            // What does not fit is found once at the end: a branch in every step would be most of the work. As many counts
+            // as memory can hold do not overflow 64 bits.
+            let mut sum = 0u64;
+            totals.push(0);
             totals.extend(counts.iter().map(|count| {
-                let count = (*count).try_into().unwrap_or(u32::MAX);
-                whole = whole.saturating_add(u64::from(count));
-                sum = sum.wrapping_add(count);
-                sum
+                sum = sum.wrapping_add(u64::from((*count).try_into().unwrap_or(u32::MAX)));
+                sum as u32
             }));
-            (whole < u64::from(u32::MAX)).then(|| totals.into())
+            (sum < u64::from(u32::MAX)).then(|| Arc::new(totals))
         }
         match self {
             Self::I8(v) => total(v),

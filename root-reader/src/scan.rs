@@ -1,5 +1,5 @@
 //! Layer 8: entry ranges and projected columns into record batches. Bytes of remote files are fetched a window ahead of
-//! the decoding; with a row filter its columns come first, and baskets in which nothing survives are never touched.
+//! the decoding; with row filters their columns come first, and baskets in which nothing survives are never touched.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,69 +7,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 
-use crate::basket::{BasketReader, Part, Workspace};
-use crate::decode::{NotUtf8, Output, decode};
-use crate::error::{Error, Place, Result};
-use crate::layout::Layout;
+use crate::basket::Workspace;
+use crate::column::ColumnReader;
+use crate::error::{Error, Result};
 use crate::metrics::ScanMetrics;
+use crate::select::{Filters, RowFilter, StageColumn, Survivors};
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
 use crate::window::{BasketId, Reading, add_all_needed, reach};
-
-/// Decides which rows of a scan are kept. It sees the columns that it asks for, and only them; the other columns are
-/// decoded, and for remote files fetched, only where rows survive.
-///
-/// ```
-/// # fn main() -> Result<(), root_reader::Error> {
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
-/// use std::sync::Arc;
-///
-/// use arrow_array::cast::AsArray;
-/// use arrow_array::types::UInt32Type;
-/// use arrow_array::{BooleanArray, RecordBatch};
-/// use arrow_schema::ArrowError;
-/// use root_reader::{RootFile, RowFilter, ScanOptions};
-///
-/// /// Events with at least two muons.
-/// struct Dimuon([usize; 1]);
-///
-/// impl RowFilter for Dimuon {
-///     fn columns(&self) -> &[usize] {
-///         &self.0
-///     }
-///
-///     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
-///         Ok(batch.column(0).as_primitive::<UInt32Type>().iter().map(|n| n.map(|n| n >= 2)).collect())
-///     }
-/// }
-///
-/// let tree = RootFile::open_local(path)?.tree_blocking("Events")?;
-/// let schema = tree.schema();
-/// let filter = Dimuon([schema.index_of("nMuon").expect("a NanoAOD file")]);
-/// let options = ScanOptions { filter: Some(Arc::new(filter)), ..ScanOptions::default() };
-/// let muon_pt = schema.index_of("Muon_pt").expect("a NanoAOD file");
-/// let mut kept = 0;
-/// for batch in tree.scan(&[muon_pt], 0..tree.entries(), options)?.blocking() {
-///     kept += batch?.num_rows();
-/// }
-/// assert!(kept > 0 && kept < 1000);
-/// # Ok(())
-/// # }
-/// ```
-pub trait RowFilter: Send + Sync {
-    /// The columns that the filter needs, as indices into [`Tree::schema`].
-    fn columns(&self) -> &[usize];
-
-    /// One flag per row of `batch`, which holds [`RowFilter::columns`] in that order; null counts as `false`.
-    fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError>;
-}
 
 /// Runs work in the background while the scan computes: `tokio::spawn` or the like.
 pub type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
@@ -81,8 +32,9 @@ pub struct ScanOptions {
     pub batch_rows: usize,
     /// Stored bytes of a remote file that are held at once, about: what is being decoded and what is fetched ahead.
     pub byte_budget: u64,
-    /// Drops rows before the other columns are decoded.
-    pub filter: Option<Arc<dyn RowFilter>>,
+    /// Drop rows before the other columns are decoded. They are asked in turn, and columns of a later one are decoded
+    /// only where the earlier ones keep at most half of the rows; above that it sees some of the others as well.
+    pub filters: Vec<Arc<dyn RowFilter>>,
     /// Adds a last column of this name with the entry number of each row.
     pub entry_column: Option<String>,
     /// Decompresses every byte and compares every checksum, also where the values do not need it.
@@ -98,7 +50,7 @@ impl Default for ScanOptions {
         Self {
             batch_rows: 8192,
             byte_budget: 32 << 20,
-            filter: None,
+            filters: Vec::new(),
             entry_column: None,
             verify: false,
             spawn: None,
@@ -112,7 +64,7 @@ impl fmt::Debug for ScanOptions {
         f.debug_struct("ScanOptions")
             .field("batch_rows", &self.batch_rows)
             .field("byte_budget", &self.byte_budget)
-            .field("filter", &self.filter.is_some())
+            .field("filters", &self.filters.len())
             .field("entry_column", &self.entry_column)
             .field("verify", &self.verify)
             .finish_non_exhaustive()
@@ -122,16 +74,17 @@ impl fmt::Debug for ScanOptions {
 /// So many columns that share a counter make reading it cheaper than each one's own table.
 const WORTH_A_COUNTER: usize = 4;
 
+/// Steps of as many entries as a batch has rows that the filters look at for one batch at most.
+const STEPS_PER_BATCH: u64 = 8;
+
 /// A running scan. Take batches from it with [`Scan::next_batch`], as a [`Stream`] with [`Scan::into_stream`], or, for
 /// local files and bytes in memory, as an iterator with [`Scan::blocking`].
 pub struct Scan {
     tree: Tree,
     columns: Vec<ColumnReader>,
-    /// Columns of the filter, which are not all part of the output.
-    filter_columns: Vec<ColumnReader>,
-    /// For each output column the filter column that holds the same values.
-    shared: Vec<Option<usize>>,
-    filter_schema: SchemaRef,
+    /// For each output column the filter's column that holds the same values.
+    shared: Vec<Option<StageColumn>>,
+    filters: Filters,
     schema: SchemaRef,
     options: ScanOptions,
     work: Workspace,
@@ -140,33 +93,13 @@ pub struct Scan {
     ahead: Option<Ahead>,
 }
 
-struct ColumnReader {
-    baskets: BasketReader,
-    layout: Layout,
-    /// The branch through which the entries of a basket are found, if there is one.
-    counter: Option<BranchId>,
-}
-
 /// Entries whose bytes are at hand, and the batches to be made of them.
 struct Window {
     entries: Range<u64>,
     /// Next entry to give out.
     pos: u64,
     /// Filtered batches of the window, in reverse.
-    planned: Vec<Planned>,
-}
-
-struct Planned {
-    rows: Range<u64>,
-    keep: Option<Selection>,
-    filter_values: Vec<ArrayRef>,
-}
-
-/// Surviving rows, as runs counted from the start of the batch.
-struct Selection {
-    mask: BooleanArray,
-    runs: Vec<Range<u64>>,
-    rows: usize,
+    planned: Vec<Survivors>,
 }
 
 /// Bytes of the next window under way.
@@ -206,36 +139,28 @@ impl Tree {
                 wanted: format!("number {index}"),
             })?;
             match &column.layout {
-                Ok(layout) => Ok(ColumnReader {
-                    baskets: BasketReader::new(column.branch),
-                    counter: layout.needed_counter(),
-                    layout: layout.clone(),
-                }),
+                Ok(layout) => Ok(ColumnReader::new(column.branch, layout)),
                 Err(reason) => {
                     Err(Error::Unreadable { place: Box::new(self.branch_place(column.branch)), reason: reason.clone() })
                 }
             }
         };
-        let read_all = |indices: &[usize]| indices.iter().map(reader).collect::<Result<Vec<_>>>();
-        let filter_indices = options.filter.as_ref().map(|f| f.columns().to_vec()).unwrap_or_default();
-        let shared = projection.iter().map(|p| filter_indices.iter().position(|f| f == p)).collect();
         let field = |index: &usize| self.columns.schema.fields().get(*index).cloned();
         let mut fields: Vec<Arc<Field>> = projection.iter().filter_map(field).collect();
         if let Some(name) = &options.entry_column {
             fields.push(Arc::new(Field::new(name, DataType::UInt64, false)));
         }
-        let filter_fields: Vec<Arc<Field>> = filter_indices.iter().filter_map(field).collect();
+        let mut columns = projection.iter().map(reader).collect::<Result<Vec<_>>>()?;
+        let (mut filters, shared) = Filters::new(&options.filters, projection, field, reader)?;
+        if !options.verify {
+            self.forget_costly_counters(columns.iter_mut().chain(filters.readers_mut()));
+        }
         let end = entries.end.min(self.entries());
         let start = entries.start.min(end);
-        let (mut columns, mut filter_columns) = (read_all(projection)?, read_all(&filter_indices)?);
-        if !options.verify {
-            self.forget_costly_counters(columns.iter_mut().chain(&mut filter_columns));
-        }
         Ok(Scan {
             columns,
-            filter_columns,
             shared,
-            filter_schema: Arc::new(Schema::new(filter_fields)),
+            filters,
             schema: Arc::new(Schema::new(fields)),
             work: Workspace::new(options.verify, options.metrics.clone()),
             window: Window { entries: start..start, pos: start, planned: Vec::new() },
@@ -282,22 +207,9 @@ impl Scan {
                 }
                 self.advance().await?;
             }
-            let step = self.options.batch_rows.max(1) as u64;
             let remote = !self.tree.source.is_immediate();
-            // Local bytes need no plan beyond the next batch; for remote ones the filter looks at the whole window.
-            let horizon = match (remote, &self.options.filter) {
-                (true, Some(_)) => self.window.entries.end,
-                _ => self.window.entries.end.min(self.window.pos + step),
-            };
-            while self.window.pos < horizon {
-                let rows = self.window.pos..horizon.min(self.window.pos + step);
-                self.window.pos = rows.end;
-                if let Some(planned) = self.plan(rows)? {
-                    self.window.planned.push(planned);
-                }
-            }
-            self.window.planned.reverse();
-            if remote && self.options.filter.is_some() {
+            self.plan(remote && !self.filters.is_empty())?;
+            if remote && !self.filters.is_empty() {
                 self.fetch_survivors().await?;
             }
         }
@@ -316,62 +228,46 @@ impl Scan {
         std::iter::from_fn(move || futures::executor::block_on(self.next_batch()).transpose())
     }
 
-    /// Evaluates the filter on some rows; `None` if none survives.
-    fn plan(&mut self, rows: Range<u64>) -> Result<Option<Planned>> {
-        let Some(filter) = self.options.filter.clone() else {
-            return Ok(Some(Planned { rows, keep: None, filter_values: Vec::new() }));
-        };
-        let count = (rows.end - rows.start) as usize;
-        let mut values = Vec::with_capacity(self.filter_columns.len());
-        for column in &mut self.filter_columns {
-            values.push(column.read(&self.tree, std::slice::from_ref(&rows), &mut self.work)?);
+    /// Has the filters look at rows of the window: all of it, or enough for the next batch. Where few rows survive, those
+    /// of several steps make up one batch.
+    fn plan(&mut self, whole_window: bool) -> Result<()> {
+        let Self { window, filters, tree, work, options, .. } = self;
+        let step = options.batch_rows.max(1);
+        let steps = if filters.is_empty() { 1 } else { STEPS_PER_BATCH };
+        let near = window.entries.end.min(window.pos.saturating_add(step as u64 * steps));
+        let horizon = if whole_window { window.entries.end } else { near };
+        while window.pos < horizon {
+            let rows = window.pos..horizon.min(window.pos + step as u64);
+            window.pos = rows.end;
+            let Some(survivors) = filters.select(rows, tree, work)? else { continue };
+            match window.planned.last_mut() {
+                Some(last) if last.rows + survivors.rows <= step => {
+                    last.append(survivors).map_err(|source| Error::Arrow { place: Box::new(tree.place()), source })?;
+                }
+                _ => window.planned.push(survivors),
+            }
+            if !whole_window && window.planned.last().is_some_and(|last| 2 * last.rows > step) {
+                break;
+            }
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let batch = RecordBatch::try_new_with_options(self.filter_schema.clone(), values, &options);
-        let fault = |source| Error::Arrow { place: Box::new(self.tree.place()), source };
-        let batch = batch.map_err(fault)?;
-        let mask = filter.keep(&batch).map_err(fault)?;
-        let mask = match mask.nulls() {
-            Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
-            None => mask,
-        };
-        let kept = mask.true_count();
-        self.work.metrics.entries(count as u64, kept as u64);
-        if kept == 0 {
-            return Ok(None);
-        }
-        let run = |(from, to)| rows.start + from as u64..rows.start + to as u64;
-        let keep =
-            (kept < count).then(|| Selection { runs: mask.values().set_slices().map(run).collect(), mask, rows: kept });
-        Ok(Some(Planned { rows, keep, filter_values: batch.columns().to_vec() }))
+        window.planned.reverse();
+        Ok(())
     }
 
-    fn decode_batch(&mut self, planned: Planned) -> Result<RecordBatch> {
-        let whole = [planned.rows.clone()];
-        let (runs, count) = match &planned.keep {
-            Some(keep) => (keep.runs.as_slice(), keep.rows),
-            None => (whole.as_slice(), (planned.rows.end - planned.rows.start) as usize),
-        };
-        let fault = |source, tree: &Tree| Error::Arrow { place: Box::new(tree.place()), source };
-        if self.options.filter.is_none() {
-            self.work.metrics.entries(count as u64, count as u64);
-        }
+    fn decode_batch(&mut self, planned: Survivors) -> Result<RecordBatch> {
         let mut arrays = Vec::with_capacity(self.columns.len() + 1);
         for (column, shared) in self.columns.iter_mut().zip(&self.shared) {
-            let known = shared.and_then(|at| planned.filter_values.get(at));
-            arrays.push(match (known, &planned.keep) {
-                (Some(values), None) => values.clone(),
-                (Some(values), Some(keep)) => {
-                    arrow_select::filter::filter(values, &keep.mask).map_err(|e| fault(e, &self.tree))?
-                }
-                (None, _) => column.read(&self.tree, runs, &mut self.work)?,
+            arrays.push(match shared.and_then(|at| planned.known(at)) {
+                Some(values) => values,
+                None => column.read(&self.tree, &planned.runs, &mut self.work)?,
             });
         }
         if self.options.entry_column.is_some() {
-            arrays.push(Arc::new(UInt64Array::from_iter_values(runs.iter().cloned().flatten())));
+            arrays.push(Arc::new(UInt64Array::from_iter_values(planned.runs.into_iter().flatten())));
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(|e| fault(e, &self.tree))
+        let options = RecordBatchOptions::new().with_row_count(Some(planned.rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            .map_err(|source| Error::Arrow { place: Box::new(self.tree.place()), source })
     }
 
     /// Moves on to the next window, whose bytes are then at hand.
@@ -423,12 +319,12 @@ impl Scan {
     }
 
     /// What is read, each branch once: `all` of it, or what is needed before anything is known about the rows: the columns
-    /// of the filter if there is one.
+    /// of the filters if there are any.
     fn readings(&self, all: bool) -> Vec<Reading> {
-        let early = if self.options.filter.is_some() { &self.filter_columns } else { &self.columns };
-        let late = self.columns.iter().filter(|_| all);
+        let early = self.filters.readers();
+        let late = self.columns.iter().filter(|_| all || self.filters.is_empty());
         let mut readings: Vec<Reading> =
-            early.iter().chain(late).map(|c| Reading { branch: c.baskets.branch, counter: c.counter }).collect();
+            early.chain(late).map(|c| Reading { branch: c.baskets.branch, counter: c.counter }).collect();
         readings.sort_unstable();
         readings.dedup();
         readings
@@ -442,13 +338,12 @@ impl Scan {
         (start..end, self.unfetched(needed))
     }
 
-    /// Fetches, of the columns that the filter does not need, the baskets that hold surviving rows.
+    /// Fetches, of the columns that the filters do not need, the baskets that hold surviving rows.
     async fn fetch_survivors(&mut self) -> Result<()> {
         let mut needed = HashSet::new();
         let readings = self.readings(true);
         for planned in &self.window.planned {
-            let whole = std::slice::from_ref(&planned.rows);
-            for run in planned.keep.as_ref().map_or(whole, |k| k.runs.as_slice()) {
+            for run in &planned.runs {
                 add_all_needed(&self.tree, &readings, run.clone(), &mut needed);
             }
         }
@@ -483,80 +378,5 @@ impl Scan {
 
     fn places(&self, baskets: &[BasketId]) -> Vec<Range<u64>> {
         baskets.iter().filter_map(|basket| self.place(*basket)).collect()
-    }
-}
-
-impl ColumnReader {
-    /// Decodes some runs of entries, in ascending order, into one array.
-    fn read(&mut self, tree: &Tree, runs: &[Range<u64>], work: &mut Workspace) -> Result<ArrayRef> {
-        let rows: u64 = runs.iter().map(|r| r.end - r.start).sum();
-        let mut out = Output::new(&self.layout.decode, rows as usize);
-        let mut absent: Vec<(usize, usize)> = Vec::new();
-        let mut written = 0usize;
-        let (mut runs, mut within) = (runs.iter().cloned().peekable(), Vec::new());
-        while let Some(run) = runs.peek().cloned() {
-            let Self { baskets, layout, counter } = self;
-            let branch = baskets.branch;
-            match baskets.at(run.start, run.end, tree, &layout.decode, *counter, work)? {
-                Part::Absent(gap) => {
-                    let stop = gap.end.min(run.end);
-                    let count = (stop - run.start) as usize;
-                    out.append_absent(count, &layout.decode).map_err(|source| {
-                        let place = Place { entries: Some(run.start..stop), ..tree.branch_place(branch) };
-                        Error::corrupt(place, source)
-                    })?;
-                    absent.push((written, count));
-                    written += count;
-                    advance(&mut runs, stop);
-                }
-                Part::Basket(index, entries, basket) => {
-                    // All runs, or parts of runs, that lie in this basket.
-                    within.clear();
-                    while let Some(run) = runs.peek().filter(|r| r.start < entries.end).cloned() {
-                        let stop = run.end.min(entries.end);
-                        within.push((run.start - entries.start) as usize..(stop - entries.start) as usize);
-                        written += (stop - run.start) as usize;
-                        advance(&mut runs, stop);
-                    }
-                    let started = Instant::now();
-                    decode(&layout.decode, &basket, &within, &mut out).map_err(|source| {
-                        let place = Place { basket: Some(index), entries: Some(entries), ..tree.branch_place(branch) };
-                        Error::corrupt(place, source)
-                    })?;
-                    work.metrics.decoded(started.elapsed());
-                }
-            }
-        }
-        let nulls = (!absent.is_empty()).then(|| {
-            let mut valid = BooleanBufferBuilder::new(written);
-            for (start, count) in absent {
-                valid.append_n(start - valid.len(), true);
-                valid.append_n(count, false);
-            }
-            valid.append_n(written - valid.len(), true);
-            NullBuffer::new(valid.finish())
-        });
-        out.finish(&self.layout.data_type, nulls).map_err(|source| self.refused(tree, source))
-    }
-
-    fn refused(&self, tree: &Tree, source: ArrowError) -> Error {
-        let place = Box::new(tree.branch_place(self.baskets.branch));
-        if let ArrowError::ExternalError(cause) = &source
-            && cause.is::<NotUtf8>()
-        {
-            return Error::Unreadable { place, reason: format!("{cause}; read strings as binary instead") };
-        }
-        Error::Arrow { place, source }
-    }
-}
-
-/// Drops what lies before `stop` from the first run.
-fn advance(runs: &mut std::iter::Peekable<impl Iterator<Item = Range<u64>>>, stop: u64) {
-    if let Some(run) = runs.peek_mut() {
-        if stop >= run.end {
-            runs.next();
-        } else {
-            run.start = stop;
-        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `args` reads the command line and `config` settles the settings; `run` has a module per verb, and `repl` the prompt.
 //! What they find goes through `output`, what the user is told through `console` and `progress`. `report` keeps the
-//! record of the run, `shutdown` ends it tidily at Ctrl-C, and `exit` says with which code.
+//! record of the run, `shutdown` ends it tidily at Ctrl-C, and `exit` says with which code. `machine` is what is asked of
+//! the machine before anything else.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -13,6 +14,7 @@ mod config;
 mod console;
 mod exit;
 mod inputs;
+mod machine;
 mod output;
 mod progress;
 mod repl;
@@ -43,6 +45,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LINGER: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    if let Err(lacking) = machine::prepare() {
+        Console::new(false, ColorWhen::Auto).error(lacking);
+        return Exit::Query.into();
+    }
     let (cli, matches) = match parse() {
         Ok(parsed) => parsed,
         Err(exit) => return exit.into(),

@@ -29,8 +29,12 @@ const DENSE_ABOVE: i32 = (1 << 16) - DENSE_BELOW;
 const MAX_SPARSE: usize = 1 << 17;
 /// Rows for which the key is evaluated at once: every step of the expression makes an array, and these stay in the cache.
 const KEY_ROWS: usize = 1 << 12;
-/// Neighbouring values often fall into one bin; counting them in turn in several arrays avoids waiting for the last sum.
+/// Neighbouring values often fall into one bin; counting them in turn in several counts avoids waiting for the last sum.
 const LANES: usize = 4;
+/// Places of the array; the one behind them stands for keys that are not counted there.
+const PLACES: usize = (DENSE_BELOW + DENSE_ABOVE) as usize;
+/// Keys whose places are found at once, by vector instructions.
+const BLOCK: usize = 512;
 
 /// The first stage of `count(*) … GROUP BY key`.
 #[derive(Debug)]
@@ -211,8 +215,9 @@ trait Key: ArrowPrimitiveType + Send {
     /// Equal keys have equal bits.
     fn bits(native: Self::Native) -> u64;
 
-    /// The key as a place in the array, if it is one of the whole numbers that are counted there.
-    fn dense(native: Self::Native) -> Option<usize>;
+    /// The key as a place in the array, [`PLACES`] if it is not one of the whole numbers that are counted there. Without a
+    /// branch, so that many keys can be placed at once.
+    fn place(native: Self::Native) -> u32;
 
     /// The key of a place in the array.
     fn at(place: usize) -> Option<Self::Native>;
@@ -228,9 +233,9 @@ macro_rules! integer_key {
             }
 
             #[inline]
-            fn dense(native: Self::Native) -> Option<usize> {
-                let place = i64::try_from(native).ok()?.checked_add(i64::from(DENSE_BELOW))?;
-                usize::try_from(place).ok().filter(|p| *p < (DENSE_BELOW + DENSE_ABOVE) as usize)
+            fn place(native: Self::Native) -> u32 {
+                let place = i128::from(native) + i128::from(DENSE_BELOW);
+                if (0..PLACES as i128).contains(&place) { place as u32 } else { PLACES as u32 }
             }
 
             fn at(place: usize) -> Option<Self::Native> {
@@ -253,12 +258,12 @@ macro_rules! float_key {
             }
 
             #[inline]
-            fn dense(native: $native) -> Option<usize> {
+            fn place(native: $native) -> u32 {
                 // Whole numbers in range survive the way there and back; -0.0 and NaN do not.
                 let whole = native as i32;
                 let same = (whole as $native).to_bits() == native.to_bits();
-                let in_range = (-DENSE_BELOW..DENSE_ABOVE).contains(&whole);
-                (same && in_range).then(|| (whole + DENSE_BELOW) as usize)
+                let place = whole.wrapping_add(DENSE_BELOW) as u32;
+                if same { place.min(PLACES as u32) } else { PLACES as u32 }
             }
 
             fn at(place: usize) -> Option<$native> {
@@ -275,8 +280,8 @@ float_key!(Float32Type, u32, f32);
 float_key!(Float64Type, u64, f64);
 
 struct KeyCounter<K: Key> {
-    /// Counts of whole numbers near zero, one array per lane.
-    dense: [Vec<u64>; LANES],
+    /// Counts of whole numbers near zero, and of everything else in the last place.
+    dense: Vec<[u64; LANES]>,
     sparse: HashMap<u64, u64>,
     nulls: u64,
     key: std::marker::PhantomData<K>,
@@ -284,9 +289,8 @@ struct KeyCounter<K: Key> {
 
 fn counter_for(data_type: Option<&DataType>) -> Result<Box<dyn Counter>> {
     fn new<K: Key>() -> Box<dyn Counter> {
-        let dense = || vec![0; (DENSE_BELOW + DENSE_ABOVE) as usize];
         Box::new(KeyCounter::<K> {
-            dense: std::array::from_fn(|_| dense()),
+            dense: vec![[0; LANES]; PLACES + 1],
             sparse: HashMap::new(),
             nulls: 0,
             key: std::marker::PhantomData,
@@ -308,11 +312,28 @@ fn counter_for(data_type: Option<&DataType>) -> Result<Box<dyn Counter>> {
 }
 
 impl<K: Key> KeyCounter<K> {
-    #[inline]
-    fn one(dense: &mut [u64], sparse: &mut HashMap<u64, u64>, key: K::Native) {
-        match K::dense(key).and_then(|place| dense.get_mut(place)) {
-            Some(count) => *count += 1,
-            None => *sparse.entry(K::bits(key)).or_default() += 1,
+    /// Counts keys of which none is null.
+    fn count_all(&mut self, keys: &[K::Native]) {
+        let mut places = [0; BLOCK];
+        for keys in keys.chunks(BLOCK) {
+            let mut last = 0;
+            for (place, key) in places.iter_mut().zip(keys) {
+                *place = K::place(*key);
+                last = last.max(*place);
+            }
+            for (at, place) in places.iter().take(keys.len()).enumerate() {
+                if let Some(lanes) = self.dense.get_mut(*place as usize)
+                    && let Some(count) = lanes.get_mut(at % LANES)
+                {
+                    *count += 1;
+                }
+            }
+            if last as usize == PLACES {
+                for key in places.iter().zip(keys).filter(|(place, _)| **place as usize == PLACES).map(|(_, key)| *key)
+                {
+                    *self.sparse.entry(K::bits(key)).or_default() += 1;
+                }
+            }
         }
     }
 }
@@ -320,26 +341,15 @@ impl<K: Key> KeyCounter<K> {
 impl<K: Key> Counter for KeyCounter<K> {
     fn count(&mut self, keys: &ArrayRef) -> bool {
         let keys = keys.as_primitive::<K>();
-        let Self { dense, sparse, nulls, .. } = self;
-        if keys.null_count() > 0 {
-            let [first, ..] = dense;
-            for key in keys.iter() {
-                match key {
-                    Some(key) => Self::one(first, sparse, key),
-                    None => *nulls += 1,
-                }
+        match keys.null_count() {
+            0 => self.count_all(keys.values()),
+            nulls => {
+                self.nulls += nulls as u64;
+                let present: Vec<K::Native> = keys.iter().flatten().collect();
+                self.count_all(&present);
             }
-        } else {
-            let (groups, rest) = keys.values().as_chunks::<LANES>();
-            for group in groups {
-                for (lane, key) in dense.iter_mut().zip(group) {
-                    Self::one(lane, sparse, *key);
-                }
-            }
-            let [first, ..] = dense;
-            rest.iter().for_each(|key| Self::one(first, sparse, *key));
         }
-        sparse.len() >= MAX_SPARSE
+        self.sparse.len() >= MAX_SPARSE
     }
 
     fn take(&mut self) -> (ArrayRef, Vec<i64>) {
@@ -348,10 +358,10 @@ impl<K: Key> Counter for KeyCounter<K> {
             keys.push(key);
             counts.push(count as i64);
         };
-        for place in 0..(DENSE_BELOW + DENSE_ABOVE) as usize {
-            let lanes = self.dense.iter_mut().filter_map(|lane| lane.get_mut(place));
-            let total: u64 = lanes.map(std::mem::take).sum();
+        for (place, lanes) in self.dense.iter_mut().take(PLACES).enumerate() {
+            let total: u64 = lanes.iter().sum();
             if total > 0 {
+                *lanes = [0; LANES];
                 push(K::at(place), total);
             }
         }

@@ -81,11 +81,21 @@ fn gather(list: &ListArray, index: i64) -> Option<ArrayRef> {
 
 fn gather_numbers<T: ArrowPrimitiveType>(list: &ListArray, values: &PrimitiveArray<T>, index: i32) -> ArrayRef {
     let numbers = values.values();
-    let offsets = list.offsets();
-    let ends = offsets.iter().zip(offsets.iter().skip(1));
+    let starts_and_ends = || list.offsets().iter().zip(list.offsets().iter().skip(1));
+    // Mostly a filter has left only lists that are long enough, and a null list is empty.
+    let needed = i64::from(index).abs();
+    let short = starts_and_ends().filter(|(start, end)| i64::from(**end - **start) < needed).count();
+    if short == 0 && index != 0 && list.null_count() == 0 {
+        let at = |place: i32| numbers.get(place as usize).copied().unwrap_or_default();
+        let out: ScalarBuffer<T::Native> = match index {
+            1.. => starts_and_ends().map(|(start, _)| at(start + (index - 1))).collect(),
+            _ => starts_and_ends().map(|(_, end)| at(end + index)).collect(),
+        };
+        return Arc::new(PrimitiveArray::<T>::new(out, None));
+    }
     let mut out: Vec<T::Native> = Vec::with_capacity(list.len());
     let mut valid = BooleanBufferBuilder::new(list.len());
-    for (start, end) in ends {
+    for (start, end) in starts_and_ends() {
         let place = match index {
             0 => None,
             1.. => start.checked_add(index - 1).filter(|p| p < end),
@@ -155,5 +165,18 @@ mod tests {
         assert_eq!(elements(0), [None; 4]);
         assert_eq!(elements(-3), [None; 4]);
         assert_eq!(elements(i64::from(i32::MAX)), [None; 4]);
+        assert_eq!(elements(i64::from(i32::MIN)), [None; 4]);
+    }
+
+    #[test]
+    fn lists_that_are_all_long_enough_give_elements_without_nulls() {
+        let rows = [vec![9], vec![1, 2], vec![3, 4, 5], vec![6, 7]].map(|row| Some(row.into_iter().map(Some)));
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(rows).slice(1, 3);
+        for (index, expected) in [(1, [1, 3, 6]), (2, [2, 4, 7]), (-1, [2, 5, 7]), (-2, [1, 4, 6])] {
+            let array = gather(&lists, index).unwrap();
+            assert_eq!(array.as_primitive::<Int32Type>().values(), &expected);
+            assert_eq!(array.null_count(), 0);
+        }
+        assert_eq!(gather(&lists, i64::from(i32::MIN)).unwrap().null_count(), 3);
     }
 }

@@ -150,9 +150,8 @@ impl Flagged {
         let Some(list) = list.as_list_opt::<i32>() else { return Ok(None) };
         let values = list_values(list)?;
         let elements = || Ok(values.clone());
-        let flags = condition.evaluate(&[&elements], |captured| {
-            Ok(take_arrays(captured, &list_values_row_number(list)?, None)?)
-        })?;
+        let flags = condition
+            .evaluate(&[&elements], |captured| Ok(take_arrays(captured, &list_values_row_number(list)?, None)?))?;
         let ColumnarValue::Array(flags) = flags else { return Ok(None) };
         let Some(flags) = flags.as_boolean_opt() else { return Ok(None) };
         let flags = match flags.nulls() {

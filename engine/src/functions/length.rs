@@ -61,9 +61,7 @@ impl ScalarUDFImpl for ListLength {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.as_slice() {
-            [ColumnarValue::Array(list)] if is_plain_list(list.data_type()) => {
-                lengths(list).map(ColumnarValue::Array)
-            }
+            [ColumnarValue::Array(list)] if is_plain_list(list.data_type()) => lengths(list).map(ColumnarValue::Array),
             _ => self.general.inner().invoke_with_args(args),
         }
     }

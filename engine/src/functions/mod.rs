@@ -3,6 +3,7 @@
 mod element;
 mod lambda;
 mod length;
+mod power;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ impl Functions {
         let element = Arc::new(element::list_element());
         let count = Arc::new(lambda::list_count());
         let lengths = length::list_lengths(&count).map(Arc::new);
-        let scalar = [element.clone()].into_iter().chain(lengths).collect();
+        let scalar = [element.clone(), Arc::new(power::power_with_squares())].into_iter().chain(lengths).collect();
         Self { scalar, higher_order: vec![Arc::new(lambda::list_filter()), count], element }
     }
 }

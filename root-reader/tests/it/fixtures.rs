@@ -142,10 +142,32 @@ fn a_row_filter_keeps_the_rows_that_it_says() {
             for columns in [Vec::new(), vec![0], all_columns(tree).into_iter().rev().take(2).collect()] {
                 let filter = Arc::new(ByNumber { columns, next: AtomicU64::new(0), keep });
                 let batch_rows = (tree.entries() as usize / 100).max(11);
-                let options = ScanOptions { filter: Some(filter), batch_rows, ..ScanOptions::default() };
+                let options = ScanOptions { filters: vec![filter], batch_rows, ..ScanOptions::default() };
                 let batch = read(tree, 0..tree.entries(), options);
                 check(&batch, &filtered(reference, keep), tree, &format!("{what}, filter {i}"));
             }
+        }
+    });
+}
+
+#[test]
+fn a_second_row_filter_sees_what_the_first_one_keeps() {
+    for_each_tree(|_, _, tree, reference, what| {
+        // Few enough that they are taken out before the second filter is asked.
+        let few = |i: u64| i % 7 == 3;
+        let half = |seen: u64| seen % 2 == 0;
+        let filters = |columns: &[Vec<usize>; 2]| -> Vec<Arc<dyn RowFilter>> {
+            let [first, second] = columns.clone();
+            vec![
+                Arc::new(ByNumber { columns: first, next: AtomicU64::new(0), keep: few }),
+                Arc::new(ByNumber { columns: second, next: AtomicU64::new(0), keep: half }),
+            ]
+        };
+        let batch_rows = (tree.entries() as usize / 100).max(11);
+        for columns in [[vec![0], all_columns(tree)], [all_columns(tree), vec![0]], [vec![], vec![]]] {
+            let options = ScanOptions { filters: filters(&columns), batch_rows, ..ScanOptions::default() };
+            let batch = read(tree, 0..tree.entries(), options);
+            check(&batch, &filtered(&filtered(reference, few), half), tree, &format!("{what}, filters of {columns:?}"));
         }
     });
 }

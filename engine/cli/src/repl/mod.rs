@@ -153,7 +153,7 @@ impl Prompt<'_> {
     }
 
     async fn sql(&mut self, text: &str) -> Result<(), Failure> {
-        if self.row_id != sql::names_row_id(text) {
+        if self.row_id != root_engine::names_row_id(text) {
             self.row_id = sql::register(self.app, &self.session, self.input, text).await?;
         }
         for statement in sql::statements(&self.session, text)? {

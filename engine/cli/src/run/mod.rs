@@ -4,7 +4,6 @@ mod check;
 mod count;
 mod explain;
 mod head;
-mod lexer;
 mod ls;
 mod schema;
 pub mod sql;

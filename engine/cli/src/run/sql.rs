@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use root_engine::{RootSession, TableOptions};
 
-use super::{Outcome, explain, lexer};
+use super::{Outcome, explain};
 use crate::app::App;
 use crate::args::{InputArgs, QueryArgs, SqlArgs};
 use crate::exit::{Failure, did_you_mean};
@@ -70,9 +70,7 @@ pub fn statements(session: &RootSession, text: &str) -> Result<Vec<String>, Fail
     if parsed.is_empty() {
         return Err(Failure::usage("there is no SQL to run; give it with -c, -f, or on standard input"));
     }
-    // The user's own words, because a parsed statement does not print all of its options.
-    let written: Vec<String> = lexer::statements(text).into_iter().map(str::to_string).collect();
-    Ok(if written.len() == parsed.len() { written } else { parsed })
+    Ok(parsed)
 }
 
 /// Makes the files on the command line the table `t`. Its columns `_file` and `_entry` are there if the SQL names them.
@@ -85,7 +83,7 @@ pub async fn register(app: &App, session: &RootSession, input: &InputArgs, text:
     if let Some(tree) = &input.tree {
         options.tree = Some(tree.clone());
     }
-    options.row_id |= names_row_id(text);
+    options.row_id |= root_engine::names_row_id(text);
     // At the prompt, the table may be there already, without or with these columns.
     session.context().deregister_table(TABLE)?;
     session.register(TABLE, &specs, &options).await?;
@@ -168,9 +166,4 @@ pub fn table_names(session: &RootSession) -> Vec<String> {
     }
     names.sort();
     names
-}
-
-/// Whether the SQL asks for the columns that tell a row's origin.
-pub fn names_row_id(sql: &str) -> bool {
-    lexer::names_any(sql, &["_file", "_entry"])
 }
