@@ -230,11 +230,12 @@ impl Survivors {
     /// Takes out the rows that `mask` does not keep.
     fn narrow(&mut self, mask: BooleanBuffer) -> Result<(), ArrowError> {
         self.runs = narrowed(&self.runs, &mask);
-        let mask = BooleanArray::new(mask, None);
-        self.rows = mask.true_count();
-        let kept = FilterBuilder::new(&mask).optimize().build();
-        for values in self.known.iter_mut().flatten().flatten() {
-            *values = kept.filter(values)?;
+        self.rows = mask.count_set_bits();
+        if self.known.iter().flatten().any(Option::is_some) {
+            let kept = FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build();
+            for values in self.known.iter_mut().flatten().flatten() {
+                *values = kept.filter(values)?;
+            }
         }
         Ok(())
     }

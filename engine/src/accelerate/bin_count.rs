@@ -31,8 +31,10 @@ const MAX_SPARSE: usize = 1 << 17;
 const KEY_ROWS: usize = 1 << 12;
 /// Neighbouring values often fall into one bin; counting them in turn in several counts avoids waiting for the last sum.
 const LANES: usize = 4;
-/// Places of the array; the one behind them stands for keys that are not counted there.
+/// Places that the array can have; the number itself stands for keys that are not counted there.
 const PLACES: usize = (DENSE_BELOW + DENSE_ABOVE) as usize;
+/// Places that the array begins with.
+const FIRST_PLACES: usize = 1 << 12;
 /// Keys whose places are found at once, by vector instructions.
 const BLOCK: usize = 512;
 
@@ -280,7 +282,7 @@ float_key!(Float32Type, u32, f32);
 float_key!(Float64Type, u64, f64);
 
 struct KeyCounter<K: Key> {
-    /// Counts of whole numbers near zero, and of everything else in the last place.
+    /// Counts of whole numbers near zero, as far as they were seen.
     dense: Vec<[u64; LANES]>,
     sparse: HashMap<u64, u64>,
     nulls: u64,
@@ -290,7 +292,7 @@ struct KeyCounter<K: Key> {
 fn counter_for(data_type: Option<&DataType>) -> Result<Box<dyn Counter>> {
     fn new<K: Key>() -> Box<dyn Counter> {
         Box::new(KeyCounter::<K> {
-            dense: vec![[0; LANES]; PLACES + 1],
+            dense: vec![[0; LANES]; FIRST_PLACES],
             sparse: HashMap::new(),
             nulls: 0,
             key: std::marker::PhantomData,
@@ -316,10 +318,15 @@ impl<K: Key> KeyCounter<K> {
     fn count_all(&mut self, keys: &[K::Native]) {
         let mut places = [0; BLOCK];
         for keys in keys.chunks(BLOCK) {
-            let mut last = 0;
+            let (mut last, mut others) = (0, 0);
             for (place, key) in places.iter_mut().zip(keys) {
                 *place = K::place(*key);
-                last = last.max(*place);
+                let is_other = *place == PLACES as u32;
+                others += u32::from(is_other);
+                last = last.max(if is_other { 0 } else { *place });
+            }
+            if last as usize >= self.dense.len() {
+                self.dense.resize((last as usize + 1).next_power_of_two().min(PLACES), [0; LANES]);
             }
             for (at, place) in places.iter().take(keys.len()).enumerate() {
                 if let Some(lanes) = self.dense.get_mut(*place as usize)
@@ -328,9 +335,8 @@ impl<K: Key> KeyCounter<K> {
                     *count += 1;
                 }
             }
-            if last as usize == PLACES {
-                for key in places.iter().zip(keys).filter(|(place, _)| **place as usize == PLACES).map(|(_, key)| *key)
-                {
+            if others > 0 {
+                for key in places.iter().zip(keys).filter(|(place, _)| **place == PLACES as u32).map(|(_, key)| *key) {
                     *self.sparse.entry(K::bits(key)).or_default() += 1;
                 }
             }
@@ -358,7 +364,7 @@ impl<K: Key> Counter for KeyCounter<K> {
             keys.push(key);
             counts.push(count as i64);
         };
-        for (place, lanes) in self.dense.iter_mut().take(PLACES).enumerate() {
+        for (place, lanes) in self.dense.iter_mut().enumerate() {
             let total: u64 = lanes.iter().sum();
             if total > 0 {
                 *lanes = [0; LANES];

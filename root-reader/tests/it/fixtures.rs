@@ -200,18 +200,20 @@ fn a_store_that_answers_ranges_gives_the_same_values() {
             let big = tree.entries() > 100_000;
             for byte_budget in [0, 700, 5_000, 32 << 20] {
                 for spawn in [None, Some(spawn.clone())] {
-                    for keep in [None, Some(KEEPERS[2]), Some(KEEPERS[3]), Some(KEEPERS[1])] {
-                        if big && keep.is_some() != (byte_budget == 700) {
+                    let half: fn(u64) -> bool = |i| i % 2 == 0;
+                    for keepers in [&[][..], &[KEEPERS[2]], &[KEEPERS[3]], &[KEEPERS[1]], &[KEEPERS[2], half]] {
+                        if big && keepers.is_empty() == (byte_budget == 700) {
                             continue;
                         }
-                        let filter = keep.map(|keep| -> Arc<dyn RowFilter> {
-                            Arc::new(ByNumber { columns: vec![0], next: AtomicU64::new(0), keep })
-                        });
+                        let filter = |keep: &fn(u64) -> bool| -> Arc<dyn RowFilter> {
+                            Arc::new(ByNumber { columns: vec![0], next: AtomicU64::new(0), keep: *keep })
+                        };
+                        let filters = keepers.iter().map(filter).collect();
                         let batch_rows = (tree.entries() as usize / 60).max(5);
                         let spawn = spawn.clone();
-                        let options = ScanOptions { byte_budget, spawn, filter, batch_rows, ..ScanOptions::default() };
-                        let expected = keep.map_or_else(|| reference.clone(), |keep| filtered(reference, keep));
-                        let what = format!("{what}, budget {byte_budget}, filter {}", keep.is_some());
+                        let options = ScanOptions { byte_budget, spawn, filters, batch_rows, ..ScanOptions::default() };
+                        let expected = keepers.iter().fold(reference.clone(), |rows, keep| filtered(&rows, *keep));
+                        let what = format!("{what}, budget {byte_budget}, {} filters", keepers.len());
                         check(&read_async(&tree, options).await, &expected, &tree, &what);
                     }
                 }
