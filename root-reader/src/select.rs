@@ -81,7 +81,7 @@ pub(crate) type StageColumn = (usize, usize);
 
 /// Where a filter's column comes from.
 enum Source {
-    Read(ColumnReader),
+    Read(Box<ColumnReader>),
     /// An earlier filter looked at it already.
     Known(StageColumn),
 }
@@ -119,7 +119,7 @@ impl Filters {
                     }
                     None => {
                         first_seen.insert(*index, at);
-                        Source::Read(reader(index)?)
+                        Source::Read(Box::new(reader(index)?))
                     }
                 });
             }
@@ -142,14 +142,14 @@ impl Filters {
 
     pub(crate) fn readers(&self) -> impl Iterator<Item = &ColumnReader> {
         self.stages.iter().flat_map(|s| &s.columns).filter_map(|source| match source {
-            Source::Read(reader) => Some(reader),
+            Source::Read(reader) => Some(reader.as_ref()),
             Source::Known(_) => None,
         })
     }
 
     pub(crate) fn readers_mut(&mut self) -> impl Iterator<Item = &mut ColumnReader> {
         self.stages.iter_mut().flat_map(|s| &mut s.columns).filter_map(|source| match source {
-            Source::Read(reader) => Some(reader),
+            Source::Read(reader) => Some(reader.as_mut()),
             Source::Known(_) => None,
         })
     }

@@ -155,7 +155,7 @@ fn a_second_row_filter_sees_what_the_first_one_keeps() {
     for_each_tree(|_, _, tree, reference, what| {
         // Few enough that they are taken out before the second filter is asked.
         let few = |i: u64| i % 7 == 3;
-        let half = |seen: u64| seen % 2 == 0;
+        let half = |seen: u64| seen.is_multiple_of(2);
         let filters = |columns: &[Vec<usize>; 2]| -> Vec<Arc<dyn RowFilter>> {
             let [first, second] = columns.clone();
             vec![
@@ -200,7 +200,7 @@ fn a_store_that_answers_ranges_gives_the_same_values() {
             let big = tree.entries() > 100_000;
             for byte_budget in [0, 700, 5_000, 32 << 20] {
                 for spawn in [None, Some(spawn.clone())] {
-                    let half: fn(u64) -> bool = |i| i % 2 == 0;
+                    let half: fn(u64) -> bool = |i| i.is_multiple_of(2);
                     for keepers in [&[][..], &[KEEPERS[2]], &[KEEPERS[3]], &[KEEPERS[1]], &[KEEPERS[2], half]] {
                         if big && keepers.is_empty() == (byte_budget == 700) {
                             continue;
