@@ -54,6 +54,9 @@ enum Contender {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // As the command-line program does: whether the kernel has huge pages at hand would decide the times otherwise.
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).unwrap();
     for name in &args.query {
         let query = Query::find(name).unwrap_or_else(|| panic!("no query {name}"));
         let (path, threads) = (args.file.as_path(), args.threads);

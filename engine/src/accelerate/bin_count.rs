@@ -28,7 +28,7 @@ const DENSE_ABOVE: i32 = (1 << 16) - DENSE_BELOW;
 /// aggregation adds up equal keys anyway. This bounds the memory, whatever the keys are.
 const MAX_SPARSE: usize = 1 << 17;
 /// Rows for which the key is evaluated at once: every step of the expression makes an array, and these stay in the cache.
-const KEY_ROWS: usize = 1 << 12;
+const KEY_ROWS: usize = 1 << 13;
 /// Neighbouring values often fall into one bin; counting them in turn in several counts avoids waiting for the last sum.
 const LANES: usize = 4;
 /// Places that the array can have; the number itself stands for keys that are not counted there.
@@ -314,6 +314,13 @@ fn counter_for(data_type: Option<&DataType>) -> Result<Box<dyn Counter>> {
 }
 
 impl<K: Key> KeyCounter<K> {
+    #[inline]
+    fn add(&mut self, place: u32, lane: usize) {
+        if let Some(count) = self.dense.get_mut(place as usize).and_then(|lanes| lanes.get_mut(lane)) {
+            *count += 1;
+        }
+    }
+
     /// Counts keys of which none is null.
     fn count_all(&mut self, keys: &[K::Native]) {
         let mut places = [0; BLOCK];
@@ -328,13 +335,13 @@ impl<K: Key> KeyCounter<K> {
             if last as usize >= self.dense.len() {
                 self.dense.resize((last as usize + 1).next_power_of_two().min(PLACES), [0; LANES]);
             }
-            for (at, place) in places.iter().take(keys.len()).enumerate() {
-                if let Some(lanes) = self.dense.get_mut(*place as usize)
-                    && let Some(count) = lanes.get_mut(at % LANES)
-                {
-                    *count += 1;
+            let (groups, rest) = places.get(..keys.len()).unwrap_or_default().as_chunks::<LANES>();
+            for group in groups {
+                for (lane, place) in group.iter().enumerate() {
+                    self.add(*place, lane);
                 }
             }
+            rest.iter().for_each(|place| self.add(*place, 0));
             if others > 0 {
                 for key in places.iter().zip(keys).filter(|(place, _)| **place == PLACES as u32).map(|(_, key)| *key) {
                     *self.sparse.entry(K::bits(key)).or_default() += 1;
