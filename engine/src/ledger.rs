@@ -1,5 +1,6 @@
 //! The ledger: what became of every file. Nothing is dropped without a line in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -34,18 +35,30 @@ pub struct FileRecord {
 /// The record of all files that a session touched. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    files: Arc<Mutex<Vec<FileRecord>>>,
+    files: Arc<Mutex<Files>>,
     warnings: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// In the order in which they were met.
+    records: Vec<FileRecord>,
+    /// Their places by name.
+    places: HashMap<String, usize>,
 }
 
 impl Ledger {
     /// Adds a file, or replaces what was known of it. A file that was skipped once stays so.
     pub fn record(&self, record: FileRecord) {
         let mut files = self.files.lock();
-        match files.iter_mut().find(|known| known.file == record.file) {
+        let Files { records, places } = &mut *files;
+        match places.get(&record.file).and_then(|place| records.get_mut(*place)) {
             Some(known) if known.outcome == Outcome::Ok => *known = record,
             Some(_) => {}
-            None => files.push(record),
+            None => {
+                places.insert(record.file.clone(), records.len());
+                records.push(record);
+            }
         }
     }
 
@@ -62,7 +75,7 @@ impl Ledger {
 
     /// All files so far.
     pub fn files(&self) -> Vec<FileRecord> {
-        self.files.lock().clone()
+        self.files.lock().records.clone()
     }
 
     /// All warnings so far, in order.
@@ -72,6 +85,6 @@ impl Ledger {
 
     /// Number of files that were left out, whole or in part.
     pub fn skipped(&self) -> usize {
-        self.files.lock().iter().filter(|f| f.outcome != Outcome::Ok).count()
+        self.files.lock().records.iter().filter(|f| f.outcome != Outcome::Ok).count()
     }
 }

@@ -149,7 +149,8 @@ pub struct InputArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct QueryArgs {
     /// The SQL to run. The files are the table t.
-    #[arg(short = 'c', long = "command", value_name = "SQL", conflicts_with = "script")]
+    // SQL may begin with a comment (`--`).
+    #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true, conflicts_with = "script")]
     pub command: Option<String>,
     /// A file with the SQL to run; `-` is standard input.
     #[arg(short = 'f', long = "file", value_name = "SCRIPT")]

@@ -15,6 +15,11 @@ fn a_file_can_stand_in_the_sql() {
 }
 
 #[test]
+fn sql_may_begin_with_a_comment() {
+    assert_eq!(run(&["sql", "-c", "-- events\nSELECT count(*) AS n FROM t", &sample()]).ok().text(), "n\n1000\n");
+}
+
+#[test]
 fn lambdas_work() {
     // The third event has six muons, two of them above 9: 37.7 and 9.37.
     let sql = "SELECT array_length(array_filter(Muon_pt, x -> x > 9)) AS n FROM t LIMIT 1 OFFSET 2";
