@@ -1,14 +1,12 @@
-//! Baskets without any reader: where they lie, and their bytes, decompressed with the best C libraries.
+//! Baskets with as little around them as possible: where they lie, and their bytes, decompressed with the best C libraries.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use libdeflater::DecompressionError;
-use memchr::memmem;
-use root_reader::{RootFile, Tree};
+use root_reader::{BasketInfo, RootFile, Tree};
 
 /// Whether a basket is deflated, so that stopping before its table of entry offsets saves time.
 pub fn is_deflated(path: &Path, place: &Place) -> bool {
@@ -34,62 +32,17 @@ pub fn events(path: &Path) -> Tree {
 }
 
 /// The baskets of some branches of the tree `Events`, in entry order.
-///
-/// The reader does not tell where baskets lie, and the free space that writers leave makes a walk from key to key
-/// impossible; but every key holds its own position, so that looking for its class name finds keys and nothing else.
-/// Which of several baskets of the same size comes first is a guess if the branch is not in order in the file.
 pub fn locate(path: &Path, branches: &[&str]) -> Vec<Vec<Place>> {
-    const CHUNK: usize = 8 << 20;
-    const OVERLAP: usize = 256;
-    let needle = memmem::Finder::new(b"\x07TBasket");
-    let file = File::open(path).unwrap();
-    let size = file.metadata().unwrap().len();
-    let mut found: HashMap<String, HashMap<u64, Range<u64>>> = HashMap::new();
-    let mut buffer = vec![0; CHUNK + 2 * OVERLAP];
-    let mut start = 0;
-    while start < size {
-        let from = start.saturating_sub(OVERLAP as u64);
-        let length = (size - from).min(buffer.len() as u64) as usize;
-        let bytes = &mut buffer[..length];
-        file.read_exact_at(bytes, from).unwrap();
-        for at in needle.find_iter(bytes) {
-            if let Some((name, position, size)) = basket_key(bytes, at, from) {
-                found.entry(name).or_default().insert(position, position..position + size);
-            }
-        }
-        start += CHUNK as u64;
-    }
     let tree = events(path);
     let places = |name: &&str| {
         let branch = tree.branches().iter().find(|b| b.name == **name).unwrap_or_else(|| panic!("no branch {name}"));
-        let mut found: Vec<Range<u64>> = found.remove(*name).unwrap_or_default().into_values().collect();
-        found.sort_by_key(|r| r.start);
-        assert_eq!(found.len(), branch.basket_count(), "baskets of {name}");
-        // Mostly the baskets lie in the order of their entries, but writers also fill gaps with them: of the baskets with
-        // the right size the first that is left.
-        let take = |(entries, size): (Range<u64>, u64)| {
-            let at = found.iter().position(|r| r.end - r.start == size).unwrap_or_else(|| panic!("baskets of {name}"));
-            Place { entries, position: found.remove(at).start, size: size as usize }
+        let place = |basket: BasketInfo| {
+            let bytes = basket.bytes.unwrap_or_else(|| panic!("a basket of {name} is not in the file"));
+            Place { entries: basket.entries, position: bytes.start, size: (bytes.end - bytes.start) as usize }
         };
-        branch.baskets().map(take).collect()
+        branch.baskets().map(place).collect()
     };
     branches.iter().map(places).collect()
-}
-
-/// Branch, position and size of the basket whose class name was found at `at`; `None` if the bytes are no key.
-fn basket_key(bytes: &[u8], at: usize, offset: u64) -> Option<(String, u64, u64)> {
-    for (head, wide) in [(26, false), (34, true)] {
-        let Some(key) = at.checked_sub(head).and_then(|start| bytes.get(start..)) else { continue };
-        let position = if wide { u64::from_be_bytes(*key[18..].first_chunk()?) } else { be32(key, 18).into() };
-        if (be16(key, 4) > 1000) != wide || position != offset + (at - head) as u64 {
-            continue;
-        }
-        let name = key.get(head + 8..)?;
-        let (length, name) = name.split_first()?;
-        let name = String::from_utf8(name.get(..usize::from(*length))?.to_vec()).ok()?;
-        return Some((name, position, be32(key, 0).into()));
-    }
-    None
 }
 
 /// Decompresses baskets into one buffer that is used again and again.

@@ -101,16 +101,25 @@ impl Branch {
         self.baskets.len()
     }
 
-    /// Entries of each basket, and the bytes that it takes in the file (0 for one that lies in the tree's record).
-    pub fn baskets(&self) -> impl Iterator<Item = (Range<u64>, u64)> {
-        self.baskets.iter().map(|b| {
-            let bytes = match &b.at {
-                BasketAt::File(range) => range.end - range.start,
-                BasketAt::Embedded(_) | BasketAt::Missing(_) => 0,
-            };
-            (b.entries.clone(), bytes)
+    /// Its baskets, in the order of their entries.
+    pub fn baskets(&self) -> impl Iterator<Item = BasketInfo> {
+        self.baskets.iter().map(|basket| BasketInfo {
+            entries: basket.entries.clone(),
+            bytes: match &basket.at {
+                BasketAt::File(range) => Some(range.clone()),
+                BasketAt::Embedded(_) | BasketAt::Missing(_) => None,
+            },
         })
     }
+}
+
+/// A basket as [`Branch::baskets`] tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BasketInfo {
+    /// Entries of the tree that it holds.
+    pub entries: Range<u64>,
+    /// The bytes of the file that it takes, its key included; `None` if it lies in the tree's record, or nowhere.
+    pub bytes: Option<Range<u64>>,
 }
 
 /// Where a basket lies and which entries it holds.

@@ -190,7 +190,7 @@ fn the_error_of_a_damaged_basket_names_file_tree_branch_basket_and_entries() {
         let mut bytes = subject(name);
         let whole = RootFile::from_bytes(name, bytes.clone()).unwrap().tree_blocking("events").unwrap();
         let branch = whole.branches().iter().find(|b| b.basket_count() > 1 && b.zip_bytes > 2000).unwrap();
-        let (branch, entries) = (branch.name.clone(), branch.baskets().nth(1).unwrap().0);
+        let (branch, entries) = (branch.name.clone(), branch.baskets().nth(1).unwrap().entries);
         let at = basket_records(&bytes, &branch)[1];
         let length = i32::from_be_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
         // The middle of the compressed values.
