@@ -35,7 +35,10 @@ pub(crate) fn statements(script: &str) -> Result<Vec<String>, Error> {
 /// Whether a text of SQL names the columns that say where a row comes from (`_file` and `_entry`): as identifiers, not in
 /// strings or comments. What is not SQL names nothing.
 pub fn names_row_id(sql: &str) -> bool {
-    let is_row_id = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if [FILE_COLUMN, ENTRY_COLUMN].contains(&word.value.as_str()));
+    let is_row_id = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) => [FILE_COLUMN, ENTRY_COLUMN].contains(&word.value.as_str()),
+        _ => false,
+    };
     tokens(sql).is_ok_and(|tokens| tokens.iter().any(is_row_id))
 }
 

@@ -7,7 +7,7 @@ pub fn prepare() -> Result<(), &'static str> {
         return Err("this program is built for processors with AVX2 (x86-64-v3), which this one lacks; \
                     build it from source with RUSTFLAGS='-C target-cpu=native'");
     }
-    // The allocator asks for huge pages. With them, a query takes a third more memory to be 3 % faster, and twice the
+    // The allocator asks for huge pages. With them, a query takes a third more memory to be 2 to 5 % faster, and twice the
     // time where the kernel has none at hand. If they cannot be refused, that is all that is lost.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
