@@ -14,7 +14,7 @@ use datafusion::functions_nested::extract::array_element_udf;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Expr, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
 };
 
 /// `array_element` with a fast path; everything else is left to DataFusion's function, which it replaces by name.
@@ -29,21 +29,7 @@ pub(crate) fn list_element() -> ScalarUDF {
 }
 
 impl ScalarUDFImpl for ListElement {
-    fn name(&self) -> &str {
-        self.general.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.general.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.general.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.general.inner().return_type(arguments)
-    }
+    replaces_general!();
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<datafusion::arrow::datatypes::FieldRef> {
         self.general.inner().return_field_from_args(arguments)

@@ -11,9 +11,7 @@ use datafusion::functions_nested::cardinality::cardinality_udf;
 use datafusion::functions_nested::length::array_length_udf;
 use datafusion::logical_expr::expr::HigherOrderFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, HigherOrderUDF, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion::logical_expr::{ColumnarValue, Expr, HigherOrderUDF, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl};
 
 /// A function that tells the length of lists, with a fast path; everything else is left to DataFusion's function, which
 /// it replaces by name.
@@ -31,21 +29,7 @@ pub(crate) fn list_lengths(count: &Arc<HigherOrderUDF>) -> [ScalarUDF; 2] {
 }
 
 impl ScalarUDFImpl for ListLength {
-    fn name(&self) -> &str {
-        self.general.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.general.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.general.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.general.inner().return_type(arguments)
-    }
+    replaces_general!();
 
     /// The length of a filtered list is a count; the list itself needs not be made.
     fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {

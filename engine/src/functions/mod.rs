@@ -1,5 +1,33 @@
 //! Functions that the engine adds to DataFusion's, or that it runs faster.
 
+/// What a function with a fast path has from the function `general` that it replaces: all but its evaluation.
+macro_rules! replaces_general {
+    () => {
+        fn name(&self) -> &str {
+            self.general.name()
+        }
+
+        fn aliases(&self) -> &[String] {
+            self.general.aliases()
+        }
+
+        fn signature(&self) -> &datafusion::logical_expr::Signature {
+            self.general.signature()
+        }
+
+        fn return_type(
+            &self,
+            arguments: &[datafusion::arrow::datatypes::DataType],
+        ) -> datafusion::common::Result<datafusion::arrow::datatypes::DataType> {
+            self.general.inner().return_type(arguments)
+        }
+
+        fn documentation(&self) -> Option<&datafusion::logical_expr::Documentation> {
+            self.general.documentation()
+        }
+    };
+}
+
 mod element;
 mod lambda;
 mod length;

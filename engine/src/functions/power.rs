@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, Float64Array};
-use datafusion::arrow::datatypes::{DataType, Float64Type};
+use datafusion::arrow::datatypes::Float64Type;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions::math::power;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl};
 
 /// `power` with a fast path for squares; everything else is left to DataFusion's function, which it replaces by name.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -22,21 +22,7 @@ pub(crate) fn power_with_squares() -> ScalarUDF {
 }
 
 impl ScalarUDFImpl for Power {
-    fn name(&self) -> &str {
-        self.general.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.general.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.general.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.general.inner().return_type(arguments)
-    }
+    replaces_general!();
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
         self.general.inner().simplify(args, context)
