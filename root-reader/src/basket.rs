@@ -9,12 +9,13 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::compression::Decompressor;
-use crate::decode::{Basket, Extents, KnownOffsets, walk_extents};
+use crate::decode::{Basket, Extents, walk_extents};
 use crate::error::{Error, FormatError, Place, Result};
 use crate::layout::Decode;
 use crate::metrics::ScanMetrics;
 use crate::number::{Number, Values};
 use crate::object::{BasketHeader, EmbeddedBasket};
+use crate::output::KnownOffsets;
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
 use crate::window::Fetched;
 use crate::wire::{Cursor, KeyHead};
@@ -47,7 +48,14 @@ pub(crate) struct BasketReader {
 struct Loaded {
     index: usize,
     entries: Range<u64>,
+    content: Decompressed,
+}
+
+/// What [`Basket`] lends.
+#[derive(Debug)]
+struct Decompressed {
     values: Content,
+    key_length: usize,
     extents: Extents,
 }
 
@@ -107,7 +115,11 @@ impl BasketReader {
             Some(loaded) => Ok(Part::Basket(
                 loaded.index,
                 loaded.entries.clone(),
-                Basket { values: loaded.values.bytes(), extents: &loaded.extents },
+                Basket {
+                    values: loaded.content.values.bytes(),
+                    key_length: loaded.content.key_length,
+                    extents: &loaded.content.extents,
+                },
             )),
             None => Ok(Part::Absent(pos..end)),
         }
@@ -130,7 +142,7 @@ impl BasketReader {
         let corrupt = |e: FormatError| Error::corrupt(place(), e);
         let entries = (basket.entries.end - basket.entries.start) as usize;
         if let Some(old) = self.loaded.take()
-            && let Content::Own(buffer, _) = old.values
+            && let Content::Own(buffer, _) = old.content.values
         {
             self.spare = buffer;
         }
@@ -144,7 +156,7 @@ impl BasketReader {
         let loaded = match &basket.at {
             BasketAt::Missing(why) => return Err(corrupt(FormatError::invalid(&**why))),
             BasketAt::Embedded(embedded) => embedded_basket(embedded, decode, entries, &tree.inner.record, totals)
-                .map(|(values, extents)| Loaded { index, entries: basket.entries.clone(), values, extents })
+                .map(|content| Loaded { index, entries: basket.entries.clone(), content })
                 .map_err(corrupt)?,
             BasketAt::File(range) => {
                 let started = Instant::now();
@@ -167,9 +179,9 @@ impl BasketReader {
                 };
                 let read = Instant::now();
                 let spare = std::mem::take(&mut self.spare);
-                let (values, extents) = stored_basket(raw, decode, entries, totals, spare, work).map_err(corrupt)?;
+                let content = stored_basket(raw, decode, entries, totals, spare, work).map_err(corrupt)?;
                 work.metrics.basket(range.end - range.start, read - started, read.elapsed());
-                Loaded { index, entries: basket.entries.clone(), values, extents }
+                Loaded { index, entries: basket.entries.clone(), content }
             }
         };
         self.loaded = Some(loaded);
@@ -202,7 +214,7 @@ fn stored_basket(
     totals: Totals,
     mut buffer: Vec<u8>,
     work: &mut Workspace,
-) -> Result<(Content, Extents), FormatError> {
+) -> Result<Decompressed, FormatError> {
     let stored = match &raw {
         Raw::Shared(bytes) => bytes,
         Raw::Scratch(length) => work.raw.get(..*length).unwrap_or_default(),
@@ -243,7 +255,7 @@ fn stored_basket(
             read_extents(content, head.key_length, decode, entries, border)?
         }
     };
-    Ok((values.cut(border), extents))
+    Ok(Decompressed { values: values.cut(border), key_length: head.key_length, extents })
 }
 
 impl Content {
@@ -262,7 +274,7 @@ fn embedded_basket(
     entries: usize,
     record: &Bytes,
     totals: Totals,
-) -> Result<(Content, Extents), FormatError> {
+) -> Result<Decompressed, FormatError> {
     if basket.payload.end > record.len() {
         return Err(FormatError::invalid("the basket reaches beyond the tree's record"));
     }
@@ -277,7 +289,7 @@ fn embedded_basket(
             None => Extents::Bytes(checked_bounds(basket.offsets.iter().copied(), basket.key_length, entries, border)?),
         },
     };
-    Ok((Content::Shared(values), extents))
+    Ok(Decompressed { values: Content::Shared(values), key_length: basket.key_length, extents })
 }
 
 /// Whether so many elements of `width` bytes take exactly the bytes that the values have.

@@ -8,9 +8,10 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::ArrowError;
 
 use crate::basket::{BasketReader, Part, Workspace};
-use crate::decode::{NotUtf8, Output, Rows, decode};
+use crate::decode::{Rows, decode};
 use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
+use crate::output::{NotUtf8, Output};
 use crate::tree::{BranchId, Tree};
 
 /// Reads one column, forwards.

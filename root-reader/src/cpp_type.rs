@@ -12,8 +12,14 @@ pub(crate) enum CppType {
     List(Box<CppType>),
     /// `std::map`, `multimap`, `unordered_map`: a count and pairs.
     Map(Box<CppType>, Box<CppType>),
-    /// `std::bitset<N>`.
-    Bits,
+    /// `std::bitset<N>`: a count and a byte per bit.
+    Bitset,
+    /// `std::pair`.
+    Pair(Box<CppType>, Box<CppType>),
+    /// `std::array`.
+    Array(Box<CppType>, usize),
+    /// A pointer, plain or smart, to a class.
+    Pointer(String),
     /// Anything else.
     Class(String),
 }
@@ -49,6 +55,9 @@ impl CppType {
             "TString" => return Self::Text(TextForm::Root),
             _ => {}
         }
+        if let Some(pointee) = name.strip_suffix('*') {
+            return Self::Pointer(pointee.trim().to_string());
+        }
         let class = || Self::Class(name.to_string());
         let Some((outer, rest)) = name.split_once('<') else {
             return class();
@@ -71,10 +80,47 @@ impl CppType {
             ("map" | "multimap" | "unordered_map" | "unordered_multimap", Some(key), Some(value)) => {
                 Self::Map(key, value)
             }
-            ("bitset", ..) => Self::Bits,
+            ("bitset", ..) => Self::Bitset,
+            ("pair", Some(first), Some(second)) => Self::Pair(first, second),
+            ("array", Some(element), Some(_)) => match arguments.get(1).and_then(|n| length(n)) {
+                Some(length) => Self::Array(element, length),
+                None => class(),
+            },
+            ("unique_ptr" | "shared_ptr", Some(_), _) => {
+                Self::Pointer(arguments.first().map(|pointee| pointee.trim().to_string()).unwrap_or_default())
+            }
+            ("atomic", Some(value), _) => *value,
             _ => class(),
         }
     }
+}
+
+/// The number of elements in a template argument such as `3`, `3ul`.
+fn length(argument: &str) -> Option<usize> {
+    argument.trim().trim_end_matches(['u', 'l', 'U', 'L']).parse().ok()
+}
+
+/// A class name in one spelling: without `std::`, `const`, and spaces that mean nothing.
+pub(crate) fn normal_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name.trim();
+    while let Some(letter) = rest.chars().next() {
+        let starts_word = out.chars().last().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+        match rest.strip_prefix("std::").or_else(|| rest.strip_prefix("const ")).filter(|_| starts_word) {
+            Some(shorter) => rest = shorter,
+            None => {
+                let next = rest.get(letter.len_utf8()..).unwrap_or_default();
+                // A space is part of a name between words only, as in `unsigned int`.
+                let between_words =
+                    starts_word || next.trim_start().starts_with(|c: char| !c.is_alphanumeric() && c != '_');
+                if letter != ' ' || !between_words {
+                    out.push(letter);
+                }
+                rest = next;
+            }
+        }
+    }
+    out
 }
 
 /// Splits template arguments at the commas that are not inside further templates.
@@ -110,7 +156,27 @@ mod tests {
             CppType::Map(Box::new(CppType::Text(TextForm::Std)), Box::new(CppType::List(float())))
         );
         assert_eq!(CppType::parse("set<short>"), CppType::List(Box::new(CppType::Number(Number::I16))));
-        assert_eq!(CppType::parse("bitset<8>"), CppType::Bits);
+        assert_eq!(CppType::parse("bitset<8>"), CppType::Bitset);
+    }
+
+    #[test]
+    fn pairs_arrays_and_pointers_are_known() {
+        let int = || Box::new(CppType::Number(Number::I32));
+        let float = Box::new(CppType::Number(Number::F32));
+        assert_eq!(CppType::parse("pair<int,float>"), CppType::Pair(int(), float));
+        assert_eq!(CppType::parse("std::array<int,3ul>"), CppType::Array(int(), 3));
+        assert_eq!(CppType::parse("reco::Candidate*"), CppType::Pointer("reco::Candidate".into()));
+        assert_eq!(CppType::parse("unique_ptr<Poly>"), CppType::Pointer("Poly".into()));
+    }
+
+    #[test]
+    fn a_class_has_one_spelling() {
+        assert_eq!(
+            normal_name("edm::Ref<std::vector<reco::Track> , reco::Track >"),
+            "edm::Ref<vector<reco::Track>,reco::Track>"
+        );
+        assert_eq!(normal_name("pair<unsigned int,const string>"), "pair<unsigned int,string>");
+        assert_eq!(normal_name("mystd::X"), "mystd::X");
     }
 
     #[test]

@@ -65,11 +65,49 @@ pub enum FormatError {
     /// The format is known but this crate does not read it.
     #[error("{0}")]
     Unsupported(String),
+    /// An entry of a basket.
+    #[error("entry {entry} of the basket: {source}")]
+    InEntry {
+        /// Counted from the first entry of the basket.
+        entry: usize,
+        /// What is wrong with it.
+        source: Box<FormatError>,
+    },
+    /// A member of an object.
+    #[error("member {path}: {source}")]
+    Within {
+        /// Names of the members from the outermost object down.
+        path: String,
+        /// What is wrong with it.
+        source: Box<FormatError>,
+    },
 }
 
 impl FormatError {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid(message.into())
+    }
+
+    /// The same fault, one member further out.
+    pub(crate) fn within(self, member: &str) -> Self {
+        match self {
+            Self::Within { path, source } => Self::Within { path: format!("{member}.{path}"), source },
+            other => Self::Within { path: member.to_string(), source: Box::new(other) },
+        }
+    }
+
+    /// The same fault, in an entry.
+    pub(crate) fn in_entry(self, entry: usize) -> Self {
+        Self::InEntry { entry, source: Box::new(self) }
+    }
+
+    /// Whether the bytes may be right and this crate just does not read them.
+    fn is_unsupported(&self) -> bool {
+        match self {
+            Self::Unsupported(_) => true,
+            Self::Within { source, .. } | Self::InEntry { source, .. } => source.is_unsupported(),
+            _ => false,
+        }
     }
 }
 
@@ -187,9 +225,8 @@ impl Error {
             },
             Self::Io { source, .. } => system_kind(source),
             Self::NotRoot { .. } => ErrorKind::Corrupt,
-            Self::Corrupt { source: FormatError::Unsupported(_), .. } | Self::Unreadable { .. } => {
-                ErrorKind::Unsupported
-            }
+            Self::Unreadable { .. } => ErrorKind::Unsupported,
+            Self::Corrupt { source, .. } if source.is_unsupported() => ErrorKind::Unsupported,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::NoSuchTree { .. } | Self::NoSuchBranch { .. } => ErrorKind::NotFound,
             Self::WhichTree { .. } => ErrorKind::Usage,

@@ -5,13 +5,15 @@ use arrow_array::Array;
 use bytes::Bytes;
 
 use crate::basket::read_extents;
+use crate::class::Node;
 use crate::compression::Decompressor;
 use crate::cpp_type::TextForm;
-use crate::decode::{Basket, KnownOffsets, Output, Rows, decode};
+use crate::decode::{Basket, Rows, decode};
 use crate::file::RootFile;
-use crate::layout::{Decode, Frame, Member, Node, TextAs, data_type};
+use crate::layout::{Decode, Frame, Member, TextAs, data_type};
 use crate::number::{Number, Packed};
 use crate::object::Graph;
+use crate::output::{KnownOffsets, Output};
 use crate::scan::ScanOptions;
 use crate::streamer::Streamers;
 use crate::tree::Leaf;
@@ -70,7 +72,7 @@ pub fn decoder(kind: Decoder, data: &[u8]) {
     let border = content.len() * usize::from(border) / 255;
     let Ok(extents) = read_extents(content, usize::from(key), &how, entries, border) else { return };
     let values = content.get(..border).unwrap_or_default();
-    let basket = Basket { values, extents: &extents };
+    let basket = Basket { values, key_length: usize::from(key), extents: &extents };
     let mut out = Output::new(&how, entries, 0);
     let (runs, all) = ([0..entries as u64 / 2, entries as u64 / 2..entries as u64], 0..entries as u64);
     if decode(&how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out).is_ok()
@@ -132,7 +134,7 @@ impl Decoder {
                     Node::Map(Box::new(Node::Text(TextForm::Std)), Box::new(list(Node::Number(number)))),
                     Node::Map(Box::new(Node::Number(number)), Box::new(Node::Text(TextForm::Std))),
                 ];
-                let frames = [Frame::Bare, Frame::Versioned, Frame::Repeated, Frame::VersionedRepeated];
+                let frames = [Frame::Bare, Frame::Member, Frame::Repeated, Frame::VersionedRepeated];
                 let node = nodes.get(high % nodes.len()).cloned().unwrap_or(Node::Bits);
                 let frame = frames.get(usize::from(variant) % frames.len()).copied().unwrap_or(Frame::Bare);
                 Decode::Sequential { frame, node }

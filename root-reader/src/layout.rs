@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
+use crate::class::{CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, member_number, no_members, special};
 use crate::cpp_type::{CppType, TextForm};
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, code};
 use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
+use crate::walk::is_framed;
 
 /// How strings are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -82,25 +84,18 @@ pub(crate) struct Member {
 /// What surrounds the values of a sequentially decoded entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// Nothing.
+    /// Nothing: the value as it stands in a container.
     Bare,
-    /// Byte count and version, then one value.
-    Versioned,
-    /// As many values as fit, without a header.
+    /// The value as a member of an object: strings and containers behind a byte count and version.
+    Member,
+    /// The members of an object without its own byte count and version.
+    Members,
+    /// A base class: an object with its header, or its members as they stand among those of others.
+    Base,
+    /// As many values as fit, as they stand in a container.
     Repeated,
     /// Byte count and version once, then as many values as fit.
     VersionedRepeated,
-}
-
-/// A value of which the size is in the data.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
-    Number(Number),
-    Text(TextForm),
-    /// `TObject::fBits`: a word, behind which the number of a process follows where a bit of the word says so.
-    Bits,
-    List(Box<Node>),
-    Map(Box<Node>, Box<Node>),
 }
 
 /// The columns of a tree.
@@ -124,6 +119,7 @@ impl Columns {
                 shared.insert(branch.name.as_str());
             }
         }
+        let mut classes = Classes::new(&tree.streamers);
         let mut all: Vec<Column> = Vec::with_capacity(leaves.len());
         let mut by_name = HashMap::new();
         for id in leaves {
@@ -138,7 +134,7 @@ impl Columns {
                 name = format!("{wanted}#{copy}");
             }
             by_name.insert(name.clone(), all.len());
-            let planned = plan(tree, branch);
+            let planned = plan(tree, branch, &mut classes);
             let cpp_type = planned.cpp_type;
             let layout = planned.decode.map(|decode| {
                 let data_type = data_type(&decode, &branch.leaves, &planned.dims, text);
@@ -181,9 +177,9 @@ struct Planned {
     dims: Vec<usize>,
 }
 
-fn plan(tree: &TreeInner, branch: &Branch) -> Planned {
+fn plan(tree: &TreeInner, branch: &Branch, classes: &mut Classes<'_>) -> Planned {
     let mut planned = match (&branch.element, branch.leaves.as_slice()) {
-        (Some(facts), _) => plan_element(tree, branch, facts),
+        (Some(facts), _) => plan_element(tree, branch, facts, classes),
         (None, [leaf]) => plan_leaf(branch, leaf),
         (None, leaves) => plan_leaf_list(leaves),
     };
@@ -322,20 +318,13 @@ fn plan_leaf_list(leaves: &[Leaf]) -> Planned {
     }
 }
 
-fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Planned {
+fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts, classes: &mut Classes<'_>) -> Planned {
     let is_member_of_collection = matches!(facts.kind, 31 | 41);
     if matches!(facts.kind, 3 | 4) {
         return unreadable(facts.class_name.clone(), "a collection of objects without readable members");
     }
     let Some(id) = usize::try_from(facts.id).ok() else {
-        // The branch holds a whole object.
-        let class = &facts.class_name;
-        return match CppType::parse(class) {
-            CppType::Class(_) => unreadable(class.clone(), "objects that were not split are not decoded yet"),
-            // A string that is a branch of its own has no version.
-            CppType::Text(form) => sequential(class.clone(), Node::Text(form), false, false),
-            cpp => stl(class.clone(), &cpp, false),
-        };
+        return plan_whole(facts, classes);
     };
     let info = tree
         .streamers
@@ -353,26 +342,18 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
     let type_name = element.type_name.clone();
     let counter = facts.counter;
     match kind {
-        // Four bytes, and two more for objects that others refer to.
-        code::BITS => sequential(type_name, Node::Bits, is_member_of_collection, false),
-        basic if basic < code::ARRAY => match member_number(basic, &type_name, title) {
-            Some(number) if is_member_of_collection => Planned {
-                cpp_type: format!("{type_name}[]"),
-                decode: Ok(Decode::Counted { number, inner: 1, header: 0 }),
-                counter,
-                dims: Vec::new(),
-            },
-            Some(number) => Planned {
-                cpp_type: type_name,
-                decode: Ok(Decode::Fixed { number, per_entry: 1 }),
-                counter: None,
-                dims: Vec::new(),
-            },
-            None if basic == code::CHAR_STAR => {
-                sequential(type_name, Node::Text(TextForm::Long), is_member_of_collection, false)
+        basic if basic < code::ARRAY && member_number(basic, &type_name, title).is_some() => {
+            let Some(number) = member_number(basic, &type_name, title) else {
+                return unreadable(type_name, "a number of no known kind");
+            };
+            if is_member_of_collection {
+                let decode = Decode::Counted { number, inner: 1, header: 0 };
+                Planned { cpp_type: format!("{type_name}[]"), decode: Ok(decode), counter, dims: Vec::new() }
+            } else {
+                let decode = Decode::Fixed { number, per_entry: 1 };
+                Planned { cpp_type: type_name, decode: Ok(decode), counter: None, dims: Vec::new() }
             }
-            None => unreadable(type_name, format!("members of type code {basic} are not decoded yet")),
-        },
+        }
         array if (code::ARRAY + 1..code::POINTER).contains(&array) => {
             let length = element.array_length.max(1);
             let product = element.dims.iter().try_fold(1usize, |product, d| product.checked_mul(*d));
@@ -402,13 +383,45 @@ fn plan_element(tree: &TreeInner, branch: &Branch, facts: &ElementFacts) -> Plan
                 _ => unreadable(type_name, "counted arrays within a collection are not decoded yet"),
             }
         }
-        code::TSTRING => sequential(type_name, Node::Text(TextForm::Root), is_member_of_collection, false),
-        // 500: a member with a streamer function of its own, which for STL types writes as the plain code does.
-        code::STL | code::STL_STRING | 500 => match CppType::parse(&type_name) {
-            CppType::Class(class) => unreadable(class, "objects that were not split are not decoded yet"),
-            cpp => stl(type_name, &cpp, is_member_of_collection),
+        code::BASE => match classes.record(&element.name, Wanted { version: element.base_version, checksum: 0 }) {
+            Ok(record) if record.fields.is_empty() => unreadable(element.name.to_string(), no_members(&record)),
+            Ok(record) if is_member_of_collection => {
+                unreadable(record.class.to_string(), "a base class of a split collection that is not split itself")
+            }
+            Ok(record) => framed(record.class.to_string(), Node::Record(record), Frame::Base),
+            Err(reason) => unreadable(element.name.to_string(), reason),
         },
-        other => unreadable(type_name, format!("objects that were not split (type code {other}) are not decoded yet")),
+        code::TOBJECT => sequential("TObject".into(), Node::Special(Special::Object), is_member_of_collection),
+        _ => match classes.member_node(element, kind) {
+            Ok(node) => member(type_name, node, is_member_of_collection),
+            Err(reason) => unreadable(type_name, reason),
+        },
+    }
+}
+
+/// A branch that holds a whole object.
+fn plan_whole(facts: &ElementFacts, classes: &mut Classes<'_>) -> Planned {
+    let class = &facts.class_name;
+    match CppType::parse(class) {
+        // A string that is a branch of its own has no version.
+        CppType::Text(form) => sequential(class.clone(), Node::Text(form), false),
+        CppType::Class(name) if special(&name).is_none() && !classes.is_container(&name) => {
+            let wanted = Wanted { version: Some(facts.class_version), checksum: facts.checksum };
+            match classes.record(&name, wanted) {
+                Ok(record) if record.fields.is_empty() => unreadable(class.clone(), no_members(&record)),
+                Ok(record) => {
+                    // A class with a streamer of its own writes a header, others write just their members.
+                    let frame = if facts.kind < 0 { Frame::Member } else { Frame::Members };
+                    framed(class.clone(), Node::Record(record), frame)
+                }
+                Err(reason) => unreadable(class.clone(), reason),
+            }
+        }
+        cpp => match classes.node(&cpp) {
+            Ok(node @ Node::Record(_)) => framed(class.clone(), node, Frame::Members),
+            Ok(node) => member(class.clone(), node, false),
+            Err(reason) => unreadable(class.clone(), reason),
+        },
     }
 }
 
@@ -423,49 +436,31 @@ fn member_of<'a>(info: &'a ClassInfo, id: usize, kind: i32, branch: &Branch) -> 
     indexed.filter(|e| &*e.name == own).or_else(named).or(indexed.filter(|e| e.code == kind))
 }
 
-/// The number behind the type code of a member. Members that count others have a code of their own, whatever integer they
-/// are.
-fn member_number(basic: i32, type_name: &str, title: &str) -> Option<Number> {
-    let counter = (basic == code::COUNTER).then(|| Number::from_cpp(type_name)).flatten();
-    counter.filter(|n| n.width() == 4).or_else(|| Number::from_code(basic, title))
+fn framed(cpp_type: String, node: Node, frame: Frame) -> Planned {
+    Planned { cpp_type, decode: Ok(Decode::Sequential { frame, node }), counter: None, dims: Vec::new() }
 }
 
-fn sequential(cpp_type: String, node: Node, repeated: bool, versioned: bool) -> Planned {
-    let frame = match (versioned, repeated) {
-        (false, false) => Frame::Bare,
-        (true, false) => Frame::Versioned,
-        (false, true) => Frame::Repeated,
-        (true, true) => Frame::VersionedRepeated,
-    };
-    let decode = Decode::Sequential { frame, node };
-    Planned { cpp_type, decode: Ok(decode), counter: None, dims: Vec::new() }
+/// Values as they stand in a container; several where the branch is a member of a collection.
+fn sequential(cpp_type: String, node: Node, repeated: bool) -> Planned {
+    framed(cpp_type, node, if repeated { Frame::Repeated } else { Frame::Bare })
 }
 
-/// A standard container, or a `std::string`, behind its byte count and version.
-fn stl(cpp_type: String, cpp: &CppType, in_collection: bool) -> Planned {
+/// A member of an object, or the same member of all objects of a collection.
+fn member(cpp_type: String, node: Node, in_collection: bool) -> Planned {
     // Byte count, version and number of elements.
     const VECTOR_HEADER: usize = 10;
-    if let (CppType::List(element), false) = (cpp, in_collection)
-        && let CppType::Number(number) = **element
+    if let (Node::List(element), false) = (&node, in_collection)
+        && let Node::Number(number) = **element
     {
         let decode = Decode::Counted { number, inner: 1, header: VECTOR_HEADER };
         return Planned { cpp_type, decode: Ok(decode), counter: None, dims: Vec::new() };
     }
-    match node(cpp) {
-        Ok(node) => sequential(cpp_type, node, in_collection, true),
-        Err(class) => unreadable(cpp_type, format!("containers of {class} are not decoded yet")),
-    }
-}
-
-fn node(cpp: &CppType) -> Result<Node, String> {
-    Ok(match cpp {
-        CppType::Number(number) => Node::Number(*number),
-        CppType::Text(form) => Node::Text(*form),
-        CppType::List(element) => Node::List(Box::new(node(element)?)),
-        CppType::Map(key, value) => Node::Map(Box::new(node(key)?), Box::new(node(value)?)),
-        CppType::Bits => return Err("std::bitset".into()),
-        CppType::Class(class) => return Err(class.clone()),
-    })
+    let frame = match (is_framed(&node), in_collection) {
+        (_, false) => Frame::Member,
+        (true, true) => Frame::VersionedRepeated,
+        (false, true) => Frame::Repeated,
+    };
+    framed(cpp_type, node, frame)
 }
 
 fn list_of(item: DataType) -> DataType {
@@ -490,8 +485,10 @@ pub(crate) fn data_type(decode: &Decode, leaves: &[Leaf], dims: &[usize], text: 
             DataType::Struct(fields.collect())
         }
         Decode::Sequential { frame, node } => match frame {
-            Frame::Bare | Frame::Versioned => node_type(node, text),
-            Frame::Repeated | Frame::VersionedRepeated => list_of(node_type(node, text)),
+            Frame::Bare | Frame::Member | Frame::Members | Frame::Base => node_type(node, text),
+            Frame::Repeated | Frame::VersionedRepeated => {
+                DataType::List(Arc::new(Field::new_list_field(node_type(node, text), is_nullable(node))))
+            }
         },
     }
 }
@@ -499,18 +496,49 @@ pub(crate) fn data_type(decode: &Decode, leaves: &[Leaf], dims: &[usize], text: 
 fn node_type(node: &Node, text: TextAs) -> DataType {
     match node {
         Node::Number(number) => number.data_type(),
-        Node::Bits => DataType::UInt32,
+        Node::Bits | Node::Special(Special::Ref | Special::Datime) => DataType::UInt32,
+        Node::Special(Special::RefArray) => list_of(DataType::UInt32),
+        Node::Special(Special::NumberArray(number)) => list_of(number.data_type()),
+        Node::Special(Special::Object) => {
+            let names = ["fUniqueID", "fBits"];
+            DataType::Struct(names.iter().map(|name| Field::new(*name, DataType::UInt32, false)).collect())
+        }
         Node::Text(_) => match text {
             TextAs::Utf8 => DataType::Utf8,
             TextAs::Binary => DataType::Binary,
         },
-        Node::List(element) => list_of(node_type(element, text)),
+        Node::List(element) => {
+            let item = Field::new_list_field(node_type(element, text), is_nullable(element));
+            DataType::List(Arc::new(item))
+        }
         Node::Map(key, value) => {
             let pair = DataType::Struct(Fields::from(vec![
                 Field::new("key", node_type(key, text), false),
-                Field::new("value", node_type(value, text), false),
+                Field::new("value", node_type(value, text), is_nullable(value)),
             ]));
             DataType::Map(Arc::new(Field::new("entries", pair, false)), false)
         }
+        Node::Array(element, length) => {
+            let item = Field::new_list_field(node_type(element, text), is_nullable(element));
+            DataType::FixedSizeList(Arc::new(item), i32::try_from(*length).unwrap_or(i32::MAX))
+        }
+        Node::Nullable(target) => node_type(target, text),
+        Node::Enumeration(_) => DataType::Int32,
+        Node::Undescribed(_) | Node::Empty => DataType::Null,
+        Node::Record(record) => DataType::Struct(record_fields(&record.fields, text)),
+        Node::Pointer(pointer) => DataType::Struct(record_fields(&pointer.fields, text)),
     }
+}
+
+fn record_fields(fields: &[RecordField], text: TextAs) -> Fields {
+    let field = |f: &RecordField| {
+        // Names of classes are text, whatever strings are read as.
+        let text = if &*f.name == CLASS_FIELD { TextAs::Utf8 } else { text };
+        Field::new(&*f.name, node_type(&f.node, text), f.optional || is_nullable(&f.node))
+    };
+    fields.iter().map(field).collect()
+}
+
+fn is_nullable(node: &Node) -> bool {
+    matches!(node, Node::Pointer(_) | Node::Nullable(_) | Node::Undescribed(_) | Node::Empty)
 }

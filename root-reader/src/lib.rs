@@ -30,6 +30,7 @@
 
 mod basket;
 mod builtin;
+mod class;
 mod column;
 mod compression;
 mod cpp_type;
@@ -42,12 +43,14 @@ mod layout;
 mod metrics;
 mod number;
 mod object;
+mod output;
 mod scan;
 mod select;
 mod source;
 mod streamer;
 mod tags;
 mod tree;
+mod walk;
 mod window;
 mod wire;
 

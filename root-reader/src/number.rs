@@ -143,6 +143,24 @@ impl Number {
         })
     }
 
+    /// Whether every value of this type has a place in the other, of which the file says that it is the same member.
+    pub(crate) fn widens_to(self, to: Self) -> bool {
+        let packed = |n: Self| matches!(n, Self::Packed(_));
+        let real = |n: Self| matches!(n, Self::F32 | Self::F64);
+        let signed = |n: Self| matches!(n, Self::I8 | Self::I16 | Self::I32 | Self::I64);
+        let unsigned = |n: Self| matches!(n, Self::U8 | Self::U16 | Self::U32 | Self::U64);
+        if packed(self) || packed(to) {
+            return false;
+        }
+        let wider = to.width() > self.width();
+        match self {
+            from if signed(from) => (signed(to) || to == Self::F64) && wider,
+            from if unsigned(from) => (unsigned(to) || signed(to) || to == Self::F64) && wider,
+            from if real(from) => real(to) && wider,
+            _ => false,
+        }
+    }
+
     /// Bytes that one value takes in the file.
     pub(crate) fn width(self) -> usize {
         match self {
@@ -277,6 +295,56 @@ impl Values {
         );
     }
 
+    /// Appends numbers that the file stores in a narrower type, as [`Number::widens_to`] allows it.
+    pub(crate) fn append_widened(&mut self, bytes: &[u8], from: Number) {
+        let mut narrow = Self::new(from, 0);
+        narrow.append(bytes);
+        let integers = narrow.integers();
+        match (self, narrow) {
+            (Self::F64(out), Self::F32(values)) => out.extend(values.into_iter().map(f64::from)),
+            (Self::F64(out), _) => out.extend(integers.into_iter().map(|v| v as f64)),
+            (Self::I16(out), _) => out.extend(integers.into_iter().map(|v| v as i16)),
+            (Self::U16(out), _) => out.extend(integers.into_iter().map(|v| v as u16)),
+            (Self::I32(out), _) => out.extend(integers.into_iter().map(|v| v as i32)),
+            (Self::U32(out), _) => out.extend(integers.into_iter().map(|v| v as u32)),
+            (Self::I64(out), _) => out.extend(integers),
+            (Self::U64(out), _) => out.extend(integers.into_iter().map(|v| v as u64)),
+            _ => {}
+        }
+    }
+
+    /// Integers of at most 32 bits.
+    fn integers(&self) -> Vec<i64> {
+        match self {
+            Self::I8(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            Self::U8(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            Self::I16(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            Self::U16(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            Self::I32(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            Self::U32(v) => v.iter().map(|v| i64::from(*v)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The last `count` values as counts of other things; `None` if they are none.
+    pub(crate) fn last_counts(&self, count: usize) -> Option<Vec<usize>> {
+        fn tail<T: Copy + TryInto<usize>>(values: &[T], count: usize) -> Option<Vec<usize>> {
+            let last = values.get(values.len().checked_sub(count)?..)?;
+            last.iter().map(|v| (*v).try_into().ok()).collect()
+        }
+        match self {
+            Self::I8(v) => tail(v, count),
+            Self::U8(v) => tail(v, count),
+            Self::I16(v) => tail(v, count),
+            Self::U16(v) => tail(v, count),
+            Self::I32(v) => tail(v, count),
+            Self::U32(v) => tail(v, count),
+            Self::I64(v) => tail(v, count),
+            Self::U64(v) => tail(v, count),
+            Self::Bool(_) | Self::F32(_) | Self::F64(_) | Self::PackedSingle(..) | Self::PackedDouble(..) => None,
+        }
+    }
+
     /// Appends default values, for entries that a branch does not have.
     pub(crate) fn append_default(&mut self, count: usize) {
         for_plain_values!(
@@ -285,6 +353,16 @@ impl Values {
             flags => flags.resize(flags.len() + count, 0),
             packed out, _form => out.resize(out.len() + count, Default::default())
         );
+    }
+
+    /// Bytes of one native value.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Bool(_) | Self::I8(_) | Self::U8(_) => 1,
+            Self::I16(_) | Self::U16(_) => 2,
+            Self::I32(_) | Self::U32(_) | Self::F32(_) | Self::PackedSingle(..) => 4,
+            Self::I64(_) | Self::U64(_) | Self::F64(_) | Self::PackedDouble(..) => 8,
+        }
     }
 
     /// Running totals of counts, one more than counts; `None` if they are not counts or exceed 32 bits.

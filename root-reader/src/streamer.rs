@@ -70,8 +70,15 @@ pub(crate) mod code {
     pub const TSTRING: i32 = 65;
     pub const TOBJECT: i32 = 66;
     pub const TNAMED: i32 = 67;
+    pub const ANY_NEVER_NULL: i32 = 68;
+    pub const ANY_POINTER: i32 = 69;
+    pub const STL_POINTER: i32 = 71;
     pub const STL: i32 = 300;
     pub const STL_STRING: i32 = 365;
+    /// A member with a streamer function of its own, which for containers writes as the plain code does.
+    pub const STREAMER: i32 = 500;
+    /// A pointer to an array of objects.
+    pub const STREAM_LOOP: i32 = 501;
 }
 
 /// All classes that a file describes.
@@ -110,6 +117,33 @@ impl Streamers {
 
     pub(crate) fn insert(&mut self, info: ClassInfo) {
         self.classes.entry(info.name.clone()).or_default().push(info);
+    }
+
+    /// The names of all classes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.classes.keys().map(|name| &**name)
+    }
+
+    /// The descriptions of all versions of a class.
+    pub(crate) fn versions(&self, class: &str) -> &[ClassInfo] {
+        self.classes.get(class).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The classes that are derived from `class`, directly or not, by name.
+    pub(crate) fn derived_from(&self, class: &str) -> Vec<&str> {
+        let mut found: Vec<&str> = Vec::new();
+        let mut bases = vec![class];
+        while let Some(base) = bases.pop() {
+            let is_base = |e: &Element| &*e.name == base && e.type_name == "BASE";
+            for (name, infos) in &self.classes {
+                if infos.iter().any(|i| i.elements.iter().any(is_base)) && !found.contains(&&**name) {
+                    found.push(name);
+                    bases.push(name);
+                }
+            }
+        }
+        found.sort_unstable();
+        found
     }
 
     /// The description of one version of a class.

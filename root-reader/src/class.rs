@@ -1,0 +1,642 @@
+//! Layer 6: classes as the file describes them, compiled once into steps that a decoder follows without looking at a
+//! description again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cpp_type::{CppType, TextForm, normal_name};
+use crate::number::Number;
+use crate::streamer::{ClassInfo, Element, Streamers, code};
+
+/// Classes nest in classes; real ones stay below 20.
+const MAX_DEPTH: usize = 40;
+/// Members of all nested classes together; the widest real products have some thousands.
+const MAX_NODES: usize = 50_000;
+/// Classes that a pointer may lead to and still be given as columns.
+const MOST_POINTEES: usize = 64;
+/// Name of the field that tells the class of what a pointer leads to.
+pub(crate) const CLASS_FIELD: &str = "_class";
+
+/// A value of which the size is in the data.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node {
+    Number(Number),
+    Text(TextForm),
+    /// `TObject::fBits`: a word, behind which the number of a process follows where a bit of the word says so.
+    Bits,
+    List(Box<Node>),
+    Map(Box<Node>, Box<Node>),
+    /// So many values without a count.
+    Array(Box<Node>, usize),
+    Record(Arc<Record>),
+    Pointer(Arc<Pointer>),
+    /// A pointer to what is no class with members.
+    Nullable(Box<Node>),
+    /// A name that the file does not describe as a class: an enumeration, streamed as an `int`.
+    Enumeration(Arc<str>),
+    /// A class that the file does not describe, because it has no object of it.
+    Undescribed(Arc<str>),
+    /// Elements of a container that have no members, only a number.
+    Empty,
+    /// Objects of ROOT's own classes that write themselves.
+    Special(Special),
+}
+
+/// ROOT's classes that write themselves in a way that no description tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Special {
+    /// `TRef`, given as the unique number of the object that it refers to.
+    Ref,
+    /// `TRefArray`, given as the unique numbers.
+    RefArray,
+    /// `TArrayF` and its like: a count and numbers.
+    NumberArray(Number),
+    /// `TDatime`: a packed date and time.
+    Datime,
+    /// `TObject` as a branch of its own: unique number and bits.
+    Object,
+}
+
+/// A class as a record of its members and those of its base classes.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Record {
+    pub class: Arc<str>,
+    /// Whether objects have a byte count and version.
+    pub has_header: bool,
+    pub fields: Vec<RecordField>,
+    /// How each version that the file describes is streamed; the first is taken where the data name none.
+    pub versions: Vec<Version>,
+    /// Members that cannot be given, with the reason.
+    pub omitted: Vec<(String, String)>,
+}
+
+/// A member of a [`Record`].
+#[derive(Debug, PartialEq)]
+pub(crate) struct RecordField {
+    pub name: Arc<str>,
+    pub node: Node,
+    /// Whether some version of the class lacks the member.
+    pub optional: bool,
+}
+
+/// One version of a class.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Version {
+    pub version: i32,
+    pub checksum: u32,
+    pub steps: Vec<Step>,
+}
+
+/// What stands next in an object's bytes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// The value of field `at`.
+    Field { at: usize, name: Arc<str>, node: Node },
+    /// The value of field `at` in a narrower type of number.
+    Widened { at: usize, from: Number },
+    /// An array with a flag before it; field `counter` has the number of its elements.
+    Counted { at: usize, number: Number, counter: usize },
+    /// An array of objects behind a header; field `counter` has their number.
+    Loop { at: usize, name: Arc<str>, record: Arc<Record>, counter: usize },
+    /// The upper triangle of a symmetric matrix of which field `rows` has the number of rows.
+    Triangle { at: usize, number: Number, rows: usize },
+    /// A base class, of which the members are fields of the same record.
+    Base { class: Arc<str>, version: Version },
+    /// `TObject`: version, unique number and bits.
+    Object,
+    /// Field `at`, which this version of the class lacks.
+    Absent { at: usize },
+    /// A member that is passed over.
+    Skip { name: Arc<str>, how: Skip },
+}
+
+/// How a member is passed over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Skip {
+    /// So many objects, each with a byte count.
+    Object(usize),
+    /// One byte count, also where the members of several objects follow one another.
+    Container,
+    /// So many pointers; the objects have byte counts.
+    Pointer(usize),
+}
+
+/// What a pointer can lead to.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Pointer {
+    /// Class that the pointer was declared with.
+    pub class: Arc<str>,
+    /// The fields of all classes; each class has some of them.
+    pub fields: Vec<RecordField>,
+    /// Objects of other classes are passed over, but for the names of their classes.
+    pub pointees: Vec<Pointee>,
+    /// Whether the first field is the name of the class.
+    pub names_class: bool,
+}
+
+/// One of the classes that a pointer can lead to.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Pointee {
+    pub record: Arc<Record>,
+    /// For each field of the record the field of the pointer.
+    pub places: Vec<usize>,
+}
+
+/// ROOT's containers of anything, which write themselves.
+const ANYTHING: &[&str] = &[
+    "TObjArray",
+    "TList",
+    "THashList",
+    "TMap",
+    "TOrdCollection",
+    "TSortedList",
+    "TRefTable",
+    "TClonesArray",
+    "TCollection",
+    "TSeqCollection",
+];
+
+/// Compiles classes, each once.
+pub(crate) struct Classes<'a> {
+    streamers: &'a Streamers,
+    by_normal_name: HashMap<String, &'a str>,
+    done: HashMap<(String, i32), Result<Arc<Record>, String>>,
+    /// Classes that are being compiled: one that holds itself has no Arrow type.
+    open: Vec<String>,
+    nodes: usize,
+}
+
+/// The version of a class that is wanted where data tell none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    pub version: Option<i32>,
+    pub checksum: u32,
+}
+
+type Compiled<T> = Result<T, String>;
+
+impl<'a> Classes<'a> {
+    pub(crate) fn new(streamers: &'a Streamers) -> Self {
+        let by_normal_name = streamers.names().map(|name| (normal_name(name), name)).collect();
+        Self { streamers, by_normal_name, done: HashMap::new(), open: Vec::new(), nodes: 0 }
+    }
+
+    /// Whether the file describes the class.
+    pub(crate) fn is_described(&self, class: &str) -> bool {
+        self.by_normal_name.contains_key(&normal_name(class))
+    }
+
+    /// A type as the value of a container, a member, or a branch.
+    pub(crate) fn node(&mut self, cpp: &CppType) -> Compiled<Node> {
+        Ok(match cpp {
+            CppType::Number(number) => Node::Number(*number),
+            CppType::Text(form) => Node::Text(*form),
+            CppType::List(element) => Node::List(Box::new(self.node(element)?)),
+            CppType::Map(key, value) => Node::Map(Box::new(self.node(key)?), Box::new(self.node(value)?)),
+            CppType::Bitset => Node::List(Box::new(Node::Number(Number::Bool))),
+            CppType::Array(element, length) => Node::Array(Box::new(self.node(element)?), *length),
+            CppType::Pair(first, second) => self.pair(first, second)?,
+            CppType::Pointer(class) => self.pointer(class)?,
+            CppType::Class(class) => match special(class) {
+                Some(special) => Node::Special(special),
+                None => match self.described(class) {
+                    Some(name) if self.is_container(name) => Node::List(Box::new(self.contained(name))),
+                    Some(name) => Node::Record(self.filled(name)?),
+                    None => undescribed(class),
+                },
+            },
+        })
+    }
+
+    /// The name under which the file describes a class. Links between objects are the same for every class.
+    fn described<'n>(&self, class: &'n str) -> Option<&'n str>
+    where
+        'a: 'n,
+    {
+        let links = |name: &&&'a str| name.starts_with("ElementLink<") && class.starts_with("ElementLink<");
+        if self.is_described(class) { Some(class) } else { self.by_normal_name.values().find(links).copied() }
+    }
+
+    /// What such a container holds: `DataVector<X>` the members of `X` that are not stored elsewhere.
+    fn contained(&mut self, class: &str) -> Node {
+        let argument = class.split_once('<').and_then(|(_, rest)| rest.trim_end().strip_suffix('>'));
+        match argument.map(|element| self.filled(element.trim())) {
+            Some(Ok(record)) => Node::Record(record),
+            _ => Node::Empty,
+        }
+    }
+
+    /// Whether the file describes the class as a container of objects that are stored elsewhere (`DataVector`).
+    pub(crate) fn is_container(&self, class: &str) -> bool {
+        let infos = self.infos(class, Wanted::default());
+        let is_self = |e: &Element| &*e.name == "This" && normal_name(&e.type_name) == normal_name(class);
+        infos.first().is_some_and(|info| info.elements.len() == 1 && info.elements.iter().all(is_self))
+    }
+
+    /// A class that has members.
+    fn filled(&mut self, class: &str) -> Compiled<Arc<Record>> {
+        let record = self.record(class, Wanted::default())?;
+        if record.fields.is_empty() { Err(no_members(&record)) } else { Ok(record) }
+    }
+
+    fn pair(&mut self, first: &CppType, second: &CppType) -> Compiled<Node> {
+        let mut fields = Vec::new();
+        for (name, cpp) in [("first", first), ("second", second)] {
+            fields.push(RecordField { name: name.into(), node: self.node(cpp)?, optional: false });
+        }
+        let steps = fields
+            .iter()
+            .enumerate()
+            .map(|(at, f)| Step::Field { at, name: f.name.clone(), node: f.node.clone() })
+            .collect();
+        let versions = vec![Version { version: 0, checksum: 0, steps }];
+        Ok(Node::Record(Arc::new(Record {
+            class: "pair".into(),
+            has_header: true,
+            fields,
+            versions,
+            omitted: Vec::new(),
+        })))
+    }
+
+    /// A class with all versions of it that the file describes.
+    pub(crate) fn record(&mut self, class: &str, wanted: Wanted) -> Compiled<Arc<Record>> {
+        let key = (normal_name(class), wanted.version.unwrap_or(-1));
+        if let Some(done) = self.done.get(&key) {
+            return done.clone();
+        }
+        if self.open.contains(&key.0) {
+            return Err(format!("class {class} holds objects of its own class, to any depth"));
+        }
+        if self.open.len() > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(format!("class {class} is nested too deeply or has too many members"));
+        }
+        self.open.push(key.0.clone());
+        let built = self.build(class, wanted);
+        self.open.pop();
+        self.done.insert(key, built.clone());
+        built
+    }
+
+    fn build(&mut self, class: &str, wanted: Wanted) -> Compiled<Arc<Record>> {
+        let infos = self.infos(class, wanted);
+        if infos.is_empty() {
+            return Err(format!("the file does not describe class {class}"));
+        }
+        let mut builder = Builder::default();
+        let mut versions = Vec::with_capacity(infos.len());
+        let mut present = Vec::with_capacity(infos.len());
+        for info in infos {
+            builder.present = vec![false; builder.fields.len()];
+            builder.classes = vec![info.name.clone()];
+            let steps = match self.steps(&mut builder, info) {
+                Ok(steps) => steps,
+                Err(reason) if versions.is_empty() => return Err(reason),
+                // Versions that cannot be read only matter to files that hold such objects.
+                Err(_) => continue,
+            };
+            versions.push(Version { version: info.version, checksum: info.checksum, steps });
+            present.push(std::mem::take(&mut builder.present));
+        }
+        let Builder { mut fields, mut omitted, .. } = builder;
+        for (version, present) in versions.iter_mut().zip(present) {
+            for (at, field) in fields.iter_mut().enumerate().filter(|(at, _)| present.get(*at) != Some(&true)) {
+                field.optional = true;
+                version.steps.push(Step::Absent { at });
+            }
+        }
+        omitted.sort();
+        omitted.dedup();
+        // Its streamer function calls that of its base class, and adds the elements.
+        let has_header = !class.starts_with("TMatrixTSym<");
+        Ok(Arc::new(Record { class: class.into(), has_header, fields, versions, omitted }))
+    }
+
+    /// All versions of a class, the wanted one or else the newest first.
+    fn infos(&self, class: &str, wanted: Wanted) -> Vec<&'a ClassInfo> {
+        let Some(name) = self.by_normal_name.get(&normal_name(class)) else {
+            return Vec::new();
+        };
+        let mut infos: Vec<&ClassInfo> = self.streamers.versions(name).iter().collect();
+        let rank = |info: &ClassInfo| {
+            let exact = wanted.checksum != 0 && info.checksum == wanted.checksum;
+            let named = wanted.version == Some(info.version);
+            (!(exact && named), !exact, !named, -info.version)
+        };
+        infos.sort_by_key(|info| rank(info));
+        infos
+    }
+
+    fn steps(&mut self, builder: &mut Builder, info: &ClassInfo) -> Compiled<Vec<Step>> {
+        let mut steps = Vec::with_capacity(info.elements.len());
+        for element in &info.elements {
+            self.nodes += 1;
+            if let Some(step) = self.step(builder, element)? {
+                steps.push(step);
+            }
+        }
+        Ok(steps)
+    }
+
+    fn step(&mut self, builder: &mut Builder, element: &Element) -> Compiled<Option<Step>> {
+        let is_base = element.type_name == "BASE";
+        Ok(Some(match element.code {
+            code::TOBJECT => Step::Object,
+            code::BASE | code::TNAMED if is_base => {
+                let wanted = Wanted { version: element.base_version, checksum: 0 };
+                let infos = self.infos(&element.name, wanted);
+                match (infos.first(), special(&element.name)) {
+                    (_, Some(special)) => builder.field(element, Node::Special(special)),
+                    (Some(info), None) => {
+                        // A class is described with the version of each base class that it had then.
+                        builder.classes.push(info.name.clone());
+                        let steps = self.steps(builder, info)?;
+                        builder.classes.pop();
+                        let version = Version { version: info.version, checksum: info.checksum, steps };
+                        Step::Base { class: element.name.clone(), version }
+                    }
+                    (None, None) => {
+                        builder.skip(element, Skip::Object(1), "the file does not describe this base class")
+                    }
+                }
+            }
+            // Members that schema evolution rules made up are not in the data.
+            code if code < 0 => return Ok(None),
+            code => match self.member(builder, element, code) {
+                Ok(step) => step,
+                Err(reason) => match skip_of(element) {
+                    Some(skip) => builder.skip(element, skip, &reason),
+                    None => return Err(format!("member {}: {reason}", element.name)),
+                },
+            },
+        }))
+    }
+
+    fn member(&mut self, builder: &mut Builder, element: &Element, code: i32) -> Compiled<Step> {
+        if (code::POINTER + 1..code::POINTER + code::ARRAY).contains(&code) {
+            let number = Number::from_code(code - code::POINTER, &element.title)
+                .ok_or_else(|| format!("an array of type code {code}"))?;
+            let counter = element.counter.as_deref().and_then(|name| builder.place(name));
+            let counter = counter.ok_or("its counter is not a member before it")?;
+            let is_triangle = builder.classes.last().is_some_and(|class| class.starts_with("TMatrixTSym<"));
+            let rows = if is_triangle { builder.place("fNrows") } else { None };
+            let at = builder.list(element, Node::Number(number));
+            return Ok(match rows {
+                Some(rows) => Step::Triangle { at, number, rows },
+                None => Step::Counted { at, number, counter },
+            });
+        }
+        if code == code::STREAM_LOOP {
+            let counter = element.counter.as_deref().and_then(|name| builder.place(name));
+            let counter = counter.ok_or("its counter is not a member before it")?;
+            let class = element.type_name.trim();
+            let class = class.strip_suffix('*').ok_or("an array of objects that is no pointer")?;
+            if class.ends_with('*') {
+                return Err("arrays of pointers to objects are not decoded".into());
+            }
+            let record = self.filled(class)?;
+            let at = builder.list(element, Node::Record(record.clone()));
+            return Ok(Step::Loop { at, name: element.name.clone(), record, counter });
+        }
+        let node = self.member_node(element, code)?;
+        Ok(builder.field(element, node))
+    }
+
+    /// The type of a member.
+    pub(crate) fn member_node(&mut self, element: &Element, code: i32) -> Compiled<Node> {
+        let type_name = element.type_name.as_str();
+        let (scalar, is_array) = match code {
+            c if (code::ARRAY + 1..code::POINTER).contains(&c) => (c - code::ARRAY, true),
+            c if (code::OBJECT + code::ARRAY..100).contains(&c) => (c - code::ARRAY, true),
+            c if c == code::STL + code::ARRAY || c == code::STL_STRING + code::ARRAY => (c - code::ARRAY, true),
+            c => (c, false),
+        };
+        let node = match scalar {
+            code::BITS => Node::Bits,
+            code::CHAR_STAR => Node::Text(TextForm::Long),
+            basic if basic < code::ARRAY => member_number(basic, type_name, &element.title)
+                .map(Node::Number)
+                .ok_or_else(|| format!("members of type code {code} are not decoded"))?,
+            code::TSTRING => Node::Text(TextForm::Root),
+            code::OBJECT_POINTER | code::ANY_POINTER => match CppType::parse(type_name) {
+                CppType::Pointer(class) => self.pointer(&class)?,
+                _ => self.pointer(type_name)?,
+            },
+            code::OBJECT
+            | code::ANY
+            | code::TOBJECT
+            | code::TNAMED
+            | code::OBJECT_NEVER_NULL
+            | code::ANY_NEVER_NULL
+            | code::STL
+            | code::STL_STRING
+            | code::STL_POINTER
+            | code::STREAMER => {
+                let name = type_name.trim().trim_end_matches('*');
+                match CppType::parse(name) {
+                    CppType::Class(class) if special(&class).is_none() => {
+                        if ANYTHING.contains(&class.as_str()) {
+                            return Err(format!("a {class} can hold objects of any class"));
+                        }
+                        Node::Record(self.filled(&class)?)
+                    }
+                    cpp => self.node(&cpp)?,
+                }
+            }
+            other => return Err(format!("members of type {type_name} (code {other}) are not decoded")),
+        };
+        let length = element.array_length;
+        Ok(if is_array && length > 0 || length > 1 {
+            let product = element.dims.iter().try_fold(1usize, |product, d| product.checked_mul(*d));
+            let dims = if product == Some(length) { element.dims.clone() } else { vec![length] };
+            dims.iter().rev().fold(node, |inner, dim| Node::Array(Box::new(inner), *dim))
+        } else {
+            node
+        })
+    }
+
+    /// A pointer to `class` or a class that is derived from it.
+    fn pointer(&mut self, class: &str) -> Compiled<Node> {
+        let class = class.trim().trim_end_matches('*').trim();
+        if let Some(special) = special(class) {
+            return Ok(Node::Nullable(Box::new(Node::Special(special))));
+        }
+        match CppType::parse(class) {
+            CppType::Class(_) | CppType::Pair(..) => {}
+            cpp => return Ok(Node::Nullable(Box::new(self.node(&cpp)?))),
+        }
+        let mut names = if self.is_described(class) { vec![class] } else { Vec::new() };
+        names.extend(self.streamers.derived_from(class));
+        names.retain(|name| !is_bookkeeping(name));
+        if names.len() > MOST_POINTEES || class == "TObject" {
+            names.clear();
+        }
+        let names_class = names.len() != 1;
+        let mut fields: Vec<RecordField> = Vec::new();
+        if names_class {
+            let node = Node::Text(TextForm::Root);
+            fields.push(RecordField { name: CLASS_FIELD.into(), node, optional: false });
+        }
+        let mut pointees = Vec::new();
+        for name in names {
+            // What leads back to a class that is being compiled is known by its name alone.
+            let Ok(record) = self.record(name, Wanted::default()) else { continue };
+            let mut places = Vec::with_capacity(record.fields.len());
+            for field in &record.fields {
+                let same = |f: &RecordField| f.name == field.name && f.node == field.node;
+                let at = fields.iter().position(same).unwrap_or_else(|| {
+                    let taken = fields.iter().any(|f| f.name == field.name);
+                    let own = if taken { format!("{name}::{}", field.name).into() } else { field.name.clone() };
+                    let optional = names_class || field.optional;
+                    fields.push(RecordField { name: own, node: field.node.clone(), optional });
+                    fields.len() - 1
+                });
+                places.push(at);
+            }
+            pointees.push(Pointee { record, places });
+        }
+        if fields.is_empty() {
+            let node = Node::Text(TextForm::Root);
+            fields.push(RecordField { name: CLASS_FIELD.into(), node, optional: false });
+            return Ok(Node::Pointer(Arc::new(Pointer { class: class.into(), fields, pointees, names_class: true })));
+        }
+        Ok(Node::Pointer(Arc::new(Pointer { class: class.into(), fields, pointees, names_class })))
+    }
+}
+
+/// A name that the file does not describe. An enumeration never is described; a class is not if there is no object of it.
+fn undescribed(class: &str) -> Node {
+    let is_template = class.contains('<');
+    let is_known = class.starts_with('T') && class.chars().nth(1).is_some_and(char::is_uppercase);
+    if is_template || is_known { Node::Undescribed(class.into()) } else { Node::Enumeration(class.into()) }
+}
+
+pub(crate) fn no_members(record: &Record) -> String {
+    match record.omitted.first() {
+        None => format!("class {} has no members: there is nothing to read", record.class),
+        Some((member, reason)) => {
+            format!("class {} has no members that can be read; {member}: {reason}", record.class)
+        }
+    }
+}
+
+/// Classes of trees and files, which every file describes and no pointer among data leads to.
+fn is_bookkeeping(class: &str) -> bool {
+    ["TTree", "TBranch", "TLeaf", "TBasket", "TKey", "TDirectory", "TFile"].iter().any(|start| class.starts_with(start))
+        || ANYTHING.contains(&class)
+}
+
+/// The fields of a record while its versions are compiled.
+#[derive(Default)]
+struct Builder {
+    fields: Vec<RecordField>,
+    omitted: Vec<(String, String)>,
+    /// Fields that the version at hand has.
+    present: Vec<bool>,
+    /// Class of each field.
+    owners: Vec<Arc<str>>,
+    /// The class at hand, behind those that it is a base of.
+    classes: Vec<Arc<str>>,
+}
+
+impl Builder {
+    /// Where the member of that name of the version at hand is.
+    fn place(&self, name: &str) -> Option<usize> {
+        self.fields.iter().zip(&self.present).rposition(|(f, present)| *present && &*f.name == name)
+    }
+
+    fn field(&mut self, element: &Element, node: Node) -> Step {
+        let free = |(at, f): (usize, &RecordField)| f.name == element.name && self.present.get(at) == Some(&false);
+        let found = self.fields.iter().enumerate().position(free);
+        if let Some(at) = found
+            && let Some(field) = self.fields.get(at)
+        {
+            if field.node == node {
+                self.take(at);
+                return Step::Field { at, name: element.name.clone(), node };
+            }
+            if let (Node::Number(to), Node::Number(from)) = (&field.node, &node)
+                && from.widens_to(*to)
+            {
+                let from = *from;
+                self.take(at);
+                return Step::Widened { at, from };
+            }
+        }
+        let at = self.add(element, node.clone());
+        Step::Field { at, name: element.name.clone(), node }
+    }
+
+    /// A list that another member counts.
+    fn list(&mut self, element: &Element, node: Node) -> usize {
+        match self.field(element, Node::List(Box::new(node))) {
+            Step::Field { at, .. } | Step::Widened { at, .. } => at,
+            _ => 0,
+        }
+    }
+
+    fn take(&mut self, at: usize) {
+        if let Some(present) = self.present.get_mut(at) {
+            *present = true;
+        }
+    }
+
+    /// A new field. A member hides one of the same name in a base class, which then has the class in its name.
+    fn add(&mut self, element: &Element, node: Node) -> usize {
+        let owner = self.classes.last().cloned().unwrap_or_else(|| "".into());
+        // As a base class an array is a member without a name; ROOT's own is this.
+        let is_array = element.type_name == "BASE" && matches!(node, Node::Special(Special::NumberArray(_)));
+        let name: Arc<str> = if is_array { "fArray".into() } else { element.name.clone() };
+        let hidden = self.fields.iter().position(|f| f.name == name);
+        if let Some((field, owner)) = hidden.and_then(|at| self.fields.get_mut(at).zip(self.owners.get(at))) {
+            field.name = format!("{owner}::{}", field.name).into();
+        }
+        self.fields.push(RecordField { name, node, optional: false });
+        self.owners.push(owner);
+        self.present.push(true);
+        self.fields.len() - 1
+    }
+
+    fn skip(&mut self, element: &Element, how: Skip, reason: &str) -> Step {
+        self.omitted.push((element.name.to_string(), reason.to_string()));
+        Step::Skip { name: element.name.clone(), how }
+    }
+}
+
+/// How a member can be passed over, if it tells its length.
+fn skip_of(element: &Element) -> Option<Skip> {
+    let count = element.array_length.max(1);
+    Some(match element.code {
+        code::OBJECT_POINTER | code::ANY_POINTER => Skip::Pointer(count),
+        c if c == code::OBJECT_POINTER + code::ARRAY || c == code::ANY_POINTER + code::ARRAY => Skip::Pointer(count),
+        code::OBJECT | code::ANY | code::OBJECT_NEVER_NULL | code::ANY_NEVER_NULL => Skip::Object(1),
+        c if c == code::OBJECT + code::ARRAY || c == code::ANY + code::ARRAY => Skip::Object(count),
+        // Containers have one frame for all elements of an array.
+        code::STL | code::STL_STRING | code::STL_POINTER | code::STREAMER | code::STREAM_LOOP => Skip::Container,
+        c if c == code::STL + code::ARRAY => Skip::Container,
+        _ => return None,
+    })
+}
+
+/// The number behind the type code of a member. Members that count others have a code of their own, whatever integer they
+/// are.
+pub(crate) fn member_number(basic: i32, type_name: &str, title: &str) -> Option<Number> {
+    let counter = (basic == code::COUNTER).then(|| Number::from_cpp(type_name)).flatten();
+    counter.filter(|n| n.width() == 4).or_else(|| Number::from_code(basic, title))
+}
+
+/// ROOT's own classes that write themselves.
+pub(crate) fn special(class: &str) -> Option<Special> {
+    Some(match class.trim() {
+        "TRef" => Special::Ref,
+        "TRefArray" => Special::RefArray,
+        "TDatime" => Special::Datime,
+        "TArrayC" => Special::NumberArray(Number::I8),
+        "TArrayS" => Special::NumberArray(Number::I16),
+        "TArrayI" => Special::NumberArray(Number::I32),
+        "TArrayL" | "TArrayL64" => Special::NumberArray(Number::I64),
+        "TArrayF" => Special::NumberArray(Number::F32),
+        "TArrayD" => Special::NumberArray(Number::F64),
+        _ => return None,
+    })
+}

@@ -1,0 +1,728 @@
+//! Layer 7: values of which the sizes are in the data: strings, containers, objects. A walker goes through the bytes of an
+//! entry once, as the compiled classes say, and appends what it finds.
+//!
+//! A value stands in one of three surroundings, which differ in their headers: alone or in a container, as a member of an
+//! object, or in a column of members when a container of objects was streamed member by member.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::class::{Node, Pointee, Pointer, Record, Skip, Special, Step, Version};
+use crate::cpp_type::{TextForm, normal_name};
+use crate::error::FormatError;
+use crate::layout::Frame;
+use crate::output::{Output, mismatch, push_offset};
+use crate::streamer::skip_tobject;
+use crate::tags::{Tag, Tags};
+use crate::wire::{Cursor, VersionHeader};
+
+type Result<T> = std::result::Result<T, FormatError>;
+
+/// The bit of TObject's bits that says that others refer to the object (`TObject::kIsReferenced`).
+const IS_REFERENCED: u8 = 1 << 4;
+/// Bytes of objects that pointers may lead to again, for each byte of an entry.
+const MOST_REVISITS: usize = 64;
+/// Bytes that values may take which some version of a class lacks, or that null pointers do, for each byte of an entry.
+const MOST_NOTHING: usize = 256;
+
+/// Goes through the bytes of one entry.
+pub(crate) struct Walker<'a> {
+    cursor: Cursor<'a>,
+    tags: Tags,
+    /// Class and place of the objects that pointers led to.
+    objects: HashMap<u32, (Arc<str>, usize)>,
+    revisited: usize,
+    nothing: usize,
+    length: usize,
+}
+
+/// The fields of a record: outputs, perhaps in another order.
+struct Slots<'o> {
+    outs: &'o mut [Output],
+    places: Option<&'o [usize]>,
+}
+
+impl Slots<'_> {
+    #[inline]
+    fn get(&mut self, at: usize) -> Result<&mut Output> {
+        let at = match self.places {
+            Some(places) => *places.get(at).ok_or_else(mismatch)?,
+            None => at,
+        };
+        self.outs.get_mut(at).ok_or_else(mismatch)
+    }
+}
+
+impl<'a> Walker<'a> {
+    /// `origin` is where the entry starts, counted from the start of its basket's key.
+    pub(crate) fn new(entry: &'a [u8], origin: usize) -> Self {
+        Self {
+            cursor: Cursor::new(entry),
+            tags: Tags::new(origin),
+            objects: HashMap::new(),
+            revisited: 0,
+            nothing: 0,
+            length: entry.len(),
+        }
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.cursor.remaining()
+    }
+
+    pub(crate) fn pos(&self) -> usize {
+        self.cursor.pos()
+    }
+
+    /// One entry with what surrounds it. What is `Repeated` goes on to the end of the bytes.
+    pub(crate) fn entry(&mut self, frame: Frame, node: &Node, out: &mut Output) -> Result<()> {
+        match frame {
+            Frame::Bare => self.value(node, out),
+            Frame::Member => self.member(node, out),
+            Frame::Members => match node {
+                Node::Record(record) => match (record.versions.first(), out) {
+                    (Some(version), Output::Record(outs)) => {
+                        self.steps(&version.steps, &mut Slots { outs, places: None })
+                    }
+                    _ => Err(mismatch()),
+                },
+                _ => Err(mismatch()),
+            },
+            Frame::Base => {
+                let whole = Cursor::new(self.cursor.rest()).version().ok().and_then(|header| header.end);
+                if whole == Some(self.remaining()) {
+                    return self.value(node, out);
+                }
+                match (node, out) {
+                    (Node::Record(record), Output::Record(outs)) => match record.versions.first() {
+                        Some(version) => self.columns(&version.steps, 1, &mut Slots { outs, places: None }),
+                        None => Err(mismatch()),
+                    },
+                    _ => Err(mismatch()),
+                }
+            }
+            Frame::Repeated => {
+                let (offsets, child) = out.list_parts()?;
+                let mut count = 0;
+                while self.remaining() > 0 {
+                    self.value(node, child)?;
+                    count += 1;
+                }
+                push_offset(offsets, count)
+            }
+            Frame::VersionedRepeated => {
+                let (offsets, child) = out.list_parts()?;
+                let mut count = 0;
+                if self.remaining() > 0 {
+                    let header = self.cursor.version()?;
+                    let streamed = self.streamed(header, node)?;
+                    while self.remaining() > 0 {
+                        self.content(node, streamed, child)?;
+                        count += 1;
+                    }
+                }
+                push_offset(offsets, count)
+            }
+        }
+    }
+
+    /// Values one after the other, without a frame around strings and containers.
+    #[inline]
+    fn value(&mut self, node: &Node, out: &mut Output) -> Result<()> {
+        match node {
+            Node::Number(number) => {
+                let bytes = self.cursor.bytes(number.width(), "number")?;
+                out.number_values()?.append(bytes);
+                Ok(())
+            }
+            Node::Bits => self.bits(out),
+            Node::Text(form) => self.text(*form, out),
+            Node::List(element) => {
+                let (offsets, child) = out.list_parts()?;
+                let count = self.cursor.count(least(element), "elements")?;
+                self.values(element, count, child)?;
+                push_offset(offsets, count)
+            }
+            Node::Map(key, value) => {
+                let (offsets, child) = out.list_parts()?;
+                let count = self.cursor.count(least(key) + least(value), "pairs")?;
+                let (keys, values) = child.pair()?;
+                for _ in 0..count {
+                    self.value(key, keys)?;
+                    self.value(value, values)?;
+                }
+                push_offset(offsets, count)
+            }
+            Node::Array(element, length) => match out {
+                Output::Array { child, .. } => self.values(element, *length, child),
+                _ => Err(mismatch()),
+            },
+            Node::Record(record) => self.object(record, out),
+            Node::Pointer(pointer) => self.pointer(pointer, out),
+            Node::Nullable(target) => self.nullable(target, out),
+            Node::Enumeration(_) => {
+                let bytes = self.cursor.bytes(4, "enumeration")?;
+                out.number_values()?.append(bytes);
+                Ok(())
+            }
+            Node::Undescribed(class) => Err(not_described(class)),
+            Node::Empty => {
+                Err(FormatError::Unsupported("objects without members that were not streamed by member".into()))
+            }
+            Node::Special(special) => self.special(*special, out),
+        }
+    }
+
+    fn values(&mut self, node: &Node, count: usize, out: &mut Output) -> Result<()> {
+        if let Node::Number(number) = node {
+            let bytes = self.cursor.bytes(count.saturating_mul(number.width()), "numbers")?;
+            out.number_values()?.append(bytes);
+            return Ok(());
+        }
+        (0..count).try_for_each(|_| self.value(node, out))
+    }
+
+    fn bits(&mut self, out: &mut Output) -> Result<()> {
+        let word = self.cursor.bytes(4, "bits")?;
+        if word.last().is_some_and(|low| low & IS_REFERENCED != 0) {
+            self.cursor.skip(2)?;
+        }
+        out.number_values()?.append(word);
+        Ok(())
+    }
+
+    fn text(&mut self, form: TextForm, out: &mut Output) -> Result<()> {
+        let Output::Text { offsets, bytes } = out else {
+            return Err(mismatch());
+        };
+        let text = match form {
+            TextForm::Std | TextForm::Root => self.cursor.string_bytes()?,
+            TextForm::Long => {
+                let length = self.cursor.count(1, "characters")?;
+                self.cursor.bytes(length, "characters")?
+            }
+        };
+        bytes.extend_from_slice(text);
+        push_offset(offsets, text.len())
+    }
+
+    /// A value as a member of an object: strings and containers are framed.
+    #[inline]
+    fn member(&mut self, node: &Node, out: &mut Output) -> Result<()> {
+        if !is_framed(node) {
+            return self.value(node, out);
+        }
+        let header = self.cursor.version()?;
+        let streamed = self.streamed(header, node)?;
+        self.content(node, streamed, out)?;
+        self.close(header, "container")
+    }
+
+    /// The members of so many objects, one object after the other.
+    fn column(&mut self, node: &Node, count: usize, out: &mut Output) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        if !is_framed(node) {
+            return match (node, out) {
+                (Node::Array(element, length), Output::Array { child, .. }) => {
+                    self.values(element, length.saturating_mul(count), child)
+                }
+                (node, out) => self.values(node, count, out),
+            };
+        }
+        // All of them share one frame.
+        let header = self.cursor.version()?;
+        let streamed = self.streamed(header, node)?;
+        for _ in 0..count {
+            self.content(node, streamed, out)?;
+        }
+        self.close(header, "container")
+    }
+
+    /// How the content behind the header of a container is streamed: member by member in the version that follows, or
+    /// object by object.
+    fn streamed(&mut self, header: VersionHeader, node: &Node) -> Result<Option<usize>> {
+        if !header.memberwise {
+            return Ok(None);
+        }
+        let version = self.cursor.u16()?;
+        // A class without a version of its own is known by the checksum of its description.
+        let checksum = if version == 0 { Some(self.cursor.u32()?) } else { None };
+        match innermost(node) {
+            Node::List(element) => match &**element {
+                Node::Record(record) => pick(record, i32::from(version), checksum).map(Some),
+                _ => Ok(Some(0)),
+            },
+            _ => Ok(Some(0)),
+        }
+    }
+
+    /// A string or container behind its header.
+    fn content(&mut self, node: &Node, memberwise: Option<usize>, out: &mut Output) -> Result<()> {
+        let Some(version) = memberwise else {
+            return self.value(node, out);
+        };
+        match node {
+            Node::List(element) => {
+                let record = match &**element {
+                    Node::Record(record) => record,
+                    Node::Empty => {
+                        let (offsets, child) = out.list_parts()?;
+                        let count = self.cursor.count(0, "objects")?;
+                        child.append_nothing(count)?;
+                        return push_offset(offsets, count);
+                    }
+                    // The class is only described where there are objects of it.
+                    Node::Enumeration(class) | Node::Undescribed(class) => {
+                        return match self.cursor.u32()? {
+                            0 => push_offset(out.list_parts()?.0, 0),
+                            _ => Err(not_described(class)),
+                        };
+                    }
+                    _ => {
+                        return Err(FormatError::Unsupported(
+                            "member-wise streaming of a container whose elements are no objects".into(),
+                        ));
+                    }
+                };
+                let version = record.versions.get(version).ok_or_else(mismatch)?;
+                let (offsets, child) = out.list_parts()?;
+                let count = self.cursor.count(least_of_version(version), "objects")?;
+                match child {
+                    Output::Record(outs) => self.columns(&version.steps, count, &mut Slots { outs, places: None })?,
+                    _ => return Err(mismatch()),
+                }
+                push_offset(offsets, count)
+            }
+            Node::Map(key, value) => {
+                let (offsets, child) = out.list_parts()?;
+                let count = self.cursor.count(least(key) + least(value), "pairs")?;
+                let (keys, values) = child.pair()?;
+                self.column(key, count, keys)?;
+                self.column(value, count, values)?;
+                push_offset(offsets, count)
+            }
+            Node::Array(element, length) => match out {
+                Output::Array { child, .. } => (0..*length).try_for_each(|_| self.content(element, memberwise, child)),
+                _ => Err(mismatch()),
+            },
+            _ => Err(FormatError::Unsupported("member-wise streaming of what is no container of objects".into())),
+        }
+    }
+
+    fn close(&mut self, header: VersionHeader, what: &str) -> Result<()> {
+        match header.end {
+            Some(end) if end != self.cursor.pos() => Err(disagrees(what, end, self.cursor.pos())),
+            _ => Ok(()),
+        }
+    }
+
+    /// An object behind its header.
+    fn object(&mut self, record: &Record, out: &mut Output) -> Result<()> {
+        match out {
+            Output::Record(outs) => self.object_into(record, &mut Slots { outs, places: None }),
+            _ => Err(mismatch()),
+        }
+    }
+
+    fn object_into(&mut self, record: &Record, slots: &mut Slots<'_>) -> Result<()> {
+        if !record.has_header {
+            let version = record.versions.first().ok_or_else(mismatch)?;
+            return self.steps(&version.steps, slots);
+        }
+        let header = self.cursor.version()?;
+        let checksum = self.checksum(header)?;
+        let at = pick(record, i32::from(header.version), checksum)?;
+        let version = record.versions.get(at).ok_or_else(mismatch)?;
+        self.steps(&version.steps, slots)?;
+        self.close(header, &record.class)
+    }
+
+    /// Classes without a version number carry the checksum of their description instead.
+    fn checksum(&mut self, header: VersionHeader) -> Result<Option<u32>> {
+        let has_one = header.version == 0 && header.end.is_some_and(|end| end >= self.cursor.pos() + 4);
+        if has_one { self.cursor.u32().map(Some) } else { Ok(None) }
+    }
+
+    fn steps(&mut self, steps: &[Step], slots: &mut Slots<'_>) -> Result<()> {
+        for step in steps {
+            match step {
+                Step::Field { at, name, node } => {
+                    let out = slots.get(*at)?;
+                    let out = if is_optional(node) { out } else { out.present(1) };
+                    self.member(node, out).map_err(|e| e.within(name))?;
+                }
+                Step::Base { class, version } => {
+                    let header = self.cursor.version()?;
+                    self.checksum(header)?;
+                    self.steps(&version.steps, slots)
+                        .and_then(|()| self.close(header, class))
+                        .map_err(|e| e.within(class))?;
+                }
+                other => self.step(other, 1, slots)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps of so many objects, member by member.
+    fn columns(&mut self, steps: &[Step], count: usize, slots: &mut Slots<'_>) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        for step in steps {
+            match step {
+                Step::Field { at, name, node } => {
+                    let out = slots.get(*at)?;
+                    let out = if is_optional(node) { out } else { out.present(count) };
+                    self.column(node, count, out).map_err(|e| e.within(name))?;
+                }
+                // The members of base classes stand among the others.
+                Step::Base { class, version } => {
+                    self.columns(&version.steps, count, slots).map_err(|e| e.within(class))?;
+                }
+                other => self.step(other, count, slots)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A step that is the same in an object and for a column of them.
+    fn step(&mut self, step: &Step, count: usize, slots: &mut Slots<'_>) -> Result<()> {
+        match step {
+            Step::Field { .. } | Step::Base { .. } => Err(mismatch()),
+            Step::Widened { at, from } => {
+                let bytes = self.cursor.bytes(count.saturating_mul(from.width()), "numbers")?;
+                slots.get(*at)?.present(count).number_values()?.append_widened(bytes, *from);
+                Ok(())
+            }
+            Step::Counted { at, number, counter } => {
+                let counts = self.counts(*counter, count, slots)?;
+                let (offsets, child) = slots.get(*at)?.present(count).list_parts()?;
+                for length in counts {
+                    // A null pointer has no elements, whatever the counter says.
+                    let length = if self.cursor.u8()? == 0 { 0 } else { length };
+                    let bytes = self.cursor.bytes(length.saturating_mul(number.width()), "array elements")?;
+                    child.number_values()?.append(bytes);
+                    push_offset(offsets, length)?;
+                }
+                Ok(())
+            }
+            Step::Loop { at, name, record, counter } => {
+                let counts = self.counts(*counter, count, slots)?;
+                let header = self.cursor.version()?;
+                let (offsets, child) = slots.get(*at)?.present(count).list_parts()?;
+                for length in counts {
+                    if length.saturating_mul(least(&Node::Record(record.clone()))) > self.remaining() {
+                        return Err(
+                            FormatError::invalid(format!("{length} objects do not fit into the entry")).within(name)
+                        );
+                    }
+                    (0..length).try_for_each(|_| self.object(record, child)).map_err(|e| e.within(name))?;
+                    push_offset(offsets, length)?;
+                }
+                self.close(header, name)
+            }
+            Step::Triangle { at, number, rows } => {
+                let counts = self.counts(*rows, count, slots)?;
+                let (offsets, child) = slots.get(*at)?.present(count).list_parts()?;
+                for rows in counts {
+                    let length = rows.saturating_mul(rows.saturating_add(1)) / 2;
+                    let bytes = self.cursor.bytes(length.saturating_mul(number.width()), "matrix elements")?;
+                    child.number_values()?.append(bytes);
+                    push_offset(offsets, length)?;
+                }
+                Ok(())
+            }
+            // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
+            Step::Object if self.remaining() == 0 => Ok(()),
+            Step::Object => (0..count).try_for_each(|_| skip_tobject(&mut self.cursor)),
+            Step::Absent { at } => {
+                let out = slots.get(*at)?;
+                self.spend(count.saturating_mul(out.width_of_nothing()))?;
+                out.append_nothing(count)
+            }
+            Step::Skip { name, how } => self.skip(*how, count).map_err(|e| e.within(name)),
+        }
+    }
+
+    /// The last values of a field that counts the elements of another.
+    fn counts(&self, counter: usize, count: usize, slots: &mut Slots<'_>) -> Result<Vec<usize>> {
+        let counts = match slots.get(counter)? {
+            Output::Optional { child, .. } => child.number_values()?.last_counts(count),
+            out => out.number_values()?.last_counts(count),
+        };
+        counts.ok_or_else(|| FormatError::invalid("a counter of elements is negative"))
+    }
+
+    fn skip(&mut self, how: Skip, count: usize) -> Result<()> {
+        let frames = match how {
+            Skip::Object(each) => each.saturating_mul(count),
+            Skip::Container => 1,
+            Skip::Pointer(each) => {
+                return (0..each.saturating_mul(count)).try_for_each(|_| match self.tag()? {
+                    (Tag::Object { end: Some(end), .. }, _) => self.cursor.seek(end),
+                    (Tag::Object { class, .. }, _) => Err(unskippable(&class)),
+                    _ => Ok(()),
+                });
+            }
+        };
+        (0..frames).try_for_each(|_| match self.cursor.version()?.end {
+            Some(end) => self.cursor.seek(end),
+            None => Err(unskippable("an object")),
+        })
+    }
+
+    /// Values that are not there take memory but no bytes of the file.
+    fn spend(&mut self, bytes: usize) -> Result<()> {
+        self.nothing = self.nothing.saturating_add(bytes);
+        if self.nothing > (1 << 20) + self.length.saturating_mul(MOST_NOTHING) {
+            return Err(FormatError::invalid("more members are missing than the size of the entry makes plausible"));
+        }
+        Ok(())
+    }
+
+    fn tag(&mut self) -> Result<(Tag, usize)> {
+        let tag = self.tags.read(&mut self.cursor)?;
+        let pos = self.cursor.pos();
+        if let Tag::Object { class, key, .. } = &tag {
+            self.objects.insert(*key, (class.clone(), pos));
+        }
+        Ok((tag, pos))
+    }
+
+    fn pointer(&mut self, pointer: &Pointer, out: &mut Output) -> Result<()> {
+        match self.tag()?.0 {
+            Tag::Null => {
+                self.spend(out.width_of_nothing())?;
+                out.append_nothing(1)
+            }
+            Tag::Back(key) => {
+                let (class, place) = self.revisit(key)?;
+                let resume = self.cursor.pos();
+                self.cursor.seek(place)?;
+                self.pointee(pointer, &class, None, out)?;
+                self.revisited(place)?;
+                self.cursor.seek(resume)
+            }
+            Tag::Object { class, end, .. } => {
+                self.pointee(pointer, &class, end, out)?;
+                self.reached(end, &class)
+            }
+        }
+    }
+
+    /// A pointer to what is no class with members.
+    fn nullable(&mut self, target: &Node, out: &mut Output) -> Result<()> {
+        match self.tag()?.0 {
+            Tag::Null => {
+                self.spend(out.width_of_nothing())?;
+                out.append_nothing(1)
+            }
+            Tag::Back(key) => {
+                let (_, place) = self.revisit(key)?;
+                let resume = self.cursor.pos();
+                self.cursor.seek(place)?;
+                self.member(target, out.present(1))?;
+                self.revisited(place)?;
+                self.cursor.seek(resume)
+            }
+            Tag::Object { class, end, .. } => {
+                self.member(target, out.present(1))?;
+                self.reached(end, &class)
+            }
+        }
+    }
+
+    fn revisit(&self, key: u32) -> Result<(Arc<str>, usize)> {
+        let known = self.objects.get(&key).cloned();
+        known.ok_or_else(|| FormatError::invalid("a pointer leads to an object that is not in the same entry"))
+    }
+
+    fn revisited(&mut self, place: usize) -> Result<()> {
+        self.revisited = self.revisited.saturating_add(self.cursor.pos().saturating_sub(place));
+        if self.revisited > self.length.saturating_mul(MOST_REVISITS) {
+            return Err(FormatError::invalid("pointers lead to the same objects over and over"));
+        }
+        Ok(())
+    }
+
+    fn reached(&mut self, end: Option<usize>, class: &str) -> Result<()> {
+        match end {
+            Some(end) if end != self.cursor.pos() => Err(disagrees(class, end, self.cursor.pos())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The object that a pointer leads to; `end` is where it ends, if that is known.
+    fn pointee(&mut self, pointer: &Pointer, class: &str, end: Option<usize>, out: &mut Output) -> Result<()> {
+        let found = pointer.pointees.iter().find(|p| &*p.record.class == class);
+        let found = found.or_else(|| {
+            let normal = normal_name(class);
+            pointer.pointees.iter().find(|p| normal_name(&p.record.class) == normal)
+        });
+        if found.is_none() && !pointer.names_class {
+            return Err(FormatError::Unsupported(format!(
+                "a pointer to {} leads to a {class}, which the file does not describe as derived from it",
+                pointer.class
+            )));
+        }
+        let Output::Record(outs) = out.present(1) else {
+            return Err(mismatch());
+        };
+        if pointer.names_class
+            && let Some(Output::Text { offsets, bytes }) = outs.first_mut()
+        {
+            bytes.extend_from_slice(class.as_bytes());
+            push_offset(offsets, class.len())?;
+        }
+        let places = match found {
+            Some(Pointee { record, places }) => {
+                self.object_into(record, &mut Slots { outs, places: Some(places) })?;
+                places.as_slice()
+            }
+            None => {
+                if let Some(end) = end {
+                    self.cursor.seek(end)?;
+                }
+                &[]
+            }
+        };
+        let first = usize::from(pointer.names_class);
+        for (_, out) in outs.iter_mut().enumerate().skip(first).filter(|(at, _)| !places.contains(at)) {
+            self.spend(out.width_of_nothing())?;
+            out.append_nothing(1)?;
+        }
+        Ok(())
+    }
+
+    fn special(&mut self, special: Special, out: &mut Output) -> Result<()> {
+        match special {
+            Special::Object | Special::Ref => {
+                self.cursor.version()?;
+                let number = self.cursor.bytes(4, "unique number")?;
+                if special == Special::Ref {
+                    out.number_values()?.append(number);
+                    let bits = self.cursor.bytes(4, "bits")?;
+                    // The number of the process follows the object, and once more what the object's own bits ask for.
+                    let referenced = bits.last().is_some_and(|low| low & IS_REFERENCED != 0);
+                    return self.cursor.skip(if referenced { 4 } else { 2 });
+                }
+                let (id, bits) = out.pair()?;
+                id.number_values()?.append(number);
+                self.bits(bits)
+            }
+            Special::RefArray => {
+                let header = self.cursor.version()?;
+                skip_tobject(&mut self.cursor)?;
+                self.cursor.string_bytes()?;
+                let count = self.cursor.count(4, "references")?;
+                // Lower bound, and the number of the process.
+                self.cursor.skip(4 + 2)?;
+                let (offsets, child) = out.list_parts()?;
+                child.number_values()?.append(self.cursor.bytes(4 * count, "references")?);
+                push_offset(offsets, count)?;
+                self.close(header, "TRefArray")
+            }
+            Special::NumberArray(number) => {
+                let (offsets, child) = out.list_parts()?;
+                let count = self.cursor.count(number.width(), "array elements")?;
+                child.number_values()?.append(self.cursor.bytes(count * number.width(), "array elements")?);
+                push_offset(offsets, count)
+            }
+            Special::Datime => {
+                out.number_values()?.append(self.cursor.bytes(4, "date and time")?);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The version of a class that an object is streamed in.
+fn pick(record: &Record, version: i32, checksum: Option<u32>) -> Result<usize> {
+    let found = match checksum {
+        Some(sum) => record.versions.iter().position(|v| v.checksum == sum),
+        None => record.versions.iter().position(|v| v.version == version),
+    };
+    match (found, record.versions.len()) {
+        (Some(at), _) => Ok(at),
+        // Writers give some classes other numbers than their descriptions; the byte count tells whether they fit.
+        (None, 1) => Ok(0),
+        (None, _) => Err(FormatError::invalid(format!(
+            "an object of class {} has version {version}, which the file does not describe",
+            record.class
+        ))),
+    }
+}
+
+#[cold]
+fn disagrees(what: &str, end: usize, pos: usize) -> FormatError {
+    FormatError::invalid(if pos > end {
+        format!("{what} is {} bytes longer than its byte count", pos - end)
+    } else {
+        format!("{what} is {} bytes shorter than its byte count", end - pos)
+    })
+}
+
+#[cold]
+fn not_described(class: &str) -> FormatError {
+    FormatError::Unsupported(format!("the file has objects of class {class} but does not describe it"))
+}
+
+#[cold]
+fn unskippable(class: &str) -> FormatError {
+    FormatError::invalid(format!("{class} has no byte count by which to pass over it"))
+}
+
+/// Whether the value itself says that it is null.
+fn is_optional(node: &Node) -> bool {
+    matches!(node, Node::Pointer(_) | Node::Nullable(_))
+}
+
+/// Whether a byte count and version precede the value where it is a member.
+pub(crate) fn is_framed(node: &Node) -> bool {
+    matches!(innermost(node), Node::Text(TextForm::Std) | Node::List(_) | Node::Map(..))
+}
+
+/// What the elements of a fixed array are.
+fn innermost(node: &Node) -> &Node {
+    match node {
+        Node::Array(element, _) => innermost(element),
+        other => other,
+    }
+}
+
+/// The fewest bytes that a value takes: a bound on counts.
+pub(crate) fn least(node: &Node) -> usize {
+    match node {
+        Node::Number(number) => number.width(),
+        Node::Text(TextForm::Std | TextForm::Root) => 1,
+        Node::Text(TextForm::Long) | Node::List(_) | Node::Map(..) | Node::Bits => 4,
+        Node::Array(element, length) => least(element).saturating_mul(*length),
+        // Old writers left out the byte count.
+        Node::Record(_) => 2,
+        Node::Pointer(_) | Node::Nullable(_) | Node::Enumeration(_) => 4,
+        Node::Undescribed(_) | Node::Empty => 1,
+        Node::Special(Special::Datime | Special::NumberArray(_)) => 4,
+        Node::Special(_) => 10,
+    }
+}
+
+/// The fewest bytes of an object that is streamed member by member. A count of objects without a byte of their own must not
+/// be believed: they take at least one here.
+fn least_of_version(version: &Version) -> usize {
+    fn least_of_steps(steps: &[Step]) -> usize {
+        let step = |step: &Step| match step {
+            Step::Field { node, .. } => least(node),
+            Step::Widened { from, .. } => from.width(),
+            Step::Base { version, .. } => least_of_steps(&version.steps),
+            Step::Counted { .. } => 1,
+            Step::Loop { .. } | Step::Triangle { .. } | Step::Absent { .. } | Step::Skip { .. } => 0,
+            // It can be left out.
+            Step::Object => 0,
+        };
+        steps.iter().map(step).sum()
+    }
+    least_of_steps(&version.steps).max(1)
+}
