@@ -120,7 +120,28 @@ pub(crate) fn normal_name(name: &str) -> String {
             }
         }
     }
-    out
+    without_defaults(out)
+}
+
+/// Leaves out the template arguments that containers have by default, and that only some dictionaries spell.
+fn without_defaults(mut name: String) -> String {
+    for default in [",allocator<", ",less<", ",char_traits<", ",default_delete<"] {
+        while let Some(start) = name.find(default) {
+            let rest = name.get(start + default.len()..).unwrap_or_default();
+            let mut depth = 1usize;
+            let end = rest.char_indices().find(|(_, letter)| {
+                match letter {
+                    '<' => depth += 1,
+                    '>' => depth -= 1,
+                    _ => {}
+                }
+                depth == 0
+            });
+            let Some((end, _)) = end else { break };
+            name.replace_range(start..start + default.len() + end + 1, "");
+        }
+    }
+    name
 }
 
 /// Splits template arguments at the commas that are not inside further templates.
@@ -177,6 +198,9 @@ mod tests {
         );
         assert_eq!(normal_name("pair<unsigned int,const string>"), "pair<unsigned int,string>");
         assert_eq!(normal_name("mystd::X"), "mystd::X");
+        let with_defaults = "edm::Ref<vector<reco::Track,allocator<reco::Track> >,reco::Track>";
+        assert_eq!(normal_name(with_defaults), "edm::Ref<vector<reco::Track>,reco::Track>");
+        assert_eq!(normal_name("map<int,float,less<int>,allocator<pair<const int,float> > >"), "map<int,float>");
     }
 
     #[test]

@@ -207,7 +207,7 @@ pub(crate) fn walk_extents(decode: &Decode, values: &[u8], entries: usize) -> Re
         let rest = values.get(pos..).unwrap_or_default();
         pos += match decode {
             Decode::Sequential {
-                frame: frame @ (Frame::Bare | Frame::Members | Frame::Member | Frame::Base),
+                frame: frame @ (Frame::Bare | Frame::Members | Frame::Member | Frame::Base | Frame::Named),
                 node,
             } => {
                 let mut walker = Walker::new(rest, pos);

@@ -7,6 +7,8 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::class::{CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, member_number, no_members, special};
 use crate::cpp_type::{CppType, TextForm};
+use crate::error::{Error, Result};
+use crate::narrow::narrow;
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, code};
 use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
@@ -92,6 +94,8 @@ pub(crate) enum Frame {
     Members,
     /// A base class: an object with its header, or its members as they stand among those of others.
     Base,
+    /// The name of the class, then an object.
+    Named,
     /// As many values as fit, as they stand in a container.
     Repeated,
     /// Byte count and version once, then as many values as fit.
@@ -106,6 +110,7 @@ pub(crate) struct Columns {
     pub schema: SchemaRef,
     /// Index into `all` of each field of `schema`.
     pub readable: Vec<usize>,
+    text: TextAs,
 }
 
 impl Columns {
@@ -142,13 +147,95 @@ impl Columns {
             });
             all.push(Column { name, branch: id, cpp_type, layout });
         }
+        Self::assemble(all, by_name, text)
+    }
+
+    fn assemble(all: Vec<Column>, by_name: HashMap<String, usize>, text: TextAs) -> Self {
         let readable: Vec<usize> = all.iter().enumerate().filter(|(_, c)| c.layout.is_ok()).map(|(i, _)| i).collect();
         let fields: Fields = all.iter().filter_map(|c| c.field().ok()).collect();
-        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable }
+        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable, text }
+    }
+
+    /// The same columns, some of them in another form.
+    fn with(&self, all: Vec<Column>) -> Self {
+        Self::assemble(all, self.by_name.clone(), self.text)
+    }
+}
+
+impl Column {
+    /// Members of the objects in this column that cannot be given, with the reason.
+    pub fn omitted(&self) -> &[(String, String)] {
+        match &self.layout {
+            Ok(Layout { decode: Decode::Sequential { node, .. }, .. }) => node.omitted(),
+            _ => &[],
+        }
+    }
+
+    /// The same column with only the fields of objects that `wanted` has.
+    fn narrowed(&self, wanted: &DataType, text: TextAs) -> Result<Self, String> {
+        let layout = self.layout.clone()?;
+        let Decode::Sequential { frame, node } = &layout.decode else {
+            return Ok(self.clone());
+        };
+        let inner = match (frame, wanted) {
+            (Frame::Repeated | Frame::VersionedRepeated, DataType::List(item)) => item.data_type(),
+            (_, wanted) => wanted,
+        };
+        let decode = Decode::Sequential { frame: *frame, node: narrow(node, inner)? };
+        let data_type = given(data_type(&decode, &[], &[], text), wanted);
+        Ok(Self { layout: Ok(Layout { data_type, decode, ..layout }), ..self.clone() })
+    }
+}
+
+/// What is given of a value that is read with fields that only tell how others are read; these stand last.
+fn given(read: DataType, wanted: &DataType) -> DataType {
+    let item = |read: &Arc<Field>, wanted: &Arc<Field>| {
+        let data_type = given(read.data_type().clone(), wanted.data_type());
+        Arc::new(read.as_ref().clone().with_data_type(data_type))
+    };
+    match (read, wanted) {
+        (DataType::Struct(read), DataType::Struct(wanted)) => {
+            // Behind pointers all fields remain, in an order of their own.
+            let in_order = read.iter().zip(wanted).all(|(read, wanted)| read.name() == wanted.name());
+            let kept = if in_order && !wanted.is_empty() { wanted.len() } else { read.len() };
+            let all = read.iter().take(kept);
+            let field = |read: &Arc<Field>| match wanted.iter().find(|f| f.name() == read.name()) {
+                Some(wanted) => item(read, wanted),
+                None => read.clone(),
+            };
+            DataType::Struct(all.map(field).collect())
+        }
+        (DataType::List(read), DataType::List(wanted)) => DataType::List(item(&read, wanted)),
+        (DataType::FixedSizeList(read, length), DataType::FixedSizeList(wanted, _)) => {
+            DataType::FixedSizeList(item(&read, wanted), length)
+        }
+        (DataType::Map(read, sorted), DataType::Map(wanted, _)) => DataType::Map(item(&read, wanted), sorted),
+        (read, _) => read,
     }
 }
 
 impl Tree {
+    /// The same tree with fewer members of its objects: each field of `schema` names a column and has its type, or one
+    /// with fewer struct fields at any depth, of which only these are decoded. Behind pointers all fields remain.
+    pub fn narrowed(&self, schema: &Schema) -> Result<Self> {
+        let mut all = self.columns.all.clone();
+        for field in schema.fields() {
+            let Some(column) = self.columns.by_name.get(field.name()).and_then(|i| all.get_mut(*i)) else {
+                let place = Box::new(self.place());
+                return Err(Error::NoSuchBranch { place, wanted: field.name().clone() });
+            };
+            if column.field().is_ok_and(|own| own.data_type() == field.data_type()) {
+                continue;
+            }
+            let narrowed = column.narrowed(field.data_type(), self.columns.text);
+            *column = narrowed.map_err(|reason| {
+                let place = Box::new(self.branch_place(column.branch));
+                Error::Unreadable { place, reason }
+            })?;
+        }
+        Ok(Self { columns: Arc::new(self.columns.with(all)), ..self.clone() })
+    }
+
     /// Every leaf branch as a column, those that cannot be read included.
     pub fn columns(&self) -> &[Column] {
         &self.columns.all
@@ -180,7 +267,13 @@ struct Planned {
 fn plan(tree: &TreeInner, branch: &Branch, classes: &mut Classes<'_>) -> Planned {
     let mut planned = match (&branch.element, branch.leaves.as_slice()) {
         (Some(facts), _) => plan_element(tree, branch, facts, classes),
-        (None, [leaf]) => plan_leaf(branch, leaf),
+        (None, [leaf]) => match &branch.object_class {
+            Some(class) => match classes.node(&CppType::parse(class)) {
+                Ok(node) => framed(class.clone(), node, Frame::Named),
+                Err(reason) => unreadable(class.clone(), reason),
+            },
+            None => plan_leaf(branch, leaf),
+        },
         (None, leaves) => plan_leaf_list(leaves),
     };
     let elsewhere = branch.baskets.iter().any(|b| matches!(b.at, BasketAt::File(_)));
@@ -485,7 +578,7 @@ pub(crate) fn data_type(decode: &Decode, leaves: &[Leaf], dims: &[usize], text: 
             DataType::Struct(fields.collect())
         }
         Decode::Sequential { frame, node } => match frame {
-            Frame::Bare | Frame::Member | Frame::Members | Frame::Base => node_type(node, text),
+            Frame::Bare | Frame::Member | Frame::Members | Frame::Base | Frame::Named => node_type(node, text),
             Frame::Repeated | Frame::VersionedRepeated => {
                 DataType::List(Arc::new(Field::new_list_field(node_type(node, text), is_nullable(node))))
             }
@@ -522,6 +615,7 @@ fn node_type(node: &Node, text: TextAs) -> DataType {
             let item = Field::new_list_field(node_type(element, text), is_nullable(element));
             DataType::FixedSizeList(Arc::new(item), i32::try_from(*length).unwrap_or(i32::MAX))
         }
+        Node::Objects(_, pointer) => node_type(&Node::List(Box::new(Node::Pointer(pointer.clone()))), text),
         Node::Nullable(target) => node_type(target, text),
         Node::Enumeration(_) => DataType::Int32,
         Node::Undescribed(_) | Node::Empty => DataType::Null,

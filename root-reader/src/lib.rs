@@ -41,6 +41,7 @@ mod file;
 pub mod fuzzing;
 mod layout;
 mod metrics;
+mod narrow;
 mod number;
 mod object;
 mod output;

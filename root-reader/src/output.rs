@@ -100,7 +100,7 @@ impl Output {
         Self::Optional { valid: BooleanBufferBuilder::new(0), child: Box::new(child) }
     }
 
-    fn of_node(node: &Node, rows: usize) -> Self {
+    pub(crate) fn of_node(node: &Node, rows: usize) -> Self {
         match node {
             Node::Number(number) => Self::Numbers(Values::new(*number, rows)),
             Node::Bits | Node::Special(Special::Ref | Special::Datime) => Self::Numbers(Values::new(Number::U32, rows)),
@@ -116,6 +116,7 @@ impl Output {
             }
             Node::Array(element, length) => Self::Array { child: Box::new(Self::of_node(element, 0)), length: *length },
             Node::Record(record) => Self::Record(record.fields.iter().map(Self::of_field).collect()),
+            Node::Objects(_, pointer) => Self::list(rows, Self::of_node(&Node::Pointer(pointer.clone()), 0)),
             Node::Nullable(target) => Self::optional(Self::of_node(target, 0)),
             Node::Enumeration(_) => Self::Numbers(Values::new(Number::I32, rows)),
             Node::Undescribed(_) | Node::Empty => Self::Nothing(0),

@@ -228,13 +228,19 @@ fn parse_element(cursor: &mut Cursor<'_>, class: &str) -> Result<Element> {
 
 /// TObject: version, unique id, bits and, for referenced objects, a process id.
 pub(crate) fn skip_tobject(cursor: &mut Cursor<'_>) -> Result<()> {
+    object_bits(cursor).map(|_| ())
+}
+
+/// The bits of a TObject, which is passed over.
+pub(crate) fn object_bits(cursor: &mut Cursor<'_>) -> Result<u32> {
     const IS_REFERENCED: u32 = 1 << 4;
     cursor.version()?;
     cursor.skip(4)?;
-    if cursor.u32()? & IS_REFERENCED != 0 {
+    let bits = cursor.u32()?;
+    if bits & IS_REFERENCED != 0 {
         cursor.skip(2)?;
     }
-    Ok(())
+    Ok(bits)
 }
 
 /// TNamed: name and title.

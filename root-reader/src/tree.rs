@@ -75,6 +75,8 @@ pub struct Branch {
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) baskets: Vec<BasketPlace>,
     pub(crate) element: Option<ElementFacts>,
+    /// Class of the objects of a TBranchObject.
+    pub(crate) object_class: Option<String>,
     /// Name of another file that holds the baskets.
     pub(crate) other_file: Option<String>,
     /// What is wrong with the metadata of the branch.
@@ -403,6 +405,7 @@ impl Builder<'_> {
             leaves,
             baskets,
             element,
+            object_class: object.text("fClassName").filter(|_| &*object.class == "TBranchObject").map(str::to_string),
             other_file: object.text("fFileName").filter(|f| !f.is_empty()).map(str::to_string),
             fault,
         });

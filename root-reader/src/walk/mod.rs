@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::class::{Node, Pointee, Pointer, Record, Skip, Special, Step, Version};
-use crate::cpp_type::{TextForm, normal_name};
+use crate::class::{Node, Record, Skip, Special, Step};
+use crate::cpp_type::TextForm;
 use crate::error::FormatError;
 use crate::layout::Frame;
 use crate::output::{Output, mismatch, push_offset};
@@ -16,12 +16,16 @@ use crate::streamer::skip_tobject;
 use crate::tags::{Tag, Tags};
 use crate::wire::{Cursor, VersionHeader};
 
+mod bounds;
+mod pointers;
+
+use bounds::{innermost, is_optional, least_of_version};
+pub(crate) use bounds::{is_framed, least};
+
 type Result<T> = std::result::Result<T, FormatError>;
 
 /// The bit of TObject's bits that says that others refer to the object (`TObject::kIsReferenced`).
 const IS_REFERENCED: u8 = 1 << 4;
-/// Bytes of objects that pointers may lead to again, for each byte of an entry.
-const MOST_REVISITS: usize = 64;
 /// Bytes that values may take which some version of a class lacks, or that null pointers do, for each byte of an entry.
 const MOST_NOTHING: usize = 256;
 
@@ -88,6 +92,16 @@ impl<'a> Walker<'a> {
                 },
                 _ => Err(mismatch()),
             },
+            Frame::Named => {
+                // A branch of objects of a class or one that is derived from it names it; old ones do not.
+                if Cursor::new(self.cursor.rest()).version().ok().and_then(|header| header.end)
+                    != Some(self.remaining())
+                {
+                    self.cursor.string_bytes()?;
+                    self.cursor.skip(1)?;
+                }
+                self.value(node, out)
+            }
             Frame::Base => {
                 let whole = Cursor::new(self.cursor.rest()).version().ok().and_then(|header| header.end);
                 if whole == Some(self.remaining()) {
@@ -170,6 +184,7 @@ impl<'a> Walker<'a> {
                 Err(FormatError::Unsupported("objects without members that were not streamed by member".into()))
             }
             Node::Special(special) => self.special(*special, out),
+            Node::Objects(kind, pointer) => self.objects(*kind, pointer, out),
         }
     }
 
@@ -353,13 +368,18 @@ impl<'a> Walker<'a> {
                     let out = if is_optional(node) { out } else { out.present(1) };
                     self.member(node, out).map_err(|e| e.within(name))?;
                 }
-                Step::Base { class, version } => {
+                Step::Base { class, version, is_wanted } => {
                     let header = self.cursor.version()?;
+                    if let (Some(end), false) = (header.end, is_wanted) {
+                        self.cursor.seek(end)?;
+                        continue;
+                    }
                     self.checksum(header)?;
                     self.steps(&version.steps, slots)
                         .and_then(|()| self.close(header, class))
                         .map_err(|e| e.within(class))?;
                 }
+                Step::Pass { name, node } => self.pass(node, None).map_err(|e| e.within(name))?,
                 other => self.step(other, 1, slots)?,
             }
         }
@@ -379,19 +399,42 @@ impl<'a> Walker<'a> {
                     self.column(node, count, out).map_err(|e| e.within(name))?;
                 }
                 // The members of base classes stand among the others.
-                Step::Base { class, version } => {
+                Step::Base { class, version, .. } => {
                     self.columns(&version.steps, count, slots).map_err(|e| e.within(class))?;
                 }
+                Step::Pass { name, node } => self.pass(node, Some(count)).map_err(|e| e.within(name))?,
                 other => self.step(other, count, slots)?,
             }
         }
         Ok(())
     }
 
+    /// A member that nobody wants, of one object or of so many in a column.
+    fn pass(&mut self, node: &Node, column: Option<usize>) -> Result<()> {
+        let count = column.unwrap_or(1);
+        if count == 0 {
+            return Ok(());
+        }
+        if !node.has_pointers() {
+            match node {
+                Node::Number(number) => return self.cursor.skip(count.saturating_mul(number.width())),
+                Node::Record(record) if record.has_header => return self.skip(Skip::Object(1), count),
+                node if is_framed(node) => return self.skip(Skip::Container, count),
+                _ => {}
+            }
+        }
+        // There is no way around reading it.
+        let mut nobody = Output::of_node(node, 0);
+        match column {
+            Some(count) => self.column(node, count, &mut nobody),
+            None => self.member(node, &mut nobody),
+        }
+    }
+
     /// A step that is the same in an object and for a column of them.
     fn step(&mut self, step: &Step, count: usize, slots: &mut Slots<'_>) -> Result<()> {
         match step {
-            Step::Field { .. } | Step::Base { .. } => Err(mismatch()),
+            Step::Field { .. } | Step::Base { .. } | Step::Pass { .. } => Err(mismatch()),
             Step::Widened { at, from } => {
                 let bytes = self.cursor.bytes(count.saturating_mul(from.width()), "numbers")?;
                 slots.get(*at)?.present(count).number_values()?.append_widened(bytes, *from);
@@ -483,120 +526,6 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn tag(&mut self) -> Result<(Tag, usize)> {
-        let tag = self.tags.read(&mut self.cursor)?;
-        let pos = self.cursor.pos();
-        if let Tag::Object { class, key, .. } = &tag {
-            self.objects.insert(*key, (class.clone(), pos));
-        }
-        Ok((tag, pos))
-    }
-
-    fn pointer(&mut self, pointer: &Pointer, out: &mut Output) -> Result<()> {
-        match self.tag()?.0 {
-            Tag::Null => {
-                self.spend(out.width_of_nothing())?;
-                out.append_nothing(1)
-            }
-            Tag::Back(key) => {
-                let (class, place) = self.revisit(key)?;
-                let resume = self.cursor.pos();
-                self.cursor.seek(place)?;
-                self.pointee(pointer, &class, None, out)?;
-                self.revisited(place)?;
-                self.cursor.seek(resume)
-            }
-            Tag::Object { class, end, .. } => {
-                self.pointee(pointer, &class, end, out)?;
-                self.reached(end, &class)
-            }
-        }
-    }
-
-    /// A pointer to what is no class with members.
-    fn nullable(&mut self, target: &Node, out: &mut Output) -> Result<()> {
-        match self.tag()?.0 {
-            Tag::Null => {
-                self.spend(out.width_of_nothing())?;
-                out.append_nothing(1)
-            }
-            Tag::Back(key) => {
-                let (_, place) = self.revisit(key)?;
-                let resume = self.cursor.pos();
-                self.cursor.seek(place)?;
-                self.member(target, out.present(1))?;
-                self.revisited(place)?;
-                self.cursor.seek(resume)
-            }
-            Tag::Object { class, end, .. } => {
-                self.member(target, out.present(1))?;
-                self.reached(end, &class)
-            }
-        }
-    }
-
-    fn revisit(&self, key: u32) -> Result<(Arc<str>, usize)> {
-        let known = self.objects.get(&key).cloned();
-        known.ok_or_else(|| FormatError::invalid("a pointer leads to an object that is not in the same entry"))
-    }
-
-    fn revisited(&mut self, place: usize) -> Result<()> {
-        self.revisited = self.revisited.saturating_add(self.cursor.pos().saturating_sub(place));
-        if self.revisited > self.length.saturating_mul(MOST_REVISITS) {
-            return Err(FormatError::invalid("pointers lead to the same objects over and over"));
-        }
-        Ok(())
-    }
-
-    fn reached(&mut self, end: Option<usize>, class: &str) -> Result<()> {
-        match end {
-            Some(end) if end != self.cursor.pos() => Err(disagrees(class, end, self.cursor.pos())),
-            _ => Ok(()),
-        }
-    }
-
-    /// The object that a pointer leads to; `end` is where it ends, if that is known.
-    fn pointee(&mut self, pointer: &Pointer, class: &str, end: Option<usize>, out: &mut Output) -> Result<()> {
-        let found = pointer.pointees.iter().find(|p| &*p.record.class == class);
-        let found = found.or_else(|| {
-            let normal = normal_name(class);
-            pointer.pointees.iter().find(|p| normal_name(&p.record.class) == normal)
-        });
-        if found.is_none() && !pointer.names_class {
-            return Err(FormatError::Unsupported(format!(
-                "a pointer to {} leads to a {class}, which the file does not describe as derived from it",
-                pointer.class
-            )));
-        }
-        let Output::Record(outs) = out.present(1) else {
-            return Err(mismatch());
-        };
-        if pointer.names_class
-            && let Some(Output::Text { offsets, bytes }) = outs.first_mut()
-        {
-            bytes.extend_from_slice(class.as_bytes());
-            push_offset(offsets, class.len())?;
-        }
-        let places = match found {
-            Some(Pointee { record, places }) => {
-                self.object_into(record, &mut Slots { outs, places: Some(places) })?;
-                places.as_slice()
-            }
-            None => {
-                if let Some(end) = end {
-                    self.cursor.seek(end)?;
-                }
-                &[]
-            }
-        };
-        let first = usize::from(pointer.names_class);
-        for (_, out) in outs.iter_mut().enumerate().skip(first).filter(|(at, _)| !places.contains(at)) {
-            self.spend(out.width_of_nothing())?;
-            out.append_nothing(1)?;
-        }
-        Ok(())
-    }
-
     fn special(&mut self, special: Special, out: &mut Output) -> Result<()> {
         match special {
             Special::Object | Special::Ref => {
@@ -673,56 +602,4 @@ fn not_described(class: &str) -> FormatError {
 #[cold]
 fn unskippable(class: &str) -> FormatError {
     FormatError::invalid(format!("{class} has no byte count by which to pass over it"))
-}
-
-/// Whether the value itself says that it is null.
-fn is_optional(node: &Node) -> bool {
-    matches!(node, Node::Pointer(_) | Node::Nullable(_))
-}
-
-/// Whether a byte count and version precede the value where it is a member.
-pub(crate) fn is_framed(node: &Node) -> bool {
-    matches!(innermost(node), Node::Text(TextForm::Std) | Node::List(_) | Node::Map(..))
-}
-
-/// What the elements of a fixed array are.
-fn innermost(node: &Node) -> &Node {
-    match node {
-        Node::Array(element, _) => innermost(element),
-        other => other,
-    }
-}
-
-/// The fewest bytes that a value takes: a bound on counts.
-pub(crate) fn least(node: &Node) -> usize {
-    match node {
-        Node::Number(number) => number.width(),
-        Node::Text(TextForm::Std | TextForm::Root) => 1,
-        Node::Text(TextForm::Long) | Node::List(_) | Node::Map(..) | Node::Bits => 4,
-        Node::Array(element, length) => least(element).saturating_mul(*length),
-        // Old writers left out the byte count.
-        Node::Record(_) => 2,
-        Node::Pointer(_) | Node::Nullable(_) | Node::Enumeration(_) => 4,
-        Node::Undescribed(_) | Node::Empty => 1,
-        Node::Special(Special::Datime | Special::NumberArray(_)) => 4,
-        Node::Special(_) => 10,
-    }
-}
-
-/// The fewest bytes of an object that is streamed member by member. A count of objects without a byte of their own must not
-/// be believed: they take at least one here.
-fn least_of_version(version: &Version) -> usize {
-    fn least_of_steps(steps: &[Step]) -> usize {
-        let step = |step: &Step| match step {
-            Step::Field { node, .. } => least(node),
-            Step::Widened { from, .. } => from.width(),
-            Step::Base { version, .. } => least_of_steps(&version.steps),
-            Step::Counted { .. } => 1,
-            Step::Loop { .. } | Step::Triangle { .. } | Step::Absent { .. } | Step::Skip { .. } => 0,
-            // It can be left out.
-            Step::Object => 0,
-        };
-        steps.iter().map(step).sum()
-    }
-    least_of_steps(&version.steps).max(1)
 }

@@ -1,9 +1,11 @@
-//! Layer 6: classes as the file describes them, compiled once into steps that a decoder follows without looking at a
-//! description again.
+//! Streamer infos into steps. Each class is compiled once for each place that it is needed in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::builder::{Builder, skip_of};
+use super::known::{ANYTHING, is_bookkeeping, objects, special};
+use super::{CLASS_FIELD, Node, Objects, Pointee, Pointer, Record, RecordField, Skip, Step, Version};
 use crate::cpp_type::{CppType, TextForm, normal_name};
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, Streamers, code};
@@ -14,156 +16,19 @@ const MAX_DEPTH: usize = 40;
 const MAX_NODES: usize = 50_000;
 /// Classes that a pointer may lead to and still be given as columns.
 const MOST_POINTEES: usize = 64;
-/// Name of the field that tells the class of what a pointer leads to.
-pub(crate) const CLASS_FIELD: &str = "_class";
-
-/// A value of which the size is in the data.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
-    Number(Number),
-    Text(TextForm),
-    /// `TObject::fBits`: a word, behind which the number of a process follows where a bit of the word says so.
-    Bits,
-    List(Box<Node>),
-    Map(Box<Node>, Box<Node>),
-    /// So many values without a count.
-    Array(Box<Node>, usize),
-    Record(Arc<Record>),
-    Pointer(Arc<Pointer>),
-    /// A pointer to what is no class with members.
-    Nullable(Box<Node>),
-    /// A name that the file does not describe as a class: an enumeration, streamed as an `int`.
-    Enumeration(Arc<str>),
-    /// A class that the file does not describe, because it has no object of it.
-    Undescribed(Arc<str>),
-    /// Elements of a container that have no members, only a number.
-    Empty,
-    /// Objects of ROOT's own classes that write themselves.
-    Special(Special),
-}
-
-/// ROOT's classes that write themselves in a way that no description tells.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Special {
-    /// `TRef`, given as the unique number of the object that it refers to.
-    Ref,
-    /// `TRefArray`, given as the unique numbers.
-    RefArray,
-    /// `TArrayF` and its like: a count and numbers.
-    NumberArray(Number),
-    /// `TDatime`: a packed date and time.
-    Datime,
-    /// `TObject` as a branch of its own: unique number and bits.
-    Object,
-}
-
-/// A class as a record of its members and those of its base classes.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Record {
-    pub class: Arc<str>,
-    /// Whether objects have a byte count and version.
-    pub has_header: bool,
-    pub fields: Vec<RecordField>,
-    /// How each version that the file describes is streamed; the first is taken where the data name none.
-    pub versions: Vec<Version>,
-    /// Members that cannot be given, with the reason.
-    pub omitted: Vec<(String, String)>,
-}
-
-/// A member of a [`Record`].
-#[derive(Debug, PartialEq)]
-pub(crate) struct RecordField {
-    pub name: Arc<str>,
-    pub node: Node,
-    /// Whether some version of the class lacks the member.
-    pub optional: bool,
-}
-
-/// One version of a class.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Version {
-    pub version: i32,
-    pub checksum: u32,
-    pub steps: Vec<Step>,
-}
-
-/// What stands next in an object's bytes.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Step {
-    /// The value of field `at`.
-    Field { at: usize, name: Arc<str>, node: Node },
-    /// The value of field `at` in a narrower type of number.
-    Widened { at: usize, from: Number },
-    /// An array with a flag before it; field `counter` has the number of its elements.
-    Counted { at: usize, number: Number, counter: usize },
-    /// An array of objects behind a header; field `counter` has their number.
-    Loop { at: usize, name: Arc<str>, record: Arc<Record>, counter: usize },
-    /// The upper triangle of a symmetric matrix of which field `rows` has the number of rows.
-    Triangle { at: usize, number: Number, rows: usize },
-    /// A base class, of which the members are fields of the same record.
-    Base { class: Arc<str>, version: Version },
-    /// `TObject`: version, unique number and bits.
-    Object,
-    /// Field `at`, which this version of the class lacks.
-    Absent { at: usize },
-    /// A member that is passed over.
-    Skip { name: Arc<str>, how: Skip },
-}
-
-/// How a member is passed over.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Skip {
-    /// So many objects, each with a byte count.
-    Object(usize),
-    /// One byte count, also where the members of several objects follow one another.
-    Container,
-    /// So many pointers; the objects have byte counts.
-    Pointer(usize),
-}
-
-/// What a pointer can lead to.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Pointer {
-    /// Class that the pointer was declared with.
-    pub class: Arc<str>,
-    /// The fields of all classes; each class has some of them.
-    pub fields: Vec<RecordField>,
-    /// Objects of other classes are passed over, but for the names of their classes.
-    pub pointees: Vec<Pointee>,
-    /// Whether the first field is the name of the class.
-    pub names_class: bool,
-}
-
-/// One of the classes that a pointer can lead to.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Pointee {
-    pub record: Arc<Record>,
-    /// For each field of the record the field of the pointer.
-    pub places: Vec<usize>,
-}
-
-/// ROOT's containers of anything, which write themselves.
-const ANYTHING: &[&str] = &[
-    "TObjArray",
-    "TList",
-    "THashList",
-    "TMap",
-    "TOrdCollection",
-    "TSortedList",
-    "TRefTable",
-    "TClonesArray",
-    "TCollection",
-    "TSeqCollection",
-];
-
+/// The same for a pointer that may lead to any object of the file.
+const MOST_OBJECTS: usize = 64;
 /// Compiles classes, each once.
 pub(crate) struct Classes<'a> {
     streamers: &'a Streamers,
     by_normal_name: HashMap<String, &'a str>,
-    done: HashMap<(String, i32), Result<Arc<Record>, String>>,
+    done: HashMap<(String, i32, bool), Result<Arc<Record>, String>>,
     /// Classes that are being compiled: one that holds itself has no Arrow type.
     open: Vec<String>,
     nodes: usize,
+    /// Whether what is compiled is one of all objects that a pointer may lead to. Within these such pointers are not
+    /// followed again.
+    in_anything: bool,
 }
 
 /// The version of a class that is wanted where data tell none.
@@ -178,7 +43,7 @@ type Compiled<T> = Result<T, String>;
 impl<'a> Classes<'a> {
     pub(crate) fn new(streamers: &'a Streamers) -> Self {
         let by_normal_name = streamers.names().map(|name| (normal_name(name), name)).collect();
-        Self { streamers, by_normal_name, done: HashMap::new(), open: Vec::new(), nodes: 0 }
+        Self { streamers, by_normal_name, done: HashMap::new(), open: Vec::new(), nodes: 0, in_anything: false }
     }
 
     /// Whether the file describes the class.
@@ -197,9 +62,16 @@ impl<'a> Classes<'a> {
             CppType::Array(element, length) => Node::Array(Box::new(self.node(element)?), *length),
             CppType::Pair(first, second) => self.pair(first, second)?,
             CppType::Pointer(class) => self.pointer(class)?,
-            CppType::Class(class) => match special(class) {
-                Some(special) => Node::Special(special),
-                None => match self.described(class) {
+            CppType::Class(class) => match (special(class), objects(class)) {
+                (Some(special), _) => Node::Special(special),
+                (None, Some(kind)) => {
+                    let pointer = self.anything()?;
+                    if kind == Objects::Clones && pointer.pointees.is_empty() {
+                        return Err("the file describes too many classes that a TClonesArray can hold".into());
+                    }
+                    Node::Objects(kind, pointer)
+                }
+                (None, None) => match self.described(class) {
                     Some(name) if self.is_container(name) => Node::List(Box::new(self.contained(name))),
                     Some(name) => Node::Record(self.filled(name)?),
                     None => undescribed(class),
@@ -261,7 +133,7 @@ impl<'a> Classes<'a> {
 
     /// A class with all versions of it that the file describes.
     pub(crate) fn record(&mut self, class: &str, wanted: Wanted) -> Compiled<Arc<Record>> {
-        let key = (normal_name(class), wanted.version.unwrap_or(-1));
+        let key = (normal_name(class), wanted.version.unwrap_or(-1), self.in_anything);
         if let Some(done) = self.done.get(&key) {
             return done.clone();
         }
@@ -353,7 +225,7 @@ impl<'a> Classes<'a> {
                         let steps = self.steps(builder, info)?;
                         builder.classes.pop();
                         let version = Version { version: info.version, checksum: info.checksum, steps };
-                        Step::Base { class: element.name.clone(), version }
+                        Step::Base { class: element.name.clone(), version, is_wanted: true }
                     }
                     (None, None) => {
                         builder.skip(element, Skip::Object(1), "the file does not describe this base class")
@@ -434,7 +306,7 @@ impl<'a> Classes<'a> {
             | code::STREAMER => {
                 let name = type_name.trim().trim_end_matches('*');
                 match CppType::parse(name) {
-                    CppType::Class(class) if special(&class).is_none() => {
+                    CppType::Class(class) if special(&class).is_none() && objects(&class).is_none() => {
                         if ANYTHING.contains(&class.as_str()) {
                             return Err(format!("a {class} can hold objects of any class"));
                         }
@@ -458,20 +330,38 @@ impl<'a> Classes<'a> {
     /// A pointer to `class` or a class that is derived from it.
     fn pointer(&mut self, class: &str) -> Compiled<Node> {
         let class = class.trim().trim_end_matches('*').trim();
-        if let Some(special) = special(class) {
-            return Ok(Node::Nullable(Box::new(Node::Special(special))));
-        }
         match CppType::parse(class) {
-            CppType::Class(_) | CppType::Pair(..) => {}
+            CppType::Class(class) if special(&class).is_none() && objects(&class).is_none() => {}
+            CppType::Pair(..) => {}
             cpp => return Ok(Node::Nullable(Box::new(self.node(&cpp)?))),
+        }
+        if class == "TObject" {
+            return Ok(Node::Pointer(self.anything()?));
         }
         let mut names = if self.is_described(class) { vec![class] } else { Vec::new() };
         names.extend(self.streamers.derived_from(class));
         names.retain(|name| !is_bookkeeping(name));
-        if names.len() > MOST_POINTEES || class == "TObject" {
+        if names.len() > MOST_POINTEES {
             names.clear();
         }
         let names_class = names.len() != 1;
+        self.pointees(class, names, names_class).map(Node::Pointer)
+    }
+
+    /// A pointer to any object.
+    fn anything(&mut self) -> Compiled<Arc<Pointer>> {
+        let mut names = self.streamers.derived_from("TObject");
+        names.retain(|name| !is_bookkeeping(name));
+        if names.len() > MOST_OBJECTS || self.in_anything {
+            names.clear();
+        }
+        self.in_anything = true;
+        let pointer = self.pointees("TObject", names, true);
+        self.in_anything = false;
+        pointer
+    }
+
+    fn pointees(&mut self, class: &str, names: Vec<&str>, names_class: bool) -> Compiled<Arc<Pointer>> {
         let mut fields: Vec<RecordField> = Vec::new();
         if names_class {
             let node = Node::Text(TextForm::Root);
@@ -498,9 +388,9 @@ impl<'a> Classes<'a> {
         if fields.is_empty() {
             let node = Node::Text(TextForm::Root);
             fields.push(RecordField { name: CLASS_FIELD.into(), node, optional: false });
-            return Ok(Node::Pointer(Arc::new(Pointer { class: class.into(), fields, pointees, names_class: true })));
+            return Ok(Arc::new(Pointer { class: class.into(), fields, pointees, names_class: true }));
         }
-        Ok(Node::Pointer(Arc::new(Pointer { class: class.into(), fields, pointees, names_class })))
+        Ok(Arc::new(Pointer { class: class.into(), fields, pointees, names_class }))
     }
 }
 
@@ -520,123 +410,9 @@ pub(crate) fn no_members(record: &Record) -> String {
     }
 }
 
-/// Classes of trees and files, which every file describes and no pointer among data leads to.
-fn is_bookkeeping(class: &str) -> bool {
-    ["TTree", "TBranch", "TLeaf", "TBasket", "TKey", "TDirectory", "TFile"].iter().any(|start| class.starts_with(start))
-        || ANYTHING.contains(&class)
-}
-
-/// The fields of a record while its versions are compiled.
-#[derive(Default)]
-struct Builder {
-    fields: Vec<RecordField>,
-    omitted: Vec<(String, String)>,
-    /// Fields that the version at hand has.
-    present: Vec<bool>,
-    /// Class of each field.
-    owners: Vec<Arc<str>>,
-    /// The class at hand, behind those that it is a base of.
-    classes: Vec<Arc<str>>,
-}
-
-impl Builder {
-    /// Where the member of that name of the version at hand is.
-    fn place(&self, name: &str) -> Option<usize> {
-        self.fields.iter().zip(&self.present).rposition(|(f, present)| *present && &*f.name == name)
-    }
-
-    fn field(&mut self, element: &Element, node: Node) -> Step {
-        let free = |(at, f): (usize, &RecordField)| f.name == element.name && self.present.get(at) == Some(&false);
-        let found = self.fields.iter().enumerate().position(free);
-        if let Some(at) = found
-            && let Some(field) = self.fields.get(at)
-        {
-            if field.node == node {
-                self.take(at);
-                return Step::Field { at, name: element.name.clone(), node };
-            }
-            if let (Node::Number(to), Node::Number(from)) = (&field.node, &node)
-                && from.widens_to(*to)
-            {
-                let from = *from;
-                self.take(at);
-                return Step::Widened { at, from };
-            }
-        }
-        let at = self.add(element, node.clone());
-        Step::Field { at, name: element.name.clone(), node }
-    }
-
-    /// A list that another member counts.
-    fn list(&mut self, element: &Element, node: Node) -> usize {
-        match self.field(element, Node::List(Box::new(node))) {
-            Step::Field { at, .. } | Step::Widened { at, .. } => at,
-            _ => 0,
-        }
-    }
-
-    fn take(&mut self, at: usize) {
-        if let Some(present) = self.present.get_mut(at) {
-            *present = true;
-        }
-    }
-
-    /// A new field. A member hides one of the same name in a base class, which then has the class in its name.
-    fn add(&mut self, element: &Element, node: Node) -> usize {
-        let owner = self.classes.last().cloned().unwrap_or_else(|| "".into());
-        // As a base class an array is a member without a name; ROOT's own is this.
-        let is_array = element.type_name == "BASE" && matches!(node, Node::Special(Special::NumberArray(_)));
-        let name: Arc<str> = if is_array { "fArray".into() } else { element.name.clone() };
-        let hidden = self.fields.iter().position(|f| f.name == name);
-        if let Some((field, owner)) = hidden.and_then(|at| self.fields.get_mut(at).zip(self.owners.get(at))) {
-            field.name = format!("{owner}::{}", field.name).into();
-        }
-        self.fields.push(RecordField { name, node, optional: false });
-        self.owners.push(owner);
-        self.present.push(true);
-        self.fields.len() - 1
-    }
-
-    fn skip(&mut self, element: &Element, how: Skip, reason: &str) -> Step {
-        self.omitted.push((element.name.to_string(), reason.to_string()));
-        Step::Skip { name: element.name.clone(), how }
-    }
-}
-
-/// How a member can be passed over, if it tells its length.
-fn skip_of(element: &Element) -> Option<Skip> {
-    let count = element.array_length.max(1);
-    Some(match element.code {
-        code::OBJECT_POINTER | code::ANY_POINTER => Skip::Pointer(count),
-        c if c == code::OBJECT_POINTER + code::ARRAY || c == code::ANY_POINTER + code::ARRAY => Skip::Pointer(count),
-        code::OBJECT | code::ANY | code::OBJECT_NEVER_NULL | code::ANY_NEVER_NULL => Skip::Object(1),
-        c if c == code::OBJECT + code::ARRAY || c == code::ANY + code::ARRAY => Skip::Object(count),
-        // Containers have one frame for all elements of an array.
-        code::STL | code::STL_STRING | code::STL_POINTER | code::STREAMER | code::STREAM_LOOP => Skip::Container,
-        c if c == code::STL + code::ARRAY => Skip::Container,
-        _ => return None,
-    })
-}
-
 /// The number behind the type code of a member. Members that count others have a code of their own, whatever integer they
 /// are.
 pub(crate) fn member_number(basic: i32, type_name: &str, title: &str) -> Option<Number> {
     let counter = (basic == code::COUNTER).then(|| Number::from_cpp(type_name)).flatten();
     counter.filter(|n| n.width() == 4).or_else(|| Number::from_code(basic, title))
-}
-
-/// ROOT's own classes that write themselves.
-pub(crate) fn special(class: &str) -> Option<Special> {
-    Some(match class.trim() {
-        "TRef" => Special::Ref,
-        "TRefArray" => Special::RefArray,
-        "TDatime" => Special::Datime,
-        "TArrayC" => Special::NumberArray(Number::I8),
-        "TArrayS" => Special::NumberArray(Number::I16),
-        "TArrayI" => Special::NumberArray(Number::I32),
-        "TArrayL" | "TArrayL64" => Special::NumberArray(Number::I64),
-        "TArrayF" => Special::NumberArray(Number::F32),
-        "TArrayD" => Special::NumberArray(Number::F64),
-        _ => return None,
-    })
 }
