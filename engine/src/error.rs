@@ -58,6 +58,42 @@ pub enum Error {
         /// Root of the other.
         second: String,
     },
+    /// A dataset file cannot be understood.
+    #[error("{file}{}: {reason}", line_of(*line))]
+    Dataset {
+        /// The dataset file.
+        file: String,
+        /// The line, from 1, if it is known.
+        line: Option<usize>,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A path of a sample does not lead to files.
+    #[error("sample {sample}: {source}")]
+    Sample {
+        /// The sample, and where it stands.
+        sample: String,
+        /// Why not.
+        source: Box<eos_io::Error>,
+    },
+    /// A file belongs to two samples.
+    #[error("{file} is named by two samples, {first} and {second}; its events would count twice")]
+    TwoSamples {
+        /// The file.
+        file: String,
+        /// The sample that named it first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A column of a dataset file is also one of the files' own.
+    #[error("the column '{column}' of the dataset file is also a branch of {file}; give it another name")]
+    SampleColumn {
+        /// The column.
+        column: String,
+        /// A file with such a branch.
+        file: String,
+    },
     /// DataFusion refused.
     #[error(transparent)]
     Query(#[from] DataFusionError),
@@ -80,17 +116,22 @@ impl Error {
     /// Sorts the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Location(error) => match error.kind() {
-                eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
-                eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
-                _ => ErrorKind::Input,
-            },
+            Self::Location(error) => location_kind(error),
+            Self::Sample { source, .. } => location_kind(source),
             Self::Read(error) => read_kind(error),
-            Self::TypeConflict { .. } | Self::NoReadableFile { .. } => ErrorKind::Input,
+            Self::TypeConflict { .. }
+            | Self::NoReadableFile { .. }
+            | Self::Dataset { .. }
+            | Self::TwoSamples { .. }
+            | Self::SampleColumn { .. } => ErrorKind::Input,
             Self::Option { .. } | Self::TwoStores { .. } => ErrorKind::Usage,
             Self::Query(error) => kind_of(error),
         }
     }
+}
+
+fn line_of(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }
 
 impl From<Error> for DataFusionError {
@@ -99,6 +140,14 @@ impl From<Error> for DataFusionError {
             Error::Query(inner) => inner,
             other => Self::External(Box::new(other)),
         }
+    }
+}
+
+fn location_kind(error: &eos_io::Error) -> ErrorKind {
+    match error.kind() {
+        eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
+        eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
+        _ => ErrorKind::Input,
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::CreateExternalTable;
 use eos_io::{Stores, split_object};
-use url::Url;
 
+use crate::dataset::Inputs;
 use crate::error::Error;
 use crate::options::TableOptions;
 use crate::source::Shared;
@@ -26,12 +26,12 @@ pub(crate) struct RootTableFactory {
 impl RootTableFactory {
     /// Opens a table and makes its store known to the plans that will read it.
     pub(crate) async fn open(&self, specs: &[String], options: TableOptions) -> Result<Arc<RootTable>, Error> {
-        for spec in specs {
-            let location = self.stores.resolve(split_object(spec).0)?;
-            let root = Url::parse(location.url.as_str()).map_err(|e| DataFusionError::External(e.into()))?;
-            self.runtime.register_object_store(&root, location.store);
+        let inputs = Inputs::find(specs, &self.stores).await?;
+        if let Some(first) = inputs.files().first() {
+            let location = &first.entry.location;
+            self.runtime.register_object_store(&location.url, location.store.clone());
         }
-        Ok(Arc::new(RootTable::open(specs, options, &self.stores, self.shared.clone()).await?))
+        Ok(Arc::new(RootTable::open(inputs, options, self.shared.clone()).await?))
     }
 }
 
@@ -46,9 +46,10 @@ impl TableProviderFactory for RootTableFactory {
 #[async_trait]
 impl UrlTableFactory for RootTableFactory {
     async fn try_new(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        // Only names that look like ROOT files, so that a misspelt table is not reported as a missing file.
+        // Only names that look like ROOT or dataset files, so that a misspelt table is not reported as a missing file.
         let (path, tree) = split_object(name);
-        let is_file = tree.is_some() || path.contains(".root") || path.contains("://") || path.ends_with('/');
+        let is_root = tree.is_some() || path.contains(".root") || path.contains("://") || path.ends_with('/');
+        let is_file = is_root || Inputs::is_dataset(name);
         if !is_file {
             return Ok(None);
         }

@@ -138,13 +138,14 @@ impl RootSession {
         self.factory.shared.ledger.clone()
     }
 
-    /// Reads files as a table: a path, pattern or directory, with `:tree` where the files have several.
+    /// Reads files as a table: a path, pattern, directory or dataset file, with `:tree` where the files have several.
     pub async fn read(&self, spec: &str) -> Result<DataFrame, Error> {
         let table = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
         Ok(self.context.read_table(table)?)
     }
 
-    /// Registers files as a table of the session.
+    /// Registers files as a table of the session: paths, patterns, directories and dataset files (see
+    /// [`Inputs::find`](crate::Inputs::find)), each with an optional `:tree`.
     pub async fn register(
         &self,
         name: &str,

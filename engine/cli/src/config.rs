@@ -37,6 +37,8 @@ pub struct Settings {
     pub memory: Option<ByteSize>,
     /// Lists of files.
     pub files_from: Vec<String>,
+    /// Dataset files.
+    pub datasets: Vec<String>,
     /// Where the report goes.
     pub report: Option<PathBuf>,
     /// Options of the table of files.
@@ -94,6 +96,7 @@ impl Settings {
             threads,
             memory,
             files_from: args.files_from.clone(),
+            datasets: args.dataset.clone(),
             report: args.report.clone(),
             table,
             origins,

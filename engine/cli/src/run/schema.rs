@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use root_reader::Tree;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -28,7 +28,7 @@ struct Listing {
     columns: Vec<Column>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Column {
     name: String,
     cpp_type: String,
@@ -56,7 +56,7 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
         tree: first.path().to_string(),
         entries: trees.iter().map(|(_, tree)| tree.entries()).sum(),
         files: trees.iter().map(|(wanted, _)| wanted.name().to_string()).collect(),
-        columns: columns(&trees)?,
+        columns: [columns(&trees)?, sample_columns(&trees)].concat(),
     };
     let to_stdout = matches!(app.target(), Target::Stdout { .. });
     let broken = |e: std::fmt::Error| Failure::new(Exit::Query, e.to_string());
@@ -76,6 +76,20 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
 
 fn is_json(app: &App) -> bool {
     app.settings.output.as_ref().is_some_and(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")))
+}
+
+/// The columns that a dataset file adds.
+fn sample_columns(trees: &[(Wanted, Tree)]) -> Vec<Column> {
+    let Some(sample) = trees.iter().find_map(|(wanted, _)| wanted.sample.as_ref()) else { return Vec::new() };
+    let absent_from = trees.iter().filter(|(wanted, _)| wanted.sample.is_none()).count();
+    let column = |field: &FieldRef| Column {
+        name: field.name().clone(),
+        cpp_type: "(dataset)".into(),
+        arrow_type: Some(arrow_type(field.data_type())),
+        unreadable: None,
+        absent_from,
+    };
+    sample.columns().iter().map(column).collect()
 }
 
 /// The union of the columns of all files, in the order in which they first appear.
