@@ -22,7 +22,8 @@
 //! # Layers
 //!
 //! Each layer uses only those before it: bytes (`wire`, `tags`), compressed frames (`compression`), the container
-//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`), the choice of a decoder
+//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`)
+//! and trees read beside them (`friend`), the choice of a decoder
 //! per branch (`layout`), decoders (`decode`), baskets (`basket`) and the scan.
 
 #![forbid(unsafe_code)]
@@ -36,6 +37,7 @@ mod cpp_type;
 mod decode;
 mod error;
 mod file;
+mod friend;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod layout;

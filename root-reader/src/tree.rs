@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, FormatError, Place, Result};
 use crate::file::Key;
+use crate::friend::Friends;
 use crate::layout::{Columns, TextAs};
 use crate::object::{EmbeddedBasket, Graph, Object, ObjectId, Value};
 use crate::source::Source;
@@ -26,6 +27,8 @@ pub struct Tree {
     pub(crate) source: Source,
     pub(crate) inner: Arc<TreeInner>,
     pub(crate) columns: Arc<Columns>,
+    /// The trees that are read beside this one, whose branches stand behind its own.
+    pub(crate) friends: Arc<Friends>,
 }
 
 #[derive(Debug)]
@@ -189,12 +192,7 @@ impl Tree {
         let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new(), file_compression };
         let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
         let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
-        Ok(Self { source, inner: Arc::new(inner), columns })
-    }
-
-    /// The same tree with its strings as `text` says.
-    pub fn with_text(&self, text: TextAs) -> Self {
-        Self { columns: Arc::new(Columns::of(&self.inner, text)), ..self.clone() }
+        Ok(Self { source, inner: Arc::new(inner), columns, friends: Arc::default() })
     }
 
     /// The file as the user named it.
@@ -246,10 +244,6 @@ impl Tree {
 
     pub(crate) fn place(&self) -> Place {
         Place { file: self.source.name().to_string(), tree: Some(self.inner.path.clone()), ..Place::default() }
-    }
-
-    pub(crate) fn branch_place(&self, branch: BranchId) -> Place {
-        Place { branch: self.inner.branches.get(branch).map(|b| b.path.clone()), ..self.place() }
     }
 }
 
