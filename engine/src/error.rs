@@ -94,6 +94,57 @@ pub enum Error {
         /// A file with such a branch.
         file: String,
     },
+    /// A friend that is read entry by entry has not one file for each of the table.
+    #[error(
+        "the friend {friend} has {friend_files} files and the table {files}; read entry by entry, each file has its own \
+         friend, so name as many, or join them with ON"
+    )]
+    FriendFiles {
+        /// The friend.
+        friend: String,
+        /// How many files it has.
+        friend_files: usize,
+        /// How many files the table has.
+        files: usize,
+    },
+    /// A friend cannot be joined by that column.
+    #[error("the friend {friend} cannot be joined by '{key}': {reason}")]
+    FriendKey {
+        /// The friend.
+        friend: String,
+        /// The column.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two entries of a friend have the same keys.
+    #[error("the friend {friend} has two entries with {key}: {first} and {second}; join it by keys that are unique")]
+    FriendTwice {
+        /// The friend.
+        friend: String,
+        /// The columns and their values.
+        key: String,
+        /// Where the first one is.
+        first: String,
+        /// Where the second one is.
+        second: String,
+    },
+    /// A friend has no entry for one of the table.
+    #[error("the friend {friend} has no entry with {key}; friend_missing = 'null' reads such entries as NULL")]
+    FriendMissing {
+        /// The friend.
+        friend: String,
+        /// The columns and their values.
+        key: String,
+    },
+    /// A column of a friend would have the name of another column.
+    #[error("the table has a column '{column}' already; read the friend {friend} under another name")]
+    FriendColumn {
+        /// The friend.
+        friend: String,
+        /// The column.
+        column: String,
+    },
     /// DataFusion refused.
     #[error(transparent)]
     Query(#[from] DataFusionError),
@@ -123,8 +174,14 @@ impl Error {
             | Self::NoReadableFile { .. }
             | Self::Dataset { .. }
             | Self::TwoSamples { .. }
-            | Self::SampleColumn { .. } => ErrorKind::Input,
-            Self::Option { .. } | Self::TwoStores { .. } => ErrorKind::Usage,
+            | Self::SampleColumn { .. }
+            | Self::FriendTwice { .. }
+            | Self::FriendMissing { .. } => ErrorKind::Input,
+            Self::Option { .. }
+            | Self::TwoStores { .. }
+            | Self::FriendFiles { .. }
+            | Self::FriendKey { .. }
+            | Self::FriendColumn { .. } => ErrorKind::Usage,
             Self::Query(error) => kind_of(error),
         }
     }

@@ -7,10 +7,12 @@ use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTable
 use datafusion::common::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::CreateExternalTable;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use eos_io::{Stores, split_object};
 
 use crate::dataset::Inputs;
 use crate::error::Error;
+use crate::friends::{Friend, joined};
 use crate::options::TableOptions;
 use crate::source::Shared;
 use crate::table::RootTable;
@@ -21,17 +23,45 @@ pub(crate) struct RootTableFactory {
     pub stores: Stores,
     pub shared: Shared,
     pub runtime: Arc<RuntimeEnv>,
+    /// What looks at the keys of friends run with.
+    pub config: SessionConfig,
+}
+
+/// What opening gives.
+pub(crate) struct Opened {
+    /// The table of the files.
+    pub table: Arc<RootTable>,
+    /// What queries read: that table, or a view that joins friends with it.
+    pub provider: Arc<dyn TableProvider>,
 }
 
 impl RootTableFactory {
+    /// Opens a table, and the friends that are joined with it.
+    pub(crate) async fn open(&self, specs: &[String], options: TableOptions) -> Result<Opened, Error> {
+        let keyed: Vec<Friend> = options.friends.iter().filter(|friend| !friend.on.is_empty()).cloned().collect();
+        let missing = options.friend_missing;
+        let plain = TableOptions { tree: None, friends: Vec::new(), row_id: true, ..options.clone() };
+        let table = self.open_table(specs, options).await?;
+        if keyed.is_empty() {
+            return Ok(Opened { provider: table.clone(), table });
+        }
+        let mut friends = Vec::with_capacity(keyed.len());
+        for friend in keyed {
+            let theirs = self.open_table(std::slice::from_ref(&friend.files), plain.clone()).await?;
+            friends.push((friend, theirs));
+        }
+        let context = SessionContext::new_with_config_rt(self.config.clone(), self.runtime.clone());
+        Ok(Opened { provider: joined(&context, table.clone(), friends, missing).await?, table })
+    }
+
     /// Opens a table and makes its store known to the plans that will read it.
-    pub(crate) async fn open(&self, specs: &[String], options: TableOptions) -> Result<Arc<RootTable>, Error> {
+    async fn open_table(&self, specs: &[String], options: TableOptions) -> Result<Arc<RootTable>, Error> {
         let inputs = Inputs::find(specs, &self.stores).await?;
         if let Some(first) = inputs.files().first() {
             let location = &first.entry.location;
             self.runtime.register_object_store(&location.url, location.store.clone());
         }
-        Ok(Arc::new(RootTable::open(inputs, options, self.shared.clone()).await?))
+        Ok(Arc::new(RootTable::open(inputs, options, &self.stores, self.shared.clone()).await?))
     }
 }
 
@@ -39,7 +69,7 @@ impl RootTableFactory {
 impl TableProviderFactory for RootTableFactory {
     async fn create(&self, _state: &dyn Session, command: &CreateExternalTable) -> Result<Arc<dyn TableProvider>> {
         let options = TableOptions::parse(&command.options)?;
-        Ok(self.open(&command.locations, options).await?)
+        Ok(self.open(&command.locations, options).await?.provider)
     }
 }
 
@@ -53,6 +83,6 @@ impl UrlTableFactory for RootTableFactory {
         if !is_file {
             return Ok(None);
         }
-        Ok(Some(self.open(&[name.to_string()], TableOptions::default()).await?))
+        Ok(Some(self.open(&[name.to_string()], TableOptions::default()).await?.provider))
     }
 }

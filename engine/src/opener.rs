@@ -21,6 +21,7 @@ use root_reader::{Scan, ScanMetrics, ScanOptions, Spawn, Tree};
 
 use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
+use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
 use crate::options::{OnBadFile, TableOptions};
 use crate::source::{RootSource, Shared};
@@ -73,6 +74,7 @@ struct Job {
     store_url: String,
     table: TableSchema,
     options: TableOptions,
+    companions: Companions,
     /// Indices of the table's columns that the projection needs, ascending.
     needed: Vec<usize>,
     /// The projection over the needed columns.
@@ -132,6 +134,7 @@ impl RootOpener {
             store_url: config.object_store_url.as_str().to_string(),
             table,
             options: source.options.clone(),
+            companions: source.companions.clone(),
             needed,
             projection,
             predicate: source.predicate.clone(),
@@ -164,6 +167,11 @@ impl Job {
     async fn open(self: &Arc<Self>, file: &PartitionedFile) -> Result<Option<Rows>> {
         let meta = &file.object_meta;
         let name = display_name(&self.store_url, meta);
+        let friends = self.companions.of(&meta.location);
+        if friends.len() != self.options.friends.iter().filter(|friend| friend.on.is_empty()).count() {
+            // Their columns would be taken for absent ones, and be NULL.
+            return Err(DataFusionError::Internal(format!("{name}: the plan does not say where its friends are")));
+        }
         let request = TreeRequest {
             store_url: &self.store_url,
             store: &self.store,
@@ -171,6 +179,7 @@ impl Job {
             name: &name,
             tree: self.options.tree.as_deref(),
             strings: self.options.strings,
+            friends,
         };
         let (tree, _) = self.shared.cache.tree(request).await.map_err(external)?;
         let entries = match &file.range {

@@ -20,14 +20,16 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use eos_io::FileEntry;
+use eos_io::{FileEntry, Stores};
 use futures::stream::{self, StreamExt};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
 use crate::cache::TreeRequest;
 use crate::dataset::{InputFile, Inputs};
 use crate::error::{Error, ErrorKind};
 use crate::filter::holds;
+use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
 use crate::opener::{display_name, row_id_fields};
 use crate::options::{OnBadFile, TableOptions};
@@ -47,6 +49,7 @@ const LISTED_ABSENT: usize = 5;
 pub struct RootTable {
     schema: TableSchema,
     options: TableOptions,
+    companions: Companions,
     store_url: ObjectStoreUrl,
     files: Vec<TableFile>,
     unreadable: Vec<(String, String)>,
@@ -78,8 +81,13 @@ impl fmt::Debug for RootTable {
 }
 
 impl RootTable {
-    /// Opens files and reads their trees' metadata.
-    pub(crate) async fn open(inputs: Inputs, mut options: TableOptions, shared: Shared) -> Result<Self, Error> {
+    /// Opens files and reads their trees' metadata. Of the friends, only those that are read entry by entry are its business.
+    pub(crate) async fn open(
+        inputs: Inputs,
+        mut options: TableOptions,
+        stores: &Stores,
+        shared: Shared,
+    ) -> Result<Self, Error> {
         for tree in inputs.files().iter().filter_map(|file| file.tree.as_ref()) {
             match &options.tree {
                 Some(other) if other != tree => {
@@ -102,7 +110,11 @@ impl RootTable {
         if let Some(other) = files.iter().find(|f| f.entry.location.url != root) {
             return Err(Error::TwoStores { first: root.to_string(), second: other.entry.location.url.to_string() });
         }
-        let openings: Vec<_> = files.iter().map(|file| open_file(&file.entry, &options, &shared)).collect();
+        let aligned = options.friends.iter().filter(|friend| friend.on.is_empty());
+        let places: Vec<Path> = files.iter().map(|file| file.entry.meta.location.clone()).collect();
+        let companions = Companions::find(aligned, &places, options.strings, stores, &shared).await?;
+        let openings: Vec<_> =
+            files.iter().map(|file| open_file(&file.entry, &options, &companions, &shared)).collect();
         let opened: Vec<Result<TableFile, root_reader::Error>> =
             stream::iter(openings).buffered(METADATA_CONCURRENCY).collect().await;
         let count = opened.len();
@@ -132,13 +144,14 @@ impl RootTable {
             return Err(Error::NoReadableFile { count, first: first_fault.unwrap_or_default() });
         }
         let store_url = ObjectStoreUrl::parse(root.as_str())?;
-        Self::assemble(usable, inputs.columns().clone(), options, store_url, shared)
+        Self::assemble(usable, inputs.columns().clone(), options, companions, store_url, shared)
     }
 
     fn assemble(
         files: Vec<TableFile>,
         samples: Fields,
         mut options: TableOptions,
+        companions: Companions,
         store_url: ObjectStoreUrl,
         shared: Shared,
     ) -> Result<Self, Error> {
@@ -168,12 +181,17 @@ impl RootTable {
         unreadable.dedup_by(|a, b| a.0 == b.0);
         unreadable.retain(|(column, _)| schema.field_with_name(column).is_err());
         let schema = TableSchema::builder(schema).with_table_partition_cols(samples.to_vec()).build();
-        Ok(Self { schema, options, store_url, files, unreadable, shared })
+        Ok(Self { schema, options, companions, store_url, files, unreadable, shared })
     }
 
     /// Entries of all files together.
     pub fn entries(&self) -> u64 {
         self.files.iter().map(|f| f.entries).sum()
+    }
+
+    /// Directory and name of the tree that is read of each file.
+    pub fn tree(&self) -> &str {
+        self.options.tree.as_deref().unwrap_or_default()
     }
 
     /// The files, in the order in which their rows are counted.
@@ -247,6 +265,7 @@ fn is_about(filter: &Expr, columns: &Fields) -> bool {
 async fn open_file(
     entry: &FileEntry,
     options: &TableOptions,
+    companions: &Companions,
     shared: &Shared,
 ) -> Result<TableFile, root_reader::Error> {
     let store_url = entry.location.url.as_str();
@@ -258,6 +277,7 @@ async fn open_file(
         name: &name,
         tree: options.tree.as_deref(),
         strings: options.strings,
+        friends: companions.of(&entry.meta.location),
     };
     let (tree, warnings) = shared.cache.tree(request).await?;
     for warning in warnings {
@@ -269,12 +289,20 @@ async fn open_file(
         bytes: entry.meta.size,
         outcome: Outcome::Ok,
     });
+    let friends = companions.of(&entry.meta.location);
+    for friend in friends {
+        let (file, bytes) = (friend.name(), friend.entry.meta.size);
+        shared.ledger.record(FileRecord { file, entries: tree.entries(), bytes, outcome: Outcome::Ok });
+    }
     let reason = |c: &root_reader::Column| c.field().err().map(|reason| (c.name.clone(), reason.to_string()));
     Ok(TableFile {
         meta: entry.meta.clone(),
         tree: tree.path().to_string(),
         entries: tree.entries(),
-        split: Splittable { bytes: entry.meta.size, clusters: tree.clusters() },
+        split: Splittable {
+            bytes: entry.meta.size + friends.iter().map(|friend| friend.entry.meta.size).sum::<u64>(),
+            clusters: tree.clusters(),
+        },
         schema: tree.schema(),
         unreadable: tree.columns().iter().filter_map(reason).collect(),
         values: Vec::new(),
@@ -330,7 +358,8 @@ impl TableProvider for RootTable {
         let pieces = groups.iter().flat_map(FileGroup::iter);
         let planned = pieces.filter_map(|f| f.range.as_ref()).map(|r| (r.end - r.start) as u64).sum();
         self.shared.progress.plan(files.len() as u64, planned);
-        let source = RootSource::new(self.schema.clone(), self.options.clone(), self.shared.clone());
+        let source =
+            RootSource::new(self.schema.clone(), self.options.clone(), self.companions.clone(), self.shared.clone());
         let mut statistics = Statistics::new_unknown(self.schema.table_schema());
         statistics.num_rows =
             Precision::Exact(usize::try_from(planned).map_err(|e| DataFusionError::External(e.into()))?);

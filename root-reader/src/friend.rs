@@ -72,6 +72,7 @@ impl Tree {
             cycle: main.cycle,
             entries: main.entries,
             clusters: main.clusters.clone(),
+            listed_friends: main.listed_friends.clone(),
             branches: main.branches.iter().cloned().chain(theirs).collect(),
             record: main.record.clone(),
             streamers: main.streamers.clone(),

@@ -60,4 +60,4 @@ pub use layout::{Column, TextAs};
 pub use metrics::ScanMetrics;
 pub use scan::{Scan, ScanOptions, Spawn};
 pub use select::RowFilter;
-pub use tree::{BasketInfo, Branch, BranchId, Tree};
+pub use tree::{BasketInfo, Branch, BranchId, ListedFriend, Tree};

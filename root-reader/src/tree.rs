@@ -38,6 +38,7 @@ pub(crate) struct TreeInner {
     pub cycle: u16,
     pub entries: u64,
     pub clusters: Clusters,
+    pub listed_friends: Vec<ListedFriend>,
     /// All branches, parents before children, in file order.
     pub branches: Vec<Branch>,
     /// Decompressed record of the tree, which holds the embedded baskets.
@@ -123,6 +124,17 @@ pub struct BasketInfo {
     pub entries: Range<u64>,
     /// The bytes of the file that it takes, its key included; `None` if it lies in the tree's record, or nowhere.
     pub bytes: Option<Range<u64>>,
+}
+
+/// A friend that the writer gave a tree. Nothing is read because of it: where it lies is what a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedFriend {
+    /// What the writer called it.
+    pub alias: String,
+    /// Name of the tree.
+    pub tree: String,
+    /// The file of the tree; empty for the file of the tree that lists it.
+    pub file: String,
 }
 
 /// Where a basket lies and which entries it holds.
@@ -220,6 +232,11 @@ impl Tree {
         self.inner.entries
     }
 
+    /// The friends that the tree lists, which are not followed; see [`Tree::with_friend`].
+    pub fn listed_friends(&self) -> &[ListedFriend] {
+        &self.inner.listed_friends
+    }
+
     /// All branches, parents before their children.
     pub fn branches(&self) -> &[Branch] {
         &self.inner.branches
@@ -276,6 +293,13 @@ impl Clusters {
     }
 }
 
+fn listed_friend(friend: &Object) -> ListedFriend {
+    let text = |member: &str| friend.text(member).unwrap_or_default().to_string();
+    let alias = text("fName");
+    let tree = Some(text("fTreeName")).filter(|name| !name.is_empty()).unwrap_or_else(|| alias.clone());
+    ListedFriend { alias, tree, file: text("fTitle") }
+}
+
 struct Builder<'a> {
     graph: &'a Graph,
     ids: HashMap<ObjectId, BranchId>,
@@ -316,6 +340,7 @@ impl Builder<'_> {
             cycle: key.cycle,
             entries,
             clusters: Clusters { ranges: ends.zip(sizes).collect(), size: flush },
+            listed_friends: self.graph.list(tree, "fFriends").map(|(_, friend)| listed_friend(friend)).collect(),
             branches: self.branches,
             record,
             streamers: streamers.clone(),

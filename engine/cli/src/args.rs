@@ -86,7 +86,13 @@ pub struct GlobalArgs {
     /// Write what became of every file, as JSON, also when the run fails.
     #[arg(long, global = true, value_name = "PATH")]
     pub report: Option<PathBuf>,
-    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false).
+    /// Add the columns of another tree to the table, as "NAME.column": 'FILES:TREE AS NAME' reads it entry by entry, its
+    /// files beside those of the table in their order; 'FILES:TREE AS NAME ON run, event' joins it by columns that both
+    /// have. May be repeated; for sql and explain.
+    #[arg(long, global = true, value_name = "FRIEND")]
+    pub friend: Vec<String>,
+    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
+    /// friend_missing (null, error).
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub options: Vec<KeyValue>,
     /// Configuration file instead of ~/.config/root-query/config.toml.

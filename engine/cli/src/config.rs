@@ -86,6 +86,9 @@ impl Settings {
         for option in &args.options {
             table.set(&option.key, &option.value)?;
         }
+        for friend in &args.friend {
+            table.friends.push(friend.parse()?);
+        }
         Ok(Self {
             format,
             output: args.output.clone().filter(|path| path.as_os_str() != "-"),

@@ -74,6 +74,9 @@ pub fn tree_option<'a>(app: &'a App, input: &'a InputArgs) -> Option<&'a str> {
 
 /// Finds the files behind the names, each once for every tree that is wanted of it.
 pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec<Wanted>, Failure> {
+    if !app.settings.table.friends.is_empty() {
+        return Err(Failure::usage("friends are for sql and explain; this verb reads the named files alone"));
+    }
     let inputs = Inputs::find(&some_specs(app, named)?, &Stores::new()).await?;
     let mut all = Vec::new();
     let mut seen = HashSet::new();

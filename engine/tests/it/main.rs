@@ -5,6 +5,7 @@
 mod adl;
 mod datasets;
 mod faults;
+mod friends;
 mod operators;
 mod reading;
 mod schemas;

@@ -126,6 +126,12 @@ fn friends_stand_beside_their_tree() {
     let Some(folder) = folder() else { return };
     let file = RootFile::open_local(folder.join("sink/layout.root")).unwrap();
     let main = file.tree_blocking("main").unwrap();
+    let listed: Vec<Value> = main
+        .listed_friends()
+        .iter()
+        .map(|f| serde_json::json!({"name": f.alias, "tree": f.tree, "file": f.file}))
+        .collect();
+    assert_eq!(Value::from(listed), json(folder.join("sink/ref_layout.json"))["main"]["friends"]);
     let tree = main.with_friend("fr", &file.tree_blocking("fr").unwrap()).unwrap();
     assert_eq!(ints(&column(&tree, "v")), (0..30).collect::<Vec<_>>());
     let w = column(&tree, "fr.w");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, FieldRef};
-use root_reader::Tree;
+use root_reader::{ListedFriend, Tree};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -25,7 +25,17 @@ struct Listing {
     tree: String,
     entries: u64,
     files: Vec<String>,
+    /// What the first file lists, as information only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    friends: Vec<Friend>,
     columns: Vec<Column>,
+}
+
+#[derive(Serialize)]
+struct Friend {
+    alias: String,
+    tree: String,
+    file: String,
 }
 
 #[derive(Clone, Serialize)]
@@ -42,6 +52,18 @@ struct Column {
     absent_from: usize,
 }
 
+impl Friend {
+    fn new(listed: &ListedFriend) -> Self {
+        Self { alias: listed.alias.clone(), tree: listed.tree.clone(), file: listed.file.clone() }
+    }
+
+    /// As `--friend` would take it.
+    fn spec(&self, own_file: &str) -> String {
+        let file = if self.file.is_empty() { own_file } else { &self.file };
+        format!("{file}:{} AS {}", self.tree, self.alias)
+    }
+}
+
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -56,6 +78,7 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
         tree: first.path().to_string(),
         entries: trees.iter().map(|(_, tree)| tree.entries()).sum(),
         files: trees.iter().map(|(wanted, _)| wanted.name().to_string()).collect(),
+        friends: first.listed_friends().iter().map(Friend::new).collect(),
         columns: [columns(&trees)?, sample_columns(&trees)].concat(),
     };
     let to_stdout = matches!(app.target(), Target::Stdout { .. });
@@ -168,6 +191,10 @@ fn as_tree(listing: &Listing) -> Result<String, std::fmt::Error> {
             write!(text, "  (NULL in {} of {files})", column.absent_from)?;
         }
         text.push('\n');
+    }
+    let own_file = listing.files.first().map(String::as_str).unwrap_or_default();
+    for friend in &listing.friends {
+        writeln!(text, "lists the friend {}, which is not followed", printable(&friend.spec(own_file)))?;
     }
     Ok(text)
 }

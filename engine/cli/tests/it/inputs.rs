@@ -75,6 +75,12 @@ fn a_dataset_file_counts_by_sample() {
     run(&["count", "--dataset", "/no/such.csv"]).fails(3, &["/no/such.csv"]);
     let schema = run(&["schema", "--dataset", &dataset, "--format", "json"]).ok();
     assert!(schema.text().contains(r#""name": "xsec""#), "{}", schema.text());
+    let head = run(&["head", "-n", "1001", "--columns", "xsec,nMuon,sampleID", "--dataset", &dataset]).ok();
+    // Columns of samples come last.
+    assert_eq!(head.lines()[0], "nMuon,sampleID,xsec");
+    assert!(head.lines()[1].ends_with(",DY,2.5") && head.lines()[1001].ends_with(",QCD 15-20,"), "{}", head.text());
+    let known = run(&["head", "-n", "1", "--columns", "sampleID", "--dataset", &dataset]).ok();
+    assert_eq!(known.text(), "sampleID\nDY\n");
 }
 
 /// What the job of a reduction writes: the events of each sample, and the events that it keeps.
