@@ -77,11 +77,11 @@ pub enum Error {
         source: Box<eos_io::Error>,
     },
     /// A file belongs to two samples.
-    #[error("{file} is named by two samples, {first} and {second}; its events would count twice")]
+    #[error("{file} belongs to {first} and to {second}; its events would count twice")]
     TwoSamples {
         /// The file.
         file: String,
-        /// The sample that named it first.
+        /// The sample that named it first, or that it was named without one.
         first: String,
         /// The other.
         second: String,

@@ -98,33 +98,32 @@ impl Tree {
         self.friends.all.iter().fold(main.with_text(text), add)
     }
 
-    /// The friend that a branch belongs to; `None` for the tree's own branches.
-    fn friend_of(&self, branch: BranchId) -> Option<&Friend> {
-        self.friends.all.iter().rev().find(|friend| friend.first <= branch)
+    /// The tree that a branch was written in, and the number of that tree's first branch.
+    fn owner_of(&self, branch: BranchId) -> (BranchId, &Tree) {
+        match self.friends.all.iter().rev().find(|friend| friend.first <= branch) {
+            // Friends may have friends.
+            Some(friend) => {
+                let (first, tree) = friend.tree.owner_of(branch - friend.first);
+                (friend.first + first, tree)
+            }
+            None => (0, self),
+        }
     }
 
     /// The file that holds the baskets of a branch.
     pub(crate) fn source_of(&self, branch: BranchId) -> &Source {
-        match self.friend_of(branch) {
-            Some(friend) => friend.tree.source_of(branch - friend.first),
-            None => &self.source,
-        }
+        &self.owner_of(branch).1.source
     }
 
     /// The record that holds the embedded baskets of a branch.
     pub(crate) fn record_of(&self, branch: BranchId) -> &Bytes {
-        match self.friend_of(branch) {
-            Some(friend) => friend.tree.record_of(branch - friend.first),
-            None => &self.inner.record,
-        }
+        &self.owner_of(branch).1.inner.record
     }
 
     /// The branch for messages, in the tree that it was written in.
     pub(crate) fn branch_place(&self, branch: BranchId) -> Place {
-        match self.friend_of(branch) {
-            Some(friend) => friend.tree.branch_place(branch - friend.first),
-            None => Place { branch: self.inner.branches.get(branch).map(|b| b.path.clone()), ..self.place() },
-        }
+        let (first, tree) = self.owner_of(branch);
+        Place { branch: tree.inner.branches.get(branch - first).map(|b| b.path.clone()), ..tree.place() }
     }
 
     /// Whether reading needs no waiting, in any of the files.
@@ -162,15 +161,15 @@ impl Fetch {
     /// Plans to fetch ranges, each of the file of a branch.
     pub(crate) fn new(tree: &Tree, ranges: impl Iterator<Item = (BranchId, Range<u64>)>) -> Self {
         let mut parts: Vec<(Source, Vec<Range<u64>>)> = Vec::new();
-        // The friend that the last part belongs to.
-        let mut owner = None;
+        // The first branch of the tree that the last part is of.
+        let mut last = None;
         for (branch, range) in ranges {
-            let first = tree.friend_of(branch).map_or(0, |friend| friend.first);
+            let (first, owner) = tree.owner_of(branch);
             match parts.last_mut() {
-                Some((_, part)) if owner == Some(first) => part.push(range),
-                _ => parts.push((tree.source_of(branch).clone(), vec![range])),
+                Some((_, part)) if last == Some(first) => part.push(range),
+                _ => parts.push((owner.source.clone(), vec![range])),
             }
-            owner = Some(first);
+            last = Some(first);
         }
         Self { parts }
     }

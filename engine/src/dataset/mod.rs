@@ -186,7 +186,9 @@ impl Found {
                 (first, second) => first.is_none() && second.is_none(),
             };
             if !is_same {
-                let name = |sample: Option<&Arc<Sample>>| sample.map_or("none".to_string(), ToString::to_string);
+                let name = |sample: Option<&Arc<Sample>>| {
+                    sample.map_or("no sample".to_string(), |s| format!("the sample {s}"))
+                };
                 return Err(Error::TwoSamples {
                     file: entry.location.display.clone(),
                     first: name(first.as_ref()),
@@ -236,7 +238,7 @@ async fn read(path: &str, language: Language, tree: Option<&str>, stores: &Store
 /// A path of a dataset file, which starts from the folder of that file.
 fn beside(dataset: &str, path: &str) -> String {
     let is_absolute = std::path::Path::new(path).is_absolute() || path.contains("://") || path.starts_with("file:/");
-    match dataset.rsplit_once('/') {
+    match dataset.rsplit_once(['/', std::path::MAIN_SEPARATOR]) {
         Some((folder, _)) if !is_absolute => format!("{folder}/{path}"),
         _ => path.to_string(),
     }

@@ -94,6 +94,21 @@ fn a_friend_may_lie_in_its_own_tree_record_and_have_friends() {
 }
 
 #[test]
+fn friends_of_friends_are_fetched_from_their_own_files() {
+    let (main, friend, inner) = ("groot_vectors_fixed.root", "uproot_types_lz4.root", "uproot_types_zstd.root");
+    let expected = beside(&[
+        ("", reference(main, "vectors")),
+        ("f", reference(friend, "events")),
+        ("f.g", reference(inner, "events")),
+    ]);
+    runtime().block_on(async {
+        let both = remote(friend, "events").await.with_friend("g", &remote(inner, "events").await).unwrap();
+        let tree = remote(main, "vectors").await.with_friend("f", &both).unwrap();
+        check(&read_async(&tree, ScanOptions::default()).await, &expected, &tree, "friends of friends");
+    });
+}
+
+#[test]
 fn strings_are_bytes_in_friends_too() {
     let tree = local("uproot_types_zstd.root", "events");
     let both = tree.with_friend("f", &tree).unwrap();
