@@ -168,9 +168,13 @@ impl Job {
         let meta = &file.object_meta;
         let name = display_name(&self.store_url, meta);
         let friends = self.companions.of(&meta.location);
+        let values = &file.partition_values;
+        // Columns of friends and samples would be taken for others otherwise.
         if friends.len() != self.options.friends.iter().filter(|friend| friend.on.is_empty()).count() {
-            // Their columns would be taken for absent ones, and be NULL.
             return Err(DataFusionError::Internal(format!("{name}: the plan does not say where its friends are")));
+        }
+        if values.len() != self.table.table_partition_cols().len() {
+            return Err(DataFusionError::Internal(format!("{name}: the plan does not say which sample it belongs to")));
         }
         let request = TreeRequest {
             store_url: &self.store_url,
@@ -186,7 +190,6 @@ impl Job {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),
         };
-        let values = &file.partition_values;
         let filters = match &self.predicate {
             Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree.schema(), values)?,
             None => Some(Vec::new()),

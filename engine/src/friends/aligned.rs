@@ -55,6 +55,14 @@ impl Companions {
                     files: files.len(),
                 });
             }
+            if let (false, [first, _, ..], Some(file)) = (files.is_sorted(), entries.as_slice(), files.first()) {
+                // Files of equal length would not be found out otherwise.
+                shared.ledger.warn(format!(
+                    "the files of the table are not in the order of their names, in which those of the friend {} are \
+                     taken: {} goes with {file}",
+                    friend.files, first.meta.location
+                ));
+            }
             let tree = match (tree, entries.first()) {
                 (Some(tree), _) => tree.to_string(),
                 // Where no tree is named, the only one of the first file is looked for in all of them.

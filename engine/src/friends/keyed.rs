@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, UInt64Type};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
-use datafusion::common::{Column, JoinType};
+use datafusion::common::{Column, JoinType, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, lit};
@@ -16,10 +16,11 @@ use datafusion::prelude::SessionContext;
 use super::{Friend, OnMissingFriend, short_name};
 use crate::error::Error;
 use crate::opener::{ENTRY_COLUMN, FILE_COLUMN};
+use crate::suggest::nearest;
 use crate::table::RootTable;
 
 /// How often a key occurs.
-const TIMES: &str = "times";
+const TIMES: &str = "#times";
 
 /// A table and its friends as one: each row of the table once, and beside it the row of each friend that has its keys.
 ///
@@ -34,8 +35,7 @@ pub(crate) async fn joined(
     for (friend, table) in friends {
         let prefix = friend.alias.clone().unwrap_or_else(|| short_name(table.tree()).to_string());
         for key in &friend.on {
-            check_key(key, &friend, main.as_ref(), "the table")?;
-            check_key(key, &friend, table.as_ref(), "the friend")?;
+            check_key(key, &friend, &main, &table)?;
         }
         let rows = context.read_table(table.clone())?;
         check_unique(&rows, &friend).await?;
@@ -65,20 +65,25 @@ fn column(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }
 
-/// Whether a table has the column of a key, and it can be one.
-fn check_key(key: &str, friend: &Friend, table: &RootTable, whose: &str) -> Result<(), Error> {
+/// Whether the table and the friend have the column of a key, and their values can be compared without a loss.
+fn check_key(key: &str, friend: &Friend, main: &RootTable, theirs: &RootTable) -> Result<(), Error> {
     let fault = |reason: String| Error::FriendKey { friend: friend.files.clone(), key: key.to_string(), reason };
-    let schema = table.schema();
-    let Ok(field) = schema.field_with_name(key) else {
-        let near = crate::suggest::nearest(key, schema.fields().iter().map(|f| f.name().as_str()));
-        let hint = near.first().map_or_else(String::new, |name| format!("; did you mean '{name}'?"));
-        return Err(fault(format!("{whose} has no such column{hint}")));
+    let type_in = |table: &RootTable, whose: &str| {
+        let schema = table.schema();
+        let Ok(field) = schema.field_with_name(key) else {
+            let near = nearest(key, schema.fields().iter().map(|f| f.name().as_str()));
+            let hint = near.first().map_or_else(String::new, |name| format!("; did you mean '{name}'?"));
+            return Err(fault(format!("{whose} has no such column{hint}")));
+        };
+        match field.data_type() {
+            key if key.is_integer() || matches!(key, DataType::Utf8 | DataType::Boolean) => Ok(key.clone()),
+            other => Err(fault(format!("it is {other} in {whose}, and a key is an integer, a string or a boolean"))),
+        }
     };
-    let data_type = field.data_type();
-    let is_value = data_type.is_primitive() || matches!(data_type, DataType::Utf8 | DataType::Boolean);
-    match is_value {
+    let (own, other) = (type_in(main, "the table")?, type_in(theirs, "the friend")?);
+    match own == other || own.is_integer() && other.is_integer() {
         true => Ok(()),
-        false => Err(fault(format!("it is {data_type}, and a key is a number, a string or a boolean"))),
+        false => Err(fault(format!("it is {own} in the table and {other} in the friend"))),
     }
 }
 
@@ -91,7 +96,7 @@ async fn check_unique(rows: &DataFrame, friend: &Friend) -> Result<(), Error> {
     let Some(found) = first_row(&twice) else { return Ok(()) };
     let mut is_it = lit(true);
     for key in &friend.on {
-        let value = found.column_by_name(key).map(|array| datafusion::common::ScalarValue::try_from_array(array, 0));
+        let value = found.column_by_name(key).map(|array| ScalarValue::try_from_array(array, 0));
         if let Some(value) = value.transpose()? {
             is_it = is_it.and(column(key).eq(lit(value)));
         }

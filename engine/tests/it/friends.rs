@@ -61,6 +61,19 @@ async fn an_index_of_two_columns_is_a_join_by_both() {
 }
 
 #[tokio::test]
+async fn files_in_another_order_than_those_of_a_friend_are_warned_of() {
+    let friends = with_friends("Events", &data("friends/scores_201[12].root"));
+    let files = [data("runs/2011.root"), data("runs/2012.root")];
+    let session = RootSession::new();
+    let warns = || session.ledger().warnings().iter().any(|w| w.contains("not in the order of their names"));
+    session.register("t", &files, &friends).await.unwrap();
+    assert!(!warns());
+    let [first, second] = files;
+    session.register("u", &[second, first], &friends).await.unwrap();
+    assert!(warns(), "{:?}", session.ledger().warnings());
+}
+
+#[tokio::test]
 async fn a_friend_costs_nothing_where_its_columns_are_not_used() {
     let session = RootSession::builder().threads(1).build();
     let files = [data("runs/2011.root")];
