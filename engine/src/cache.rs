@@ -8,6 +8,8 @@ use object_store::{ObjectMeta, ObjectStore};
 use parking_lot::Mutex;
 use root_reader::{RootFile, TextAs, Tree};
 
+use crate::friends::Companion;
+
 /// What the metadata of the cached trees may weigh together, by the estimate of [`weight`].
 const CAPACITY: u64 = 256 << 20;
 
@@ -38,10 +40,12 @@ struct CacheKey {
     meta: (String, u64, i64, Option<String>),
     tree: Option<String>,
     strings: TextAs,
+    /// The trees beside it, and what stands in front of their columns.
+    friends: Vec<(String, CacheKey)>,
 }
 
 /// Which tree of which file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct TreeRequest<'a> {
     /// Root URL of the store, to tell apart equal paths of two stores.
     pub store_url: &'a str,
@@ -51,23 +55,67 @@ pub(crate) struct TreeRequest<'a> {
     pub name: &'a str,
     pub tree: Option<&'a str>,
     pub strings: TextAs,
+    /// Trees that are read beside it.
+    pub friends: &'a [Companion],
 }
 
-impl TreeCache {
-    /// The tree and what its file warns of, from the cache or from the file.
-    pub(crate) async fn tree(&self, request: TreeRequest<'_>) -> Result<(Tree, Vec<String>), root_reader::Error> {
-        let meta = request.meta;
-        let key = CacheKey {
-            store: request.store_url.to_string(),
+impl CacheKey {
+    fn new(store: &str, meta: &ObjectMeta, tree: Option<&str>, strings: TextAs) -> Self {
+        Self {
+            store: store.to_string(),
             meta: (
                 meta.location.to_string(),
                 meta.size,
                 meta.last_modified.timestamp_nanos_opt().unwrap_or_default(),
                 meta.e_tag.clone(),
             ),
-            tree: request.tree.map(str::to_string),
-            strings: request.strings,
-        };
+            tree: tree.map(str::to_string),
+            strings,
+            friends: Vec::new(),
+        }
+    }
+}
+
+impl TreeCache {
+    /// The tree, with its friends beside it, and what the files warn of, from the cache or from the files.
+    pub(crate) async fn tree(&self, request: TreeRequest<'_>) -> Result<(Tree, Vec<String>), root_reader::Error> {
+        if request.friends.is_empty() {
+            return self.single(request).await;
+        }
+        let TreeRequest { store_url, meta, tree, strings, friends, .. } = request;
+        let mut key = CacheKey::new(store_url, meta, tree, strings);
+        for friend in friends {
+            let location = &friend.entry.location;
+            let beside = CacheKey::new(location.url.as_str(), &friend.entry.meta, Some(&friend.tree), strings);
+            key.friends.push((friend.prefix.clone(), beside));
+        }
+        if let Some(found) = self.lookup(&key) {
+            return Ok(found);
+        }
+        let (mut tree, mut warnings) = self.single(TreeRequest { friends: &[], ..request }).await?;
+        for friend in friends {
+            let location = &friend.entry.location;
+            let (beside, more) = self
+                .single(TreeRequest {
+                    store_url: location.url.as_str(),
+                    store: &location.store,
+                    meta: &friend.entry.meta,
+                    name: &friend.name(),
+                    tree: Some(&friend.tree),
+                    strings,
+                    friends: &[],
+                })
+                .await?;
+            tree = tree.with_friend(&friend.prefix, &beside)?;
+            warnings.extend(more);
+        }
+        self.insert(key, &tree, &warnings);
+        Ok((tree, warnings))
+    }
+
+    async fn single(&self, request: TreeRequest<'_>) -> Result<(Tree, Vec<String>), root_reader::Error> {
+        let meta = request.meta;
+        let key = CacheKey::new(request.store_url, meta, request.tree, request.strings);
         if let Some(found) = self.lookup(&key) {
             return Ok(found);
         }

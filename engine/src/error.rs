@@ -58,6 +58,93 @@ pub enum Error {
         /// Root of the other.
         second: String,
     },
+    /// A dataset file cannot be understood.
+    #[error("{file}{}: {reason}", line_of(*line))]
+    Dataset {
+        /// The dataset file.
+        file: String,
+        /// The line, from 1, if it is known.
+        line: Option<usize>,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A path of a sample does not lead to files.
+    #[error("sample {sample}: {source}")]
+    Sample {
+        /// The sample, and where it stands.
+        sample: String,
+        /// Why not.
+        source: Box<eos_io::Error>,
+    },
+    /// A file belongs to two samples.
+    #[error("{file} belongs to {first} and to {second}; its events would count twice")]
+    TwoSamples {
+        /// The file.
+        file: String,
+        /// The sample that named it first, or that it was named without one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A column of a dataset file is also one of the files' own.
+    #[error("the column '{column}' of the dataset file is also a branch of {file}; give it another name")]
+    SampleColumn {
+        /// The column.
+        column: String,
+        /// A file with such a branch.
+        file: String,
+    },
+    /// A friend that is read entry by entry has not one file for each of the table.
+    #[error(
+        "the friend {friend} has {friend_files} files and the table {files}; read entry by entry, each file has its own \
+         friend, so name as many, or join them with ON"
+    )]
+    FriendFiles {
+        /// The friend.
+        friend: String,
+        /// How many files it has.
+        friend_files: usize,
+        /// How many files the table has.
+        files: usize,
+    },
+    /// A friend cannot be joined by that column.
+    #[error("the friend {friend} cannot be joined by '{key}': {reason}")]
+    FriendKey {
+        /// The friend.
+        friend: String,
+        /// The column.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Two entries of a friend have the same keys.
+    #[error("the friend {friend} has two entries with {key}: {first} and {second}; join it by keys that are unique")]
+    FriendTwice {
+        /// The friend.
+        friend: String,
+        /// The columns and their values.
+        key: String,
+        /// Where the first one is.
+        first: String,
+        /// Where the second one is.
+        second: String,
+    },
+    /// A friend has no entry for one of the table.
+    #[error("the friend {friend} has no entry with {key}; friend_missing = 'null' reads such entries as NULL")]
+    FriendMissing {
+        /// The friend.
+        friend: String,
+        /// The columns and their values.
+        key: String,
+    },
+    /// A column of a friend would have the name of another column.
+    #[error("the table has a column '{column}' already; read the friend {friend} under another name")]
+    FriendColumn {
+        /// The friend.
+        friend: String,
+        /// The column.
+        column: String,
+    },
     /// DataFusion refused.
     #[error(transparent)]
     Query(#[from] DataFusionError),
@@ -80,17 +167,28 @@ impl Error {
     /// Sorts the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Location(error) => match error.kind() {
-                eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
-                eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
-                _ => ErrorKind::Input,
-            },
+            Self::Location(error) => location_kind(error),
+            Self::Sample { source, .. } => location_kind(source),
             Self::Read(error) => read_kind(error),
-            Self::TypeConflict { .. } | Self::NoReadableFile { .. } => ErrorKind::Input,
-            Self::Option { .. } | Self::TwoStores { .. } => ErrorKind::Usage,
+            Self::TypeConflict { .. }
+            | Self::NoReadableFile { .. }
+            | Self::Dataset { .. }
+            | Self::TwoSamples { .. }
+            | Self::SampleColumn { .. }
+            | Self::FriendTwice { .. }
+            | Self::FriendMissing { .. } => ErrorKind::Input,
+            Self::Option { .. }
+            | Self::TwoStores { .. }
+            | Self::FriendFiles { .. }
+            | Self::FriendKey { .. }
+            | Self::FriendColumn { .. } => ErrorKind::Usage,
             Self::Query(error) => kind_of(error),
         }
     }
+}
+
+fn line_of(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }
 
 impl From<Error> for DataFusionError {
@@ -99,6 +197,14 @@ impl From<Error> for DataFusionError {
             Error::Query(inner) => inner,
             other => Self::External(Box::new(other)),
         }
+    }
+}
+
+fn location_kind(error: &eos_io::Error) -> ErrorKind {
+    match error.kind() {
+        eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
+        eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
+        _ => ErrorKind::Input,
     }
 }
 

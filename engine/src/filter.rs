@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
+};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
 use root_reader::RowFilter;
 
@@ -25,15 +29,28 @@ pub(crate) struct PredicateFilter {
 }
 
 impl PredicateFilter {
-    /// Binds `predicate`, which is over `table`, to a file with the columns of `file`: a filter per condition, in the
-    /// order in which they were written.
+    /// Binds `predicate`, which is over `table`, to a file with the columns of `file` and these values of the columns of
+    /// its sample: a filter per condition, in the order in which they were written. `None` if no row of the file can pass.
     pub(crate) fn bind_all(
         predicate: &Arc<dyn PhysicalExpr>,
-        table: &SchemaRef,
+        table: &TableSchema,
         file: &SchemaRef,
-    ) -> Result<Vec<Arc<dyn RowFilter>>, DataFusionError> {
-        let conditions = split_conjunction(predicate).into_iter();
-        conditions.map(|c| Ok(Arc::new(Self::bind(c, table, file)?) as Arc<dyn RowFilter>)).collect()
+        values: &[ScalarValue],
+    ) -> Result<Option<Vec<Arc<dyn RowFilter>>>, DataFusionError> {
+        let mut filters: Vec<Arc<dyn RowFilter>> = Vec::new();
+        for condition in split_conjunction(predicate) {
+            let known = with_values(condition, table, values)?;
+            if known.transformed && collect_columns(&known.data).is_empty() {
+                let options = RecordBatchOptions::new().with_row_count(Some(1));
+                let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+                match holds(&known.data, &row)? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            }
+            filters.push(Arc::new(Self::bind(&known.data, table.table_schema(), file)?));
+        }
+        Ok(Some(filters))
     }
 
     fn bind(predicate: &Arc<dyn PhysicalExpr>, table: &SchemaRef, file: &SchemaRef) -> Result<Self, DataFusionError> {
@@ -79,6 +96,31 @@ impl RowFilter for PredicateFilter {
         let mask = self.predicate.evaluate(&batch).and_then(|v| v.into_array(rows)).map_err(external)?;
         mask.as_boolean_opt().cloned().ok_or_else(|| ArrowError::CastError("a filter that is not boolean".into()))
     }
+}
+
+/// The condition with the sample's values in place of its columns.
+fn with_values(
+    condition: &Arc<dyn PhysicalExpr>,
+    table: &TableSchema,
+    values: &[ScalarValue],
+) -> Result<Transformed<Arc<dyn PhysicalExpr>>, DataFusionError> {
+    let first = table.file_schema().fields().len();
+    Arc::clone(condition).transform(|node| {
+        let at = node.downcast_ref::<Column>().and_then(|column| column.index().checked_sub(first));
+        Ok(match at.and_then(|at| values.get(at)) {
+            Some(value) => Transformed::yes(Arc::new(Literal::new(value.clone())) as Arc<dyn PhysicalExpr>),
+            None => Transformed::no(node),
+        })
+    })
+}
+
+/// Whether a condition holds for the only row of `row`.
+pub(crate) fn holds(condition: &Arc<dyn PhysicalExpr>, row: &RecordBatch) -> Result<bool, DataFusionError> {
+    let verdict = condition.evaluate(row)?.into_array(1)?;
+    let verdict = verdict.as_boolean_opt().ok_or_else(|| {
+        DataFusionError::Internal(format!("a condition of type {} instead of Boolean", verdict.data_type()))
+    })?;
+    Ok(!verdict.is_empty() && verdict.is_valid(0) && verdict.value(0))
 }
 
 /// Columns of a table are nullable as they are declared; nothing needs to be copied then.

@@ -30,8 +30,9 @@
 //!
 //! # Modules
 //!
-//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `cache`, `split`
-//! and `union` serve the table; `accelerate` and `functions` are the operators and functions that queries over events
+//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `dataset` finds
+//! its files, `friends` puts
+//! other trees beside it, `cache`, `split` and `union` serve it; `accelerate` and `functions` are the operators and functions that queries over events
 //! need fast; `options`, `ledger`, `progress` and `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -39,10 +40,12 @@
 
 mod accelerate;
 mod cache;
+mod dataset;
 mod dialect;
 mod error;
 mod factory;
 mod filter;
+mod friends;
 mod functions;
 mod ledger;
 mod opener;
@@ -56,7 +59,9 @@ mod suggest;
 mod table;
 mod union;
 
+pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, message_of};
+pub use friends::{Friend, OnMissingFriend};
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use options::{OnBadFile, TableOptions};
 pub use progress::{Progress, ProgressSnapshot};

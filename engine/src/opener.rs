@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig};
 use datafusion::datasource::table_schema::TableSchema;
@@ -21,6 +21,7 @@ use root_reader::{Scan, ScanMetrics, ScanOptions, Spawn, Tree};
 
 use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
+use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
 use crate::options::{OnBadFile, TableOptions};
 use crate::source::{RootSource, Shared};
@@ -38,15 +39,16 @@ pub(crate) fn row_id_fields() -> [FieldRef; 2] {
     ]
 }
 
-/// Number of columns of the table that come from branches; the row's identity stands behind them.
-fn branch_columns(table: &SchemaRef, options: &TableOptions) -> usize {
-    table.fields().len() - if options.row_id { row_id_fields().len() } else { 0 }
+/// Number of columns of the table that come from branches; behind them stand the row's identity, then what is known of
+/// its sample.
+fn branch_columns(table: &TableSchema, options: &TableOptions) -> usize {
+    table.file_schema().fields().len() - if options.row_id { row_id_fields().len() } else { 0 }
 }
 
 /// Whether an expression over the table needs the row's identity, which only exists once rows are made.
 pub(crate) fn names_row_id(expression: &Arc<dyn PhysicalExpr>, table: &TableSchema, options: &TableOptions) -> bool {
-    let first = branch_columns(table.table_schema(), options);
-    collect_columns(expression).iter().any(|column| column.index() >= first)
+    let row_id = branch_columns(table, options)..table.file_schema().fields().len();
+    collect_columns(expression).iter().any(|column| row_id.contains(&column.index()))
 }
 
 /// How messages call a file of a store.
@@ -70,8 +72,9 @@ pub(crate) struct RootOpener {
 struct Job {
     store: Arc<dyn ObjectStore>,
     store_url: String,
-    table: SchemaRef,
+    table: TableSchema,
     options: TableOptions,
+    companions: Companions,
     /// Indices of the table's columns that the projection needs, ascending.
     needed: Vec<usize>,
     /// The projection over the needed columns.
@@ -115,7 +118,7 @@ impl RootOpener {
         config: &FileScanConfig,
         partition: usize,
     ) -> Result<Self> {
-        let table = source.table_schema.table_schema().clone();
+        let table = source.table_schema.clone();
         let needed = source.projection.column_indices();
         let projection = source.projection.clone().try_map_exprs(|expression| {
             expression
@@ -131,6 +134,7 @@ impl RootOpener {
             store_url: config.object_store_url.as_str().to_string(),
             table,
             options: source.options.clone(),
+            companions: source.companions.clone(),
             needed,
             projection,
             predicate: source.predicate.clone(),
@@ -147,7 +151,8 @@ impl FileOpener for RootOpener {
         let job = self.job.clone();
         Ok(Box::pin(async move {
             match job.open(&file).await {
-                Ok(rows) => Ok(rows.stream()),
+                Ok(Some(rows)) => Ok(rows.stream()),
+                Ok(None) => Ok(stream::empty().boxed()),
                 Err(fault) => match job.skip(&file.object_meta, &fault) {
                     true => Ok(stream::empty().boxed()),
                     false => Err(fault),
@@ -158,9 +163,19 @@ impl FileOpener for RootOpener {
 }
 
 impl Job {
-    async fn open(self: &Arc<Self>, file: &PartitionedFile) -> Result<Rows> {
+    /// Starts the scan of a piece; `None` if what is known of its file says that no row can pass the filters.
+    async fn open(self: &Arc<Self>, file: &PartitionedFile) -> Result<Option<Rows>> {
         let meta = &file.object_meta;
         let name = display_name(&self.store_url, meta);
+        let friends = self.companions.of(&meta.location);
+        let values = &file.partition_values;
+        // Columns of friends and samples would be taken for others otherwise.
+        if friends.len() != self.options.friends.iter().filter(|friend| friend.on.is_empty()).count() {
+            return Err(DataFusionError::Internal(format!("{name}: the plan does not say where its friends are")));
+        }
+        if values.len() != self.table.table_partition_cols().len() {
+            return Err(DataFusionError::Internal(format!("{name}: the plan does not say which sample it belongs to")));
+        }
         let request = TreeRequest {
             store_url: &self.store_url,
             store: &self.store,
@@ -168,18 +183,19 @@ impl Job {
             name: &name,
             tree: self.options.tree.as_deref(),
             strings: self.options.strings,
+            friends,
         };
         let (tree, _) = self.shared.cache.tree(request).await.map_err(external)?;
         let entries = match &file.range {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),
         };
-        let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name);
-        let file_schema = tree.schema();
         let filters = match &self.predicate {
-            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &file_schema)?,
-            None => Vec::new(),
+            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree.schema(), values)?,
+            None => Some(Vec::new()),
         };
+        let Some(filters) = filters else { return Ok(None) };
+        let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name, values);
         let metrics = Arc::new(ScanMetrics::default());
         let options = ScanOptions {
             batch_rows: self.batch_rows,
@@ -191,7 +207,8 @@ impl Job {
         };
         let projector = self.projection.make_projector(&shape.schema)?;
         let scan = tree.scan(&shape.columns, entries, options).map_err(external)?;
-        Ok(Rows { scan, shape, projector, metrics, seen: Seen::default(), meta: meta.clone(), job: self.clone() })
+        let (seen, meta, job) = (Seen::default(), meta.clone(), self.clone());
+        Ok(Some(Rows { scan, shape, projector, metrics, seen, meta, job }))
     }
 
     /// Whether a fault is to be passed over; then it is in the ledger.
@@ -235,18 +252,31 @@ enum Origin {
     Absent(DataType),
     File(String),
     Entry,
+    Sample(ScalarValue),
 }
 
 impl Shape {
-    fn of(table: &SchemaRef, needed: &[usize], tree: &Tree, options: &TableOptions, file: &str) -> Self {
+    fn of(
+        table: &TableSchema,
+        needed: &[usize],
+        tree: &Tree,
+        options: &TableOptions,
+        file: &str,
+        values: &[ScalarValue],
+    ) -> Self {
         let branches = branch_columns(table, options);
         let file_schema = tree.schema();
         let mut columns = Vec::new();
         let mut fields = Vec::new();
         let mut origins = Vec::new();
         for index in needed {
-            let Some(field) = table.fields().get(*index) else { continue };
+            let Some(field) = table.table_schema().fields().get(*index) else { continue };
             fields.push(field.clone());
+            let value = index.checked_sub(table.file_schema().fields().len()).and_then(|at| values.get(at));
+            if let Some(value) = value {
+                origins.push(Origin::Sample(value.clone()));
+                continue;
+            }
             origins.push(match file_schema.index_of(field.name()) {
                 _ if *index >= branches && field.name() == FILE_COLUMN => Origin::File(file.to_string()),
                 _ if *index >= branches => Origin::Entry,
@@ -272,6 +302,7 @@ impl Shape {
                 Origin::Scanned(at) => scanned.columns().get(*at).cloned().ok_or_else(missing)?,
                 Origin::Absent(data_type) => new_null_array(data_type, rows),
                 Origin::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
+                Origin::Sample(value) => value.to_array_of_size(rows)?,
                 Origin::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
             })
         };

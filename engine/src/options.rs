@@ -6,6 +6,7 @@ use std::str::FromStr;
 use root_reader::TextAs;
 
 use crate::error::Error;
+use crate::friends::{Friend, OnMissingFriend, parse_friends};
 
 /// What to do with a file that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +46,11 @@ pub struct TableOptions {
     pub strings: TextAs,
     /// `row_id`: adds the columns `_file` and `_entry`, the file and the entry number that a row comes from.
     pub row_id: bool,
+    /// `friends`: trees whose columns the table has as well, `PATH:TREE AS NAME` or `PATH:TREE AS NAME ON COLUMN, COLUMN`,
+    /// with semicolons between them. To set it again adds to them.
+    pub friends: Vec<Friend>,
+    /// `friend_missing`: `null` (default) or `error`, for entries that a friend with `ON` does not have.
+    pub friend_missing: OnMissingFriend,
 }
 
 impl TableOptions {
@@ -73,7 +79,12 @@ impl TableOptions {
             "row_id" => {
                 self.row_id = value.parse().map_err(|_| bad(name, value, "it is 'true' or 'false'"))?;
             }
-            _ => return Err(bad(name, value, "there is no such option; there are tree, on_bad_file, strings, row_id")),
+            "friends" => self.friends.extend(parse_friends(value)?),
+            "friend_missing" => self.friend_missing = value.parse()?,
+            _ => {
+                let known = "tree, on_bad_file, strings, row_id, friends, friend_missing";
+                return Err(bad(name, value, &format!("there is no such option; there are {known}")));
+            }
         }
         Ok(())
     }

@@ -72,7 +72,12 @@ impl RootSessionBuilder {
         // Column names are the file's own, `Muon_pt` as well as `nMuon`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let runtime = Arc::new(runtime(self.memory));
-        let factory = RootTableFactory { stores: Stores::new(), shared: Shared::default(), runtime: runtime.clone() };
+        let factory = RootTableFactory {
+            stores: Stores::new(),
+            shared: Shared::default(),
+            runtime: runtime.clone(),
+            config: config.clone(),
+        };
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -138,22 +143,24 @@ impl RootSession {
         self.factory.shared.ledger.clone()
     }
 
-    /// Reads files as a table: a path, pattern or directory, with `:tree` where the files have several.
+    /// Reads files as a table: a path, pattern, directory or dataset file, with `:tree` where the files have several.
     pub async fn read(&self, spec: &str) -> Result<DataFrame, Error> {
-        let table = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
-        Ok(self.context.read_table(table)?)
+        let opened = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
+        Ok(self.context.read_table(opened.provider)?)
     }
 
-    /// Registers files as a table of the session.
+    /// Registers files as a table of the session: paths, patterns, directories and dataset files (see
+    /// [`Inputs::find`](crate::Inputs::find)), each with an optional `:tree`. The answer is the table of these files; where
+    /// friends are joined with them by columns, queries read a view over it.
     pub async fn register(
         &self,
         name: &str,
         specs: &[String],
         options: &TableOptions,
     ) -> Result<Arc<RootTable>, Error> {
-        let table = self.factory.open(specs, options.clone()).await?;
-        self.context.register_table(name, table.clone())?;
-        Ok(table)
+        let opened = self.factory.open(specs, options.clone()).await?;
+        self.context.register_table(name, opened.provider)?;
+        Ok(opened.table)
     }
 
     /// Plans one SQL statement; definitions such as `CREATE EXTERNAL TABLE` are carried out at once.
@@ -203,6 +210,10 @@ impl RootSession {
             if let Some((column, reason)) = root.unreadable().iter().find(|(column, _)| column == wanted) {
                 return DataFusionError::Plan(format!("column '{column}' cannot be read: {reason}"));
             }
+        }
+        let full = field.relation.as_ref().map(|relation| format!("{relation}.{wanted}"));
+        if let Some(full) = full.filter(|full| valid_fields.iter().any(|known| known.name() == full)) {
+            return DataFusionError::Plan(format!("the column {full} is quoted as one name: \"{full}\""));
         }
         let near = nearest(wanted, valid_fields.iter().map(|f| f.name()));
         let hint = match near.as_slice() {

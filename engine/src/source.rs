@@ -18,6 +18,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
 
 use crate::cache::TreeCache;
+use crate::friends::Companions;
 use crate::ledger::Ledger;
 use crate::opener::RootOpener;
 use crate::options::TableOptions;
@@ -43,6 +44,7 @@ pub struct RootSource {
     pub(crate) projection: ProjectionExprs,
     pub(crate) predicate: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) options: TableOptions,
+    pub(crate) companions: Companions,
     pub(crate) batch_rows: Option<usize>,
     pub(crate) metrics: ExecutionPlanMetricsSet,
     pub(crate) shared: Shared,
@@ -67,7 +69,12 @@ impl fmt::Debug for RootSource {
 }
 
 impl RootSource {
-    pub(crate) fn new(table_schema: TableSchema, options: TableOptions, shared: Shared) -> Self {
+    pub(crate) fn new(
+        table_schema: TableSchema,
+        options: TableOptions,
+        companions: Companions,
+        shared: Shared,
+    ) -> Self {
         let all: Vec<usize> = (0..table_schema.table_schema().fields().len()).collect();
         let projection = ProjectionExprs::from_indices(&all, table_schema.table_schema());
         Self {
@@ -75,6 +82,7 @@ impl RootSource {
             projection,
             predicate: None,
             options,
+            companions,
             batch_rows: None,
             metrics: ExecutionPlanMetricsSet::new(),
             shared,

@@ -1,27 +1,35 @@
 //! The table: trees of one name in one or many files, as a DataFusion [`TableProvider`].
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use eos_io::{FileEntry, Stores, split_object};
+use eos_io::{FileEntry, Stores};
 use futures::stream::{self, StreamExt};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
 use crate::cache::TreeRequest;
+use crate::dataset::{InputFile, Inputs};
 use crate::error::{Error, ErrorKind};
+use crate::filter::holds;
+use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
 use crate::opener::{display_name, row_id_fields};
 use crate::options::{OnBadFile, TableOptions};
@@ -41,6 +49,7 @@ const LISTED_ABSENT: usize = 5;
 pub struct RootTable {
     schema: TableSchema,
     options: TableOptions,
+    companions: Companions,
     store_url: ObjectStoreUrl,
     files: Vec<TableFile>,
     unreadable: Vec<(String, String)>,
@@ -57,6 +66,8 @@ struct TableFile {
     split: Splittable,
     schema: SchemaRef,
     unreadable: Vec<(String, String)>,
+    /// Its values of the columns that samples add.
+    values: Vec<ScalarValue>,
 }
 
 impl fmt::Debug for RootTable {
@@ -70,55 +81,48 @@ impl fmt::Debug for RootTable {
 }
 
 impl RootTable {
-    /// Opens the files that `specs` name (paths, patterns, directories, each with an optional `:tree`) and reads their
-    /// trees' metadata.
+    /// Opens files and reads their trees' metadata. Of the friends, only those that are read entry by entry are its business.
     pub(crate) async fn open(
-        specs: &[String],
+        inputs: Inputs,
         mut options: TableOptions,
         stores: &Stores,
         shared: Shared,
     ) -> Result<Self, Error> {
-        let mut files: Vec<FileEntry> = Vec::new();
-        for spec in specs {
-            let (path, tree) = split_object(spec);
-            if let Some(tree) = tree {
-                match &options.tree {
-                    Some(other) if other != tree => {
-                        return Err(Error::Option {
-                            name: "tree".into(),
-                            value: tree.into(),
-                            expected: format!(
-                                "the files of one table share one tree, and another one asks for '{other}'"
-                            ),
-                        });
-                    }
-                    _ => options.tree = Some(tree.to_string()),
+        for tree in inputs.files().iter().filter_map(|file| file.tree.as_ref()) {
+            match &options.tree {
+                Some(other) if other != tree => {
+                    return Err(Error::Option {
+                        name: "tree".into(),
+                        value: tree.into(),
+                        expected: format!("the files of one table share one tree, and another one asks for '{other}'"),
+                    });
                 }
-            }
-            for entry in stores.expand(path).await? {
-                let known =
-                    |f: &FileEntry| f.location.url == entry.location.url && f.location.path == entry.location.path;
-                if !files.iter().any(known) {
-                    files.push(entry);
-                }
+                _ => options.tree = Some(tree.clone()),
             }
         }
+        let mut seen = HashSet::new();
+        let files: Vec<&InputFile> =
+            inputs.files().iter().filter(|f| seen.insert((&f.entry.location.url, &f.entry.location.path))).collect();
         let Some(first) = files.first() else {
             return Err(Error::NoReadableFile { count: 0, first: "no file was named".into() });
         };
-        let root = first.location.url.clone();
-        if let Some(other) = files.iter().find(|f| f.location.url != root) {
-            return Err(Error::TwoStores { first: root.to_string(), second: other.location.url.to_string() });
+        let root = first.entry.location.url.clone();
+        if let Some(other) = files.iter().find(|f| f.entry.location.url != root) {
+            return Err(Error::TwoStores { first: root.to_string(), second: other.entry.location.url.to_string() });
         }
-        let openings: Vec<_> = files.iter().map(|file| open_file(file, &options, &shared)).collect();
+        let aligned = options.friends.iter().filter(|friend| friend.on.is_empty());
+        let places: Vec<Path> = files.iter().map(|file| file.entry.meta.location.clone()).collect();
+        let companions = Companions::find(aligned, &places, options.strings, stores, &shared).await?;
+        let openings: Vec<_> =
+            files.iter().map(|file| open_file(&file.entry, &options, &companions, &shared)).collect();
         let opened: Vec<Result<TableFile, root_reader::Error>> =
             stream::iter(openings).buffered(METADATA_CONCURRENCY).collect().await;
         let count = opened.len();
         let mut usable = Vec::with_capacity(count);
         let mut first_fault = None;
-        for (result, entry) in opened.into_iter().zip(&files) {
+        for (result, input) in opened.into_iter().zip(&files) {
             match result {
-                Ok(file) => usable.push(file),
+                Ok(file) => usable.push(TableFile { values: inputs.values(input), ..file }),
                 Err(fault) => {
                     let reason = fault.to_string();
                     let no_tree = matches!(fault, root_reader::Error::NoSuchTree { .. });
@@ -127,9 +131,9 @@ impl RootTable {
                         return Err(fault);
                     }
                     shared.ledger.record(FileRecord {
-                        file: display_name(root.as_str(), &entry.meta),
+                        file: display_name(root.as_str(), &input.entry.meta),
                         entries: 0,
-                        bytes: entry.meta.size,
+                        bytes: input.entry.meta.size,
                         outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: reason.clone() } },
                     });
                     first_fault.get_or_insert(reason);
@@ -140,12 +144,14 @@ impl RootTable {
             return Err(Error::NoReadableFile { count, first: first_fault.unwrap_or_default() });
         }
         let store_url = ObjectStoreUrl::parse(root.as_str())?;
-        Self::assemble(usable, options, store_url, shared)
+        Self::assemble(usable, inputs.columns().clone(), options, companions, store_url, shared)
     }
 
     fn assemble(
         files: Vec<TableFile>,
+        samples: Fields,
         mut options: TableOptions,
+        companions: Companions,
         store_url: ObjectStoreUrl,
         shared: Shared,
     ) -> Result<Self, Error> {
@@ -163,16 +169,29 @@ impl RootTable {
         } else {
             schema
         };
+        for sample in &samples {
+            let has = |file: &&TableFile| file.schema.field_with_name(sample.name()).is_ok();
+            if schema.field_with_name(sample.name()).is_ok() {
+                let file = files.iter().find(has).map_or("the table itself", |f| &f.name).to_string();
+                return Err(Error::SampleColumn { column: sample.name().clone(), file });
+            }
+        }
         let mut unreadable: Vec<(String, String)> = files.iter().flat_map(|f| f.unreadable.iter().cloned()).collect();
         unreadable.sort();
         unreadable.dedup_by(|a, b| a.0 == b.0);
         unreadable.retain(|(column, _)| schema.field_with_name(column).is_err());
-        Ok(Self { schema: TableSchema::from(schema), options, store_url, files, unreadable, shared })
+        let schema = TableSchema::builder(schema).with_table_partition_cols(samples.to_vec()).build();
+        Ok(Self { schema, options, companions, store_url, files, unreadable, shared })
     }
 
     /// Entries of all files together.
     pub fn entries(&self) -> u64 {
         self.files.iter().map(|f| f.entries).sum()
+    }
+
+    /// Directory and name of the tree that is read of each file.
+    pub fn tree(&self) -> &str {
+        self.options.tree.as_deref().unwrap_or_default()
     }
 
     /// The files, in the order in which their rows are counted.
@@ -185,11 +204,28 @@ impl RootTable {
         &self.unreadable
     }
 
-    /// The files cut and packed into groups, of which `limit` rows are needed if it is given.
-    fn groups(&self, partitions: usize, limit: Option<usize>) -> Vec<FileGroup> {
+    /// The files for which all `filters` hold, which name no columns but those of the samples.
+    fn files_that_pass(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&TableFile>> {
+        let mut wanted: Vec<&TableFile> = self.files.iter().collect();
+        let Some(condition) = conjunction(filters.iter().cloned()) else { return Ok(wanted) };
+        let schema = Arc::new(Schema::new(self.schema.table_partition_cols().clone()));
+        let condition = state.create_physical_expr(condition, &DFSchema::try_from(schema.clone())?)?;
+        let mut verdicts = Vec::with_capacity(wanted.len());
+        for file in &wanted {
+            let row = file.values.iter().map(|value| value.to_array()).collect::<Result<Vec<_>>>()?;
+            let row = RecordBatch::try_new(schema.clone(), row)?;
+            verdicts.push(holds(&condition, &row)?);
+        }
+        let mut verdicts = verdicts.into_iter();
+        wanted.retain(|_| verdicts.next().unwrap_or(true));
+        Ok(wanted)
+    }
+
+    /// Some of the files cut and packed into groups, of which `limit` rows are needed if it is given.
+    fn groups(&self, wanted: &[&TableFile], partitions: usize, limit: Option<usize>) -> Vec<FileGroup> {
         let mut needed = limit.map_or(u64::MAX, |l| l as u64);
         let mut splits = Vec::new();
-        for file in &self.files {
+        for file in wanted {
             let mut split = file.split.clone();
             // Rows beyond the limit are not even planned.
             split.clusters.retain_mut(|cluster| {
@@ -202,8 +238,9 @@ impl RootTable {
         let entry = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let groups = split(&splits, partitions).into_iter().map(|pieces| {
             let files = pieces.into_iter().filter_map(|piece| {
-                let file = self.files.get(piece.file)?;
+                let file = wanted.get(piece.file)?;
                 let whole = PartitionedFile::new_from_meta(file.meta.clone());
+                let whole = whole.with_partition_values(file.values.clone());
                 // The range counts entries: the source's own business, as byte ranges mean nothing to a tree.
                 Some(whole.with_range(entry(piece.entries.start), entry(piece.entries.end)))
             });
@@ -213,9 +250,22 @@ impl RootTable {
     }
 }
 
+/// Whether a condition can be decided by the values of those columns alone.
+fn is_about(filter: &Expr, columns: &Fields) -> bool {
+    let named = filter.column_refs();
+    let is_query = |e: &Expr| {
+        Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
+    };
+    !named.is_empty()
+        && named.iter().all(|column| columns.iter().any(|field| field.name() == column.name()))
+        && !filter.is_volatile()
+        && !filter.exists(is_query).unwrap_or(true)
+}
+
 async fn open_file(
     entry: &FileEntry,
     options: &TableOptions,
+    companions: &Companions,
     shared: &Shared,
 ) -> Result<TableFile, root_reader::Error> {
     let store_url = entry.location.url.as_str();
@@ -227,6 +277,7 @@ async fn open_file(
         name: &name,
         tree: options.tree.as_deref(),
         strings: options.strings,
+        friends: companions.of(&entry.meta.location),
     };
     let (tree, warnings) = shared.cache.tree(request).await?;
     for warning in warnings {
@@ -238,14 +289,23 @@ async fn open_file(
         bytes: entry.meta.size,
         outcome: Outcome::Ok,
     });
+    let friends = companions.of(&entry.meta.location);
+    for friend in friends {
+        let (file, bytes) = (friend.name(), friend.entry.meta.size);
+        shared.ledger.record(FileRecord { file, entries: tree.entries(), bytes, outcome: Outcome::Ok });
+    }
     let reason = |c: &root_reader::Column| c.field().err().map(|reason| (c.name.clone(), reason.to_string()));
     Ok(TableFile {
         meta: entry.meta.clone(),
         tree: tree.path().to_string(),
         entries: tree.entries(),
-        split: Splittable { bytes: entry.meta.size, clusters: tree.clusters() },
+        split: Splittable {
+            bytes: entry.meta.size + friends.iter().map(|friend| friend.entry.meta.size).sum::<u64>(),
+            clusters: tree.clusters(),
+        },
         schema: tree.schema(),
         unreadable: tree.columns().iter().filter_map(reason).collect(),
+        values: Vec::new(),
         name,
     })
 }
@@ -285,9 +345,9 @@ impl TableProvider for RootTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // With filters the limit counts rows that only the scan will know.
-        let rows = limit.filter(|_| filters.is_empty());
-        let groups = self.groups(state.config().target_partitions(), rows);
+        // The filters are about samples only, so that they take or leave whole files, and the limit counts the rest.
+        let files = self.files_that_pass(state, filters)?;
+        let groups = self.groups(&files, state.config().target_partitions(), limit);
         if groups.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.table_schema().project(columns)?),
@@ -297,8 +357,9 @@ impl TableProvider for RootTable {
         }
         let pieces = groups.iter().flat_map(FileGroup::iter);
         let planned = pieces.filter_map(|f| f.range.as_ref()).map(|r| (r.end - r.start) as u64).sum();
-        self.shared.progress.plan(self.files.len() as u64, planned);
-        let source = RootSource::new(self.schema.clone(), self.options.clone(), self.shared.clone());
+        self.shared.progress.plan(files.len() as u64, planned);
+        let source =
+            RootSource::new(self.schema.clone(), self.options.clone(), self.companions.clone(), self.shared.clone());
         let mut statistics = Statistics::new_unknown(self.schema.table_schema());
         statistics.num_rows =
             Precision::Exact(usize::try_from(planned).map_err(|e| DataFusionError::External(e.into()))?);
@@ -312,8 +373,14 @@ impl TableProvider for RootTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // The physical plan decides which filters the scan takes over; until then they stay where they are.
-        Ok(vec![TableProviderFilterPushDown::Unsupported; filters.len()])
+        // What is known of whole files decides which of them are read at all. For others the physical plan decides which
+        // filters the scan takes over; until then they stay where they are.
+        let samples = self.schema.table_partition_cols();
+        let verdict = |filter: &&Expr| match is_about(filter, samples) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(verdict).collect())
     }
 
     fn statistics(&self) -> Option<Statistics> {

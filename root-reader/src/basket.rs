@@ -155,21 +155,24 @@ impl BasketReader {
         };
         let loaded = match &basket.at {
             BasketAt::Missing(why) => return Err(corrupt(FormatError::invalid(&**why))),
-            BasketAt::Embedded(embedded) => embedded_basket(embedded, decode, entries, &tree.inner.record, totals)
-                .map(|content| Loaded { index, entries: basket.entries.clone(), content })
-                .map_err(corrupt)?,
+            BasketAt::Embedded(embedded) => {
+                embedded_basket(embedded, decode, entries, tree.record_of(self.branch), totals)
+                    .map(|content| Loaded { index, entries: basket.entries.clone(), content })
+                    .map_err(corrupt)?
+            }
             BasketAt::File(range) => {
                 let started = Instant::now();
+                let source = tree.source_of(self.branch);
                 let raw = match work.fetched.get((self.branch, index)) {
                     Some(bytes) => Raw::Shared(bytes),
-                    None => match tree.source.read_shared(range.clone()) {
+                    None => match source.read_shared(range.clone()) {
                         Some(bytes) => Raw::Shared(bytes.map_err(|e| within(e, place()))?),
                         None => {
-                            match tree.source.read_now(range.clone(), &mut work.raw) {
+                            match source.read_now(range.clone(), &mut work.raw) {
                                 Some(Ok(_)) => {}
                                 Some(Err(e)) => return Err(within(e, place())),
                                 None => {
-                                    tree.source.check(range).map_err(|e| within(e, place()))?;
+                                    source.check(range).map_err(|e| within(e, place()))?;
                                     return Err(corrupt(FormatError::invalid("the basket was not fetched")));
                                 }
                             }

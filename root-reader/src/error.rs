@@ -176,6 +176,29 @@ pub enum Error {
         /// The name asked for.
         wanted: String,
     },
+    /// A tree that is read beside another has more or fewer entries.
+    #[error(
+        "{place} has {entries} entries, but its friend in {friend} has {friend_entries}; friends are read entry by entry, \
+         so join them by columns that both have instead"
+    )]
+    UnequalFriend {
+        /// File and tree.
+        place: Box<Place>,
+        /// Its entries.
+        entries: u64,
+        /// File and tree of the friend.
+        friend: Box<Place>,
+        /// The friend's entries.
+        friend_entries: u64,
+    },
+    /// A column of a friend would have the name of another column.
+    #[error("{place}: there is a column '{column}' already; read the friend under another name")]
+    FriendColumn {
+        /// File and tree.
+        place: Box<Place>,
+        /// The column.
+        column: String,
+    },
     /// A branch was selected that this crate cannot decode.
     #[error("{place}: cannot be read: {reason}")]
     Unreadable {
@@ -229,7 +252,7 @@ impl Error {
             Self::Corrupt { source, .. } if source.is_unsupported() => ErrorKind::Unsupported,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::NoSuchTree { .. } | Self::NoSuchBranch { .. } => ErrorKind::NotFound,
-            Self::WhichTree { .. } => ErrorKind::Usage,
+            Self::WhichTree { .. } | Self::UnequalFriend { .. } | Self::FriendColumn { .. } => ErrorKind::Usage,
             Self::Arrow { .. } => ErrorKind::Io,
         }
     }

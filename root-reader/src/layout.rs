@@ -106,7 +106,7 @@ pub(crate) enum Frame {
 #[derive(Debug)]
 pub(crate) struct Columns {
     pub all: Vec<Column>,
-    by_name: HashMap<String, usize>,
+    pub by_name: HashMap<String, usize>,
     pub schema: SchemaRef,
     /// Index into `all` of each field of `schema`.
     pub readable: Vec<usize>,
@@ -154,6 +154,21 @@ impl Columns {
         let readable: Vec<usize> = all.iter().enumerate().filter(|(_, c)| c.layout.is_ok()).map(|(i, _)| i).collect();
         let fields: Fields = all.iter().filter_map(|c| c.field().ok()).collect();
         Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable, text }
+    }
+
+    /// The columns of a tree, and those of a friend behind them under other names, where the friend's first branch has the
+    /// number `first`.
+    pub(crate) fn joined(main: &Self, friend: &Self, first: BranchId, rename: impl Fn(&str) -> String) -> Self {
+        let (mut all, mut by_name) = (main.all.clone(), main.by_name.clone());
+        for column in &friend.all {
+            let mut column = Column { name: rename(&column.name), branch: column.branch + first, ..column.clone() };
+            if let Some(counter) = column.layout.as_mut().ok().and_then(|layout| layout.counter.as_mut()) {
+                *counter += first;
+            }
+            by_name.insert(column.name.clone(), all.len());
+            all.push(column);
+        }
+        Self::assemble(all, by_name, main.text)
     }
 
     /// The same columns, some of them in another form.

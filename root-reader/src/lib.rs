@@ -22,7 +22,8 @@
 //! # Layers
 //!
 //! Each layer uses only those before it: bytes (`wire`, `tags`), compressed frames (`compression`), the container
-//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`), the choice of a decoder
+//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`)
+//! and trees read beside them (`friend`), the choice of a decoder
 //! per branch (`layout`), decoders (`decode`), baskets (`basket`) and the scan.
 
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ mod cpp_type;
 mod decode;
 mod error;
 mod file;
+mod friend;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod layout;
@@ -62,4 +64,4 @@ pub use layout::{Column, TextAs};
 pub use metrics::ScanMetrics;
 pub use scan::{Scan, ScanOptions, Spawn};
 pub use select::RowFilter;
-pub use tree::{BasketInfo, Branch, BranchId, Tree};
+pub use tree::{BasketInfo, Branch, BranchId, ListedFriend, Tree};

@@ -17,6 +17,7 @@ use futures::{FutureExt, Stream};
 use crate::basket::Workspace;
 use crate::column::ColumnReader;
 use crate::error::{Error, Result};
+use crate::friend::Fetch;
 use crate::metrics::ScanMetrics;
 use crate::select::{Filters, RowFilter, StageColumn, Survivors};
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
@@ -207,7 +208,7 @@ impl Scan {
                 }
                 self.advance().await?;
             }
-            let remote = !self.tree.source.is_immediate();
+            let remote = !self.tree.is_immediate();
             self.plan(remote && !self.filters.is_empty())?;
             if remote && !self.filters.is_empty() {
                 self.fetch_survivors().await?;
@@ -273,7 +274,7 @@ impl Scan {
     /// Moves on to the next window, whose bytes are then at hand.
     async fn advance(&mut self) -> Result<()> {
         let start = self.window.entries.end;
-        if self.tree.source.is_immediate() {
+        if self.tree.is_immediate() {
             self.window = Window { entries: start..self.end, pos: start, planned: Vec::new() };
             return Ok(());
         }
@@ -283,13 +284,13 @@ impl Scan {
                 let answers = match ahead.answer.await {
                     Ok(answers) => answers?,
                     // The background task was dropped, as at shutdown.
-                    Err(_) => self.tree.source.read_ranges(&self.places(&ahead.wanted)).await?,
+                    Err(_) => self.fetch(&ahead.wanted).read().await?,
                 };
                 (ahead.entries, ahead.wanted, answers)
             }
             None => {
                 let (entries, wanted) = self.next_window(start);
-                let answers = self.tree.source.read_ranges(&self.places(&wanted)).await?;
+                let answers = self.fetch(&wanted).read().await?;
                 (entries, wanted, answers)
             }
         };
@@ -304,12 +305,11 @@ impl Scan {
         if let (Some(spawn), true) = (&self.options.spawn, entries.end < self.end) {
             let (entries, wanted) = self.next_window(entries.end);
             let (send, answer) = oneshot::channel();
-            let source = self.tree.source.clone();
-            let places = self.places(&wanted);
+            let fetch = self.fetch(&wanted);
             spawn(
                 async move {
                     // Nobody listens any more when the scan was dropped.
-                    drop(send.send(source.read_ranges(&places).await));
+                    drop(send.send(fetch.read().await));
                 }
                 .boxed(),
             );
@@ -349,7 +349,7 @@ impl Scan {
         }
         let wanted = self.unfetched(needed);
         let started = Instant::now();
-        let answers = self.tree.source.read_ranges(&self.places(&wanted)).await?;
+        let answers = self.fetch(&wanted).read().await?;
         self.work.metrics.read(started.elapsed());
         for (basket, bytes) in wanted.into_iter().zip(answers) {
             self.work.fetched.insert(basket, bytes);
@@ -361,7 +361,8 @@ impl Scan {
     /// who can say which it is.
     fn unfetched(&self, needed: HashSet<BasketId>) -> Vec<BasketId> {
         let missing = |basket: &BasketId| {
-            let place = self.place(*basket).filter(|range| self.tree.source.check(range).is_ok());
+            let source = self.tree.source_of(basket.0);
+            let place = self.place(*basket).filter(|range| source.check(range).is_ok());
             place.is_some() && !self.work.fetched.contains(*basket)
         };
         let mut wanted: Vec<BasketId> = needed.into_iter().filter(missing).collect();
@@ -376,7 +377,7 @@ impl Scan {
         }
     }
 
-    fn places(&self, baskets: &[BasketId]) -> Vec<Range<u64>> {
-        baskets.iter().filter_map(|basket| self.place(*basket)).collect()
+    fn fetch(&self, baskets: &[BasketId]) -> Fetch {
+        Fetch::new(&self.tree, baskets.iter().filter_map(|basket| Some((basket.0, self.place(*basket)?))))
     }
 }

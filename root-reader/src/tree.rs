@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, FormatError, Place, Result};
 use crate::file::Key;
+use crate::friend::Friends;
 use crate::layout::{Columns, TextAs};
 use crate::object::{EmbeddedBasket, Graph, Object, ObjectId, Value};
 use crate::source::Source;
@@ -26,6 +27,8 @@ pub struct Tree {
     pub(crate) source: Source,
     pub(crate) inner: Arc<TreeInner>,
     pub(crate) columns: Arc<Columns>,
+    /// The trees that are read beside this one, whose branches stand behind its own.
+    pub(crate) friends: Arc<Friends>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct TreeInner {
     pub cycle: u16,
     pub entries: u64,
     pub clusters: Clusters,
+    pub listed_friends: Vec<ListedFriend>,
     /// All branches, parents before children, in file order.
     pub branches: Vec<Branch>,
     /// Decompressed record of the tree, which holds the embedded baskets.
@@ -124,6 +128,17 @@ pub struct BasketInfo {
     pub bytes: Option<Range<u64>>,
 }
 
+/// A friend that the writer gave a tree. Nothing is read because of it: where it lies is what a file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedFriend {
+    /// What the writer called it.
+    pub alias: String,
+    /// Name of the tree.
+    pub tree: String,
+    /// The file of the tree; empty for the file of the tree that lists it.
+    pub file: String,
+}
+
 /// Where a basket lies and which entries it holds.
 #[derive(Debug, Clone)]
 pub(crate) struct BasketPlace {
@@ -191,12 +206,7 @@ impl Tree {
         let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new(), file_compression };
         let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
         let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
-        Ok(Self { source, inner: Arc::new(inner), columns })
-    }
-
-    /// The same tree with its strings as `text` says.
-    pub fn with_text(&self, text: TextAs) -> Self {
-        Self { columns: Arc::new(Columns::of(&self.inner, text)), ..self.clone() }
+        Ok(Self { source, inner: Arc::new(inner), columns, friends: Arc::default() })
     }
 
     /// The file as the user named it.
@@ -224,6 +234,11 @@ impl Tree {
         self.inner.entries
     }
 
+    /// The friends that the tree lists, which are not followed; see [`Tree::with_friend`].
+    pub fn listed_friends(&self) -> &[ListedFriend] {
+        &self.inner.listed_friends
+    }
+
     /// All branches, parents before their children.
     pub fn branches(&self) -> &[Branch] {
         &self.inner.branches
@@ -248,10 +263,6 @@ impl Tree {
 
     pub(crate) fn place(&self) -> Place {
         Place { file: self.source.name().to_string(), tree: Some(self.inner.path.clone()), ..Place::default() }
-    }
-
-    pub(crate) fn branch_place(&self, branch: BranchId) -> Place {
-        Place { branch: self.inner.branches.get(branch).map(|b| b.path.clone()), ..self.place() }
     }
 }
 
@@ -282,6 +293,13 @@ impl Clusters {
         }
         all
     }
+}
+
+fn listed_friend(friend: &Object) -> ListedFriend {
+    let text = |member: &str| friend.text(member).unwrap_or_default().to_string();
+    let alias = text("fName");
+    let tree = Some(text("fTreeName")).filter(|name| !name.is_empty()).unwrap_or_else(|| alias.clone());
+    ListedFriend { alias, tree, file: text("fTitle") }
 }
 
 struct Builder<'a> {
@@ -324,6 +342,7 @@ impl Builder<'_> {
             cycle: key.cycle,
             entries,
             clusters: Clusters { ranges: ends.zip(sizes).collect(), size: flush },
+            listed_friends: self.graph.list(tree, "fFriends").map(|(_, friend)| listed_friend(friend)).collect(),
             branches: self.branches,
             record,
             streamers: streamers.clone(),

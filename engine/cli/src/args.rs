@@ -19,6 +19,7 @@ Examples:
   root-query sql -c \"SELECT avg(MET_pt) FROM 'run1.root:Events'\" --format json
   root-query sql -f skim.sql 'data/*.root:Events' -o skim.parquet
   root-query sql run1.root:Events                       a prompt, with the file as table t
+  root-query count --dataset samples.csv                events of each sample
 
 Names keep their case, and those with other characters than letters, digits and _ are quoted: \"obj.pt_\".
 
@@ -75,13 +76,23 @@ pub struct GlobalArgs {
     /// Read the names of files from a list, one per line; `-` is standard input. May be repeated.
     #[arg(long, global = true, value_name = "LIST")]
     pub files_from: Vec<String>,
+    /// Read the files of the samples in a dataset file (.csv, .json, .yaml): a column `path`, and others, such as
+    /// sampleID, that become columns of the table. May be repeated, and stand among the files as well.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub dataset: Vec<String>,
     /// What to do with a file that cannot be read: stop, or go on without it and exit with 5.
     #[arg(long, global = true, value_name = "ACTION", env = "ROOT_QUERY_ON_BAD_FILE", hide_env = true)]
     pub on_bad_file: Option<BadFile>,
     /// Write what became of every file, as JSON, also when the run fails.
     #[arg(long, global = true, value_name = "PATH")]
     pub report: Option<PathBuf>,
-    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false).
+    /// Add the columns of another tree to the table, as "NAME.column": 'FILES:TREE AS NAME' reads it entry by entry, its
+    /// files beside those of the table in their order; 'FILES:TREE AS NAME ON run, event' joins it by columns that both
+    /// have. May be repeated; for sql and explain.
+    #[arg(long, global = true, value_name = "FRIEND")]
+    pub friend: Vec<String>,
+    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
+    /// friend_missing (null, error).
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub options: Vec<KeyValue>,
     /// Configuration file instead of ~/.config/root-query/config.toml.
@@ -100,7 +111,7 @@ pub enum Verb {
     Schema(InputArgs),
     /// Show the first entries of a tree.
     Head(HeadArgs),
-    /// Count entries, from the metadata alone.
+    /// Count entries, of each sample where there are any, from the metadata alone.
     Count(CountArgs),
     /// Show bytes, baskets and compression of every branch.
     Stats(InputArgs),
@@ -137,7 +148,7 @@ pub enum ConfigAction {
 /// The files to read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InputArgs {
-    /// Files, URLs, patterns or directories; FILE:TREE selects a tree.
+    /// Files, URLs, patterns, directories or dataset files; FILE:TREE selects a tree.
     #[arg(value_name = "FILE")]
     pub files: Vec<String>,
     /// The tree to read, where a file has several: NAME, DIR/NAME, or either with ;CYCLE.
@@ -223,7 +234,7 @@ pub struct CountArgs {
     /// The files.
     #[command(flatten)]
     pub input: InputArgs,
-    /// One line per file instead of the sum.
+    /// One line per file instead of the sum or the samples.
     #[arg(long)]
     pub by_file: bool,
 }

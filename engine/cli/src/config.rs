@@ -37,6 +37,8 @@ pub struct Settings {
     pub memory: Option<ByteSize>,
     /// Lists of files.
     pub files_from: Vec<String>,
+    /// Dataset files.
+    pub datasets: Vec<String>,
     /// Where the report goes.
     pub report: Option<PathBuf>,
     /// Options of the table of files.
@@ -84,6 +86,9 @@ impl Settings {
         for option in &args.options {
             table.set(&option.key, &option.value)?;
         }
+        for friend in &args.friend {
+            table.friends.push(friend.parse()?);
+        }
         Ok(Self {
             format,
             output: args.output.clone().filter(|path| path.as_os_str() != "-"),
@@ -94,6 +99,7 @@ impl Settings {
             threads,
             memory,
             files_from: args.files_from.clone(),
+            datasets: args.dataset.clone(),
             report: args.report.clone(),
             table,
             origins,

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eos_io::{FileEntry, Stores, split_object};
+use eos_io::{FileEntry, Stores};
 use futures::{StreamExt, stream};
-use root_engine::{ErrorKind, FileRecord, OnBadFile, Outcome};
+use root_engine::{ErrorKind, FileRecord, Inputs, OnBadFile, Outcome, Sample};
 use root_reader::{RootFile, TextAs, Tree};
 
 use crate::app::App;
@@ -24,6 +24,8 @@ pub struct Wanted {
     pub file: FileEntry,
     /// What stood behind the `:`, or the tree of `--tree`.
     pub object: Option<String>,
+    /// The sample that it belongs to, if a dataset file names it.
+    pub sample: Option<Sample>,
 }
 
 impl Wanted {
@@ -39,11 +41,17 @@ impl Wanted {
     }
 }
 
-/// All names: those of the command line, then those of the lists.
+/// All names: those of the command line, then those of the lists, then the dataset files.
 pub fn specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
     let mut specs = named.to_vec();
     for list in &app.settings.files_from {
         specs.extend(eos_io::read_file_list(list)?);
+    }
+    for dataset in &app.settings.datasets {
+        if !Inputs::is_dataset(dataset) {
+            return Err(Failure::usage(format!("--dataset {dataset}: its name has to end in .csv, .json or .yaml")));
+        }
+        specs.push(dataset.clone());
     }
     Ok(specs)
 }
@@ -53,7 +61,7 @@ pub fn some_specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
     let specs = specs(app, named)?;
     if specs.is_empty() {
         return Err(Failure::usage(
-            "no file is named; add FILE, FILE:TREE, a pattern or a directory, or --files-from LIST",
+            "no file is named; add FILE, FILE:TREE, a pattern or a directory, --files-from LIST or --dataset FILE",
         ));
     }
     Ok(specs)
@@ -66,21 +74,23 @@ pub fn tree_option<'a>(app: &'a App, input: &'a InputArgs) -> Option<&'a str> {
 
 /// Finds the files behind the names, each once for every tree that is wanted of it.
 pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec<Wanted>, Failure> {
-    let stores = Stores::new();
+    if !app.settings.table.friends.is_empty() {
+        return Err(Failure::usage("friends are for sql and explain; this verb reads the named files alone"));
+    }
+    let inputs = Inputs::find(&some_specs(app, named)?, &Stores::new()).await?;
     let mut all = Vec::new();
     let mut seen = HashSet::new();
-    for spec in some_specs(app, named)? {
-        let (path, object) = split_object(&spec);
-        if let (Some(object), Some(tree)) = (object, tree)
+    for input in inputs.files() {
+        let location = &input.entry.location;
+        if let (Some(object), Some(tree)) = (&input.tree, tree)
             && object != tree
         {
-            return Err(Failure::usage(format!("'{spec}' asks for the tree '{object}', and --tree for '{tree}'")));
+            let asks = format!("'{location}' asks for the tree '{object}', and --tree for '{tree}'");
+            return Err(Failure::usage(asks));
         }
-        let object = object.or(tree).map(str::to_string);
-        for file in stores.expand(path).await? {
-            if seen.insert((file.location.url.clone(), file.location.path.clone(), object.clone())) {
-                all.push(Wanted { file, object: object.clone() });
-            }
+        let object = input.tree.as_deref().or(tree).map(str::to_string);
+        if seen.insert((location.url.clone(), location.path.clone(), object.clone())) {
+            all.push(Wanted { file: input.entry.clone(), object, sample: input.sample().cloned() });
         }
     }
     Ok(all)

@@ -66,9 +66,28 @@ def names():
         tree.extend({name: np.arange(3, dtype=np.int32) * 10 + i for i, name in enumerate(names)})
 
 
+def friends():
+    """Trees beside those of runs/. `Scores` belongs to 2011 and 2012 entry by entry, and has an entry less than 2013 and
+    one more in scores_long.root. `Keyed` has the events 0 to 199 backwards, without the multiples of 7; in twice.root, entry 10
+    repeats the keys of entry 3."""
+    folder = HERE / "friends"
+    for name, first, entries in [("2011", 0, 100), ("2012", 100, 100), ("2013", 200, 99), ("long", 0, 101)]:
+        event = np.arange(first, first + entries, dtype=np.int64)
+        data = {"score": (event / 4).astype(np.float32), "hits": jagged(event % 3, np.repeat(event, event % 3))}
+        with uproot.recreate(folder / f"scores_{name}.root", compression=uproot.LZ4(4)) as file:
+            file.mktree("Scores", {"score": np.float32, "hits": "var * int64"}).extend(data)
+    event = np.array([e for e in range(199, -1, -1) if e % 7], np.int32)
+    for name, event in [("keyed", event), ("twice", np.append(np.arange(10), 3).astype(np.int32))]:
+        run = np.where(event < 100, 2011, 2012).astype(np.int32)
+        with uproot.recreate(folder / f"{name}.root", compression=uproot.ZLIB(6)) as file:
+            tree = file.mktree("Keyed", {"run": np.int32, "event": np.int32, "quality": np.int32, "ids": "var * int32"})
+            tree.extend({"run": run, "event": event, "quality": event * 10, "ids": jagged(event % 2, event[event % 2 == 1])})
+
+
 year("2011", 0, trigger=False, met=True)
 year("2012", 100, trigger=True, met=True)
 year("2013", 200, trigger=True, met=False)
 conflict()
 clusters()
 names()
+friends()

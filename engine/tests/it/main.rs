@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod adl;
+mod datasets;
 mod faults;
+mod friends;
 mod operators;
 mod reading;
 mod schemas;

@@ -86,6 +86,11 @@ impl Ran {
         scans[0].properties().output_partitioning().partition_count()
     }
 
+    /// Scans in the plan.
+    pub(crate) fn scan_count(&self) -> usize {
+        self.scans().len()
+    }
+
     fn scans(&self) -> Vec<Arc<dyn ExecutionPlan>> {
         let mut scans = Vec::new();
         let mut open = vec![self.plan.clone()];

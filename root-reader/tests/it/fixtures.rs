@@ -16,7 +16,7 @@ use crate::compare::{Leniency, compare};
 use crate::support::{Random, all_columns, concat, fixture_files, in_parallel, reference_of, tree_names};
 
 /// Compares every column with the reference, which has the columns in the same order.
-fn check(batch: &RecordBatch, reference: &RecordBatch, tree: &Tree, what: &str) {
+pub fn check(batch: &RecordBatch, reference: &RecordBatch, tree: &Tree, what: &str) {
     assert_eq!(batch.num_rows(), reference.num_rows(), "{what}: rows");
     for (i, field) in reference.schema().fields().iter().enumerate() {
         let name = field.name();
@@ -109,10 +109,10 @@ fn a_range_of_entries_gives_the_rows_of_the_whole() {
 }
 
 /// Keeps rows by their number: every row of a stretch or none, or single ones.
-struct ByNumber {
-    columns: Vec<usize>,
-    next: AtomicU64,
-    keep: fn(u64) -> bool,
+pub struct ByNumber {
+    pub columns: Vec<usize>,
+    pub next: AtomicU64,
+    pub keep: fn(u64) -> bool,
 }
 
 impl RowFilter for ByNumber {
@@ -130,7 +130,7 @@ impl RowFilter for ByNumber {
 const KEEPERS: [fn(u64) -> bool; 5] =
     [|_| true, |_| false, |i| i % 7 == 3, |i| (i / 40) % 3 == 1, |i| i % 2 == 0 || i > 60];
 
-fn filtered(reference: &RecordBatch, keep: fn(u64) -> bool) -> RecordBatch {
+pub fn filtered(reference: &RecordBatch, keep: fn(u64) -> bool) -> RecordBatch {
     let mask: BooleanArray = (0..reference.num_rows() as u64).map(|i| Some(keep(i))).collect();
     arrow_select::filter::filter_record_batch(reference, &mask).unwrap()
 }
@@ -172,11 +172,11 @@ fn a_second_row_filter_sees_what_the_first_one_keeps() {
     });
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
 }
 
-async fn read_async(tree: &Tree, options: ScanOptions) -> RecordBatch {
+pub async fn read_async(tree: &Tree, options: ScanOptions) -> RecordBatch {
     let mut scan = tree.scan(&all_columns(tree), 0..tree.entries(), options).unwrap();
     let schema = scan.schema();
     let mut batches = Vec::new();

@@ -14,6 +14,7 @@ mod compare;
 mod conformance;
 mod differential;
 mod fixtures;
+mod friends;
 mod hostile;
 mod json;
 mod objects;

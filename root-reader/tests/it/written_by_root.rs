@@ -120,3 +120,26 @@ fn muons_have_the_values_that_root_reads() {
         }
     }
 }
+
+#[test]
+fn friends_stand_beside_their_tree() {
+    let Some(folder) = folder() else { return };
+    let file = RootFile::open_local(folder.join("sink/layout.root")).unwrap();
+    let main = file.tree_blocking("main").unwrap();
+    let listed: Vec<Value> = main
+        .listed_friends()
+        .iter()
+        .map(|f| serde_json::json!({"name": f.alias, "tree": f.tree, "file": f.file}))
+        .collect();
+    assert_eq!(Value::from(listed), json(folder.join("sink/ref_layout.json"))["main"]["friends"]);
+    let tree = main.with_friend("fr", &file.tree_blocking("fr").unwrap()).unwrap();
+    assert_eq!(ints(&column(&tree, "v")), (0..30).collect::<Vec<_>>());
+    let w = column(&tree, "fr.w");
+    assert!(w.as_primitive::<Float32Type>().values().iter().copied().eq((0..30).map(|i| i as f32 * 1.5)));
+    // The other friend that the tree lists has more entries: ROOT would read it all the same.
+    let other = RootFile::open_local(folder.join("sink/chain_0.root")).unwrap().tree_blocking("t").unwrap();
+    let error = main.with_friend("ext", &other).unwrap_err().to_string();
+    for part in ["layout.root", "'main' has 30", "chain_0.root", "'t' has 40"] {
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use root_reader::{ScanOptions, Tree};
 
 use super::Outcome;
@@ -9,7 +11,7 @@ use super::types::counted;
 use crate::app::App;
 use crate::args::HeadArgs;
 use crate::exit::{Exit, Failure, did_you_mean};
-use crate::inputs;
+use crate::inputs::{self, Wanted};
 use crate::output::{self, Format};
 
 /// Rows per batch; jagged rows can be long.
@@ -21,7 +23,17 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     let Some((_, first)) = trees.first() else {
         return Err(Failure::new(Exit::Input, "none of the files can be read"));
     };
-    let projection = projection(first, &args.columns)?;
+    let known = trees.iter().find_map(|(wanted, _)| wanted.sample.as_ref()).map(|sample| sample.columns().clone());
+    let known = known.unwrap_or_else(Fields::empty);
+    let is_known = |name: &String| known.find(name).is_some();
+    let (added, named): (Vec<String>, Vec<String>) = args.columns.iter().cloned().partition(is_known);
+    let is_wanted = |field: &&FieldRef| args.columns.is_empty() || added.contains(field.name());
+    let added: Fields = known.iter().filter(is_wanted).cloned().collect();
+    let projection = if named.is_empty() && !added.is_empty() && !args.columns.is_empty() {
+        Vec::new()
+    } else {
+        projection(first, &named)?
+    };
     let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count() as u64;
     if unreadable > 0 && args.columns.is_empty() {
         app.console.note(&format!("{} cannot be read; `root-query schema` says why", counted(unreadable, "branch")));
@@ -29,16 +41,19 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     let schema = Arc::new(first.schema().project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?);
     let (mut to, format) = app.open(Format::Auto)?;
     let style = app.style(to.target(), 0);
-    let mut writer = output::writer(format, schema.clone(), &mut to, style)?;
+    let with_samples = Arc::new(Schema::new(schema.fields().iter().chain(&added).cloned().collect::<Vec<_>>()));
+    let mut writer = output::writer(format, with_samples.clone(), &mut to, style)?;
     let mut left = args.entries;
     for (wanted, tree) in &trees {
         if left == 0 {
             break;
         }
         let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let own = self::projection(tree, &names)
-            .ok()
-            .filter(|own| tree.schema().project(own).is_ok_and(|own| own.fields() == schema.fields()));
+        let own = match names.is_empty() {
+            true => Some(Vec::new()),
+            false => self::projection(tree, &names).ok(),
+        };
+        let own = own.filter(|own| tree.schema().project(own).is_ok_and(|own| own.fields() == schema.fields()));
         let Some(own) = own else {
             return Err(Failure::new(
                 Exit::Input,
@@ -55,7 +70,7 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
         while let Some(batch) = scan.next_batch().await? {
             left -= (batch.num_rows() as u64).min(left);
             app.record.add_rows(batch.num_rows() as u64);
-            writer.write(&batch)?;
+            writer.write(&beside(&batch, &with_samples, wanted)?)?;
         }
         app.record.add_bytes(metrics.bytes_read());
     }
@@ -66,6 +81,24 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
         app.console.note(&note);
     }
     Ok(app.conclude())
+}
+
+/// A batch with what is known of the sample that its file belongs to.
+fn beside(batch: &RecordBatch, schema: &SchemaRef, wanted: &Wanted) -> Result<RecordBatch, Failure> {
+    let mut columns = batch.columns().to_vec();
+    for field in schema.fields().iter().skip(batch.num_columns()) {
+        let value = wanted.sample.as_ref().and_then(|sample| {
+            let at = sample.columns().iter().position(|column| column.name() == field.name())?;
+            sample.values().get(at)
+        });
+        columns.push(match value {
+            Some(value) => value.to_array_of_size(batch.num_rows())?,
+            None => new_null_array(field.data_type(), batch.num_rows()),
+        });
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|e| Failure::new(Exit::Query, e.to_string()))
 }
 
 /// The columns that were named, or all, as indices into the tree's schema.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
-use root_reader::Tree;
+use arrow::datatypes::{DataType, FieldRef};
+use root_reader::{ListedFriend, Tree};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -25,10 +25,20 @@ struct Listing {
     tree: String,
     entries: u64,
     files: Vec<String>,
+    /// What the first file lists, as information only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    friends: Vec<Friend>,
     columns: Vec<Column>,
 }
 
 #[derive(Serialize)]
+struct Friend {
+    alias: String,
+    tree: String,
+    file: String,
+}
+
+#[derive(Clone, Serialize)]
 struct Column {
     name: String,
     cpp_type: String,
@@ -40,6 +50,18 @@ struct Column {
     /// Files that lack it, where their values are NULL.
     #[serde(skip_serializing_if = "is_zero")]
     absent_from: usize,
+}
+
+impl Friend {
+    fn new(listed: &ListedFriend) -> Self {
+        Self { alias: listed.alias.clone(), tree: listed.tree.clone(), file: listed.file.clone() }
+    }
+
+    /// As `--friend` would take it.
+    fn spec(&self, own_file: &str) -> String {
+        let file = if self.file.is_empty() { own_file } else { &self.file };
+        format!("{file}:{} AS {}", self.tree, self.alias)
+    }
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -56,7 +78,8 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
         tree: first.path().to_string(),
         entries: trees.iter().map(|(_, tree)| tree.entries()).sum(),
         files: trees.iter().map(|(wanted, _)| wanted.name().to_string()).collect(),
-        columns: columns(&trees)?,
+        friends: first.listed_friends().iter().map(Friend::new).collect(),
+        columns: [columns(&trees)?, sample_columns(&trees)].concat(),
     };
     let to_stdout = matches!(app.target(), Target::Stdout { .. });
     let broken = |e: std::fmt::Error| Failure::new(Exit::Query, e.to_string());
@@ -76,6 +99,20 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
 
 fn is_json(app: &App) -> bool {
     app.settings.output.as_ref().is_some_and(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")))
+}
+
+/// The columns that a dataset file adds.
+fn sample_columns(trees: &[(Wanted, Tree)]) -> Vec<Column> {
+    let Some(sample) = trees.iter().find_map(|(wanted, _)| wanted.sample.as_ref()) else { return Vec::new() };
+    let absent_from = trees.iter().filter(|(wanted, _)| wanted.sample.is_none()).count();
+    let column = |field: &FieldRef| Column {
+        name: field.name().clone(),
+        cpp_type: "(dataset)".into(),
+        arrow_type: Some(arrow_type(field.data_type())),
+        unreadable: None,
+        absent_from,
+    };
+    sample.columns().iter().map(column).collect()
 }
 
 /// The union of the columns of all files, in the order in which they first appear.
@@ -154,6 +191,10 @@ fn as_tree(listing: &Listing) -> Result<String, std::fmt::Error> {
             write!(text, "  (NULL in {} of {files})", column.absent_from)?;
         }
         text.push('\n');
+    }
+    let own_file = listing.files.first().map(String::as_str).unwrap_or_default();
+    for friend in &listing.friends {
+        writeln!(text, "lists the friend {}, which is not followed", printable(&friend.spec(own_file)))?;
     }
     Ok(text)
 }

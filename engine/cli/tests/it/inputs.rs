@@ -48,3 +48,69 @@ fn relative_paths_start_here() {
 fn a_file_without_trees_or_with_several_says_so() {
     run(&["count", &fixture("uproot_layout.root")]).fails(2, &["which tree?", "name one as FILE:TREE"]);
 }
+
+/// A folder with two files of 1000 events and `samples.csv`, which makes a sample of each and leaves out a third.
+fn samples() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["dy.root", "qcd.root", "other.root"] {
+        std::fs::copy(sample(), dir.path().join(name)).unwrap();
+    }
+    let dataset = dir.path().join("samples.csv");
+    std::fs::write(&dataset, "path,sampleID,xsec\ndy.root,DY,2.5\nqcd.root,QCD 15-20,\n").unwrap();
+    let dataset = dataset.display().to_string();
+    (dir, dataset)
+}
+
+#[test]
+fn a_dataset_file_counts_by_sample() {
+    let (dir, dataset) = samples();
+    let count = run(&["count", "--dataset", &dataset]).ok();
+    assert_eq!(count.text(), "DY         1000\nQCD 15-20  1000\ntotal      2000\n");
+    let csv = run(&["count", &dataset, "--format", "csv"]).ok();
+    assert_eq!(csv.text(), "sample,entries\nDY,1000\nQCD 15-20,1000\n");
+    let other = dir.path().join("other.root").display().to_string();
+    let mixed = run(&["count", &other, "--dataset", &dataset]).ok();
+    assert_eq!(mixed.lines(), ["(none)     1000", "DY         1000", "QCD 15-20  1000", "total      3000"]);
+    run(&["count", "--dataset", &other]).fails(2, &["has to end in .csv"]);
+    run(&["count", "--dataset", "/no/such.csv"]).fails(3, &["/no/such.csv"]);
+    let schema = run(&["schema", "--dataset", &dataset, "--format", "json"]).ok();
+    assert!(schema.text().contains(r#""name": "xsec""#), "{}", schema.text());
+    let head = run(&["head", "-n", "1001", "--columns", "xsec,nMuon,sampleID", "--dataset", &dataset]).ok();
+    // Columns of samples come last.
+    assert_eq!(head.lines()[0], "nMuon,sampleID,xsec");
+    assert!(head.lines()[1].ends_with(",DY,2.5") && head.lines()[1001].ends_with(",QCD 15-20,"), "{}", head.text());
+    let known = run(&["head", "-n", "1", "--columns", "sampleID", "--dataset", &dataset]).ok();
+    assert_eq!(known.text(), "sampleID\nDY\n");
+}
+
+/// What the job of a reduction writes: the events of each sample, and the events that it keeps.
+#[test]
+fn counts_and_a_reduction_by_sample_become_parquet() {
+    let (dir, dataset) = samples();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (counts, skim, report) = (path("counts.parquet"), path("skim.parquet"), path("report.json"));
+    let script = format!(
+        "COPY (SELECT \"sampleID\", count(*) AS events FROM t GROUP BY 1) TO '{counts}';
+         COPY (SELECT \"sampleID\", xsec, run, event FROM t WHERE nMuon >= 2) TO '{skim}';"
+    );
+    run(&["sql", "-c", &script, "--dataset", &dataset, "--report", &report]).ok();
+    let batches = |path: &str| {
+        let file = std::fs::File::open(path).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+        arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+    };
+    let counted = batches(&counts);
+    let events = counted.column_by_name("events").unwrap();
+    assert_eq!(format!("{events:?}").matches("1000").count(), 2);
+    // Events of the sample with at least two muons, by uproot.
+    let kept = batches(&skim);
+    assert_eq!(kept.num_rows(), 2 * 234);
+    assert_eq!(kept.column_by_name("xsec").unwrap().null_count(), 234);
+    let single = path("dimuon.parquet");
+    let sql = "SELECT \"sampleID\", event FROM t WHERE nMuon >= 2 AND xsec > 2";
+    run(&["sql", "-c", sql, "--dataset", &dataset, "-o", &single]).ok();
+    assert_eq!(batches(&single).num_rows(), 234);
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    assert_eq!(report["files"].as_array().unwrap().len(), 2);
+}

@@ -117,3 +117,24 @@ fn too_little_memory_is_an_error_and_not_a_crash() {
     run(&["--memory", "1K", "sql", "-c", "SELECT event FROM t ORDER BY event", &sample()])
         .fails(1, &["esources exhausted"]);
 }
+
+/// Files of the engine's tests, whose values follow formulas: event numbers from 0 on, scores of a quarter of them.
+fn engine_data(path: &str) -> String {
+    format!("{}/../tests/data/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn friends_add_their_columns() {
+    let files = engine_data("runs/201[12].root:Events");
+    let scores = format!("{} AS s", engine_data("friends/scores_201[12].root:Scores"));
+    let keyed = format!("{} AS q ON run, event", engine_data("friends/keyed.root"));
+    let sql = "SELECT event, \"s.score\", \"q.quality\" FROM t WHERE event IN (7, 102) ORDER BY event";
+    let run_sql = run(&["sql", "-c", sql, &files, "--friend", &scores, "--friend", &keyed]).ok();
+    assert_eq!(run_sql.text(), "event,s.score,q.quality\n7,1.75,\n102,25.5,1020\n");
+    let strict = ["sql", "-c", sql, &files, "--friend", &keyed, "--set", "friend_missing=error"];
+    run(&strict).fails(3, &["no entry with run = "]);
+    let long = engine_data("friends/scores_long.root");
+    let one = engine_data("runs/2011.root:Events");
+    run(&["sql", "-c", sql, &one, "--friend", &long]).fails(2, &["has 100 entries", "has 101"]);
+    run(&["count", &one, "--friend", &scores]).fails(2, &["friends are for sql"]);
+}
