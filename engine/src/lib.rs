@@ -31,8 +31,8 @@
 //! # Modules
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `cache`, `split`
-//! and `union` serve the table; `accelerate` and `functions` are the operators and functions that queries over events
-//! need fast; `options`, `ledger`, `progress` and `error` are what users set and see.
+//! and `union` serve the table; `names` knows what names in SQL stand for; `accelerate` and `functions` are the operators and functions that queries over events need fast;
+//! `options`, `ledger`, `progress` and `error` are what users set and see.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -45,6 +45,7 @@ mod factory;
 mod filter;
 mod functions;
 mod ledger;
+mod names;
 mod opener;
 mod options;
 mod progress;

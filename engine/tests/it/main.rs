@@ -4,6 +4,7 @@
 
 mod adl;
 mod faults;
+mod members;
 mod operators;
 mod reading;
 mod schemas;
