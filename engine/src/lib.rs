@@ -31,7 +31,8 @@
 //! # Modules
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `cache`, `split`
-//! and `union` serve the table; `names` knows what names in SQL stand for; `accelerate` and `functions` are the operators and functions that queries over events need fast;
+//! and `union` serve the table; `names` knows what names in SQL stand for, and `prune` keeps scans to the members that a
+//! query touches; `accelerate` and `functions` are the operators and functions that queries over events need fast;
 //! `options`, `ledger`, `progress` and `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -49,6 +50,7 @@ mod names;
 mod opener;
 mod options;
 mod progress;
+mod prune;
 mod script;
 mod session;
 mod source;

@@ -24,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
 use crate::options::TableOptions;
 use crate::progress::Progress;
+use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
 use crate::source::Shared;
 use crate::suggest::nearest;
@@ -81,6 +82,7 @@ impl RootSessionBuilder {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
+            .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let functions = Functions::new();
         // The first planner that knows an expression decides.
@@ -243,6 +245,11 @@ impl RootSession {
         };
         DataFusionError::Plan(format!("there is no column '{wanted}'{hint}"))
     }
+}
+
+/// The tables whose scans are narrowed to the members that a query touches: none, as long as all have flat columns.
+fn as_narrow(_: &dyn TableProvider) -> Option<&dyn Narrow> {
+    None
 }
 
 /// The column that an error says does not exist.
