@@ -212,6 +212,24 @@ reads! {
         "SELECT array_reverse(array_pop_front(muons))[1].kind AS k FROM t" => "muons.kind",
         "SELECT get_field(array_element(muons, run), 'base', 'pt') FROM t" => "muons.base.pt run";
 
+    expressions_that_several_columns_share_are_pruned:
+        "SELECT array_filter(muons, m -> m.kind = 2)[1].base.pt AS pt, array_filter(muons, m -> m.kind = 2)[1].base.eta AS eta FROM t"
+            => "muons.base.eta muons.base.pt muons.kind",
+        "SELECT sqrt(jets[1].pt * jets[2].pt) AS m, jets[1].pt + jets[2].pt AS s FROM t WHERE jets[1].pt > 5" => "jets.pt";
+
+    elements_without_members_still_are_elements:
+        "SELECT muons[2] IS NULL FROM t" => "muons.{}",
+        "SELECT cardinality(muons[1:1]), cardinality(array_reverse(muons)) FROM t" => "muons.{}",
+        "SELECT cardinality(m) FROM (SELECT muons AS m, run FROM t ORDER BY run DESC LIMIT 3)" => "muons.{} run",
+        "SELECT cardinality(t.muons), cardinality(u.jets) FROM t JOIN u ON t.run = u.run + 1"
+            => "muons.{} run u.jets.{} u.run",
+        "SELECT cardinality(array_concat(jets, jets)) FROM t" => "jets.{}",
+        "SELECT array_count(muons, m -> run > 1) FROM t" => "muons.{} run",
+        "SELECT array_count(muons, m -> m IS NOT NULL) FROM t" => "muons.{}",
+        "SELECT count(m) FROM (SELECT unnest(muons) AS m, unnest(jets) AS j FROM t)" => "jets.{} muons.{}",
+        "SELECT cardinality(m) FROM (SELECT muons AS m FROM t UNION ALL SELECT muons FROM u) ORDER BY 1"
+            => "muons.{} u.muons.{}";
+
     structs_are_read_by_field:
         "SELECT product.present FROM t" => "product.present",
         "SELECT product.obj[1].pt FROM t" => "product.obj.pt",
@@ -257,7 +275,8 @@ reads! {
         "SELECT m.kind, j.pt FROM (SELECT unnest(muons) AS m, unnest(jets) AS j FROM t)" => "jets.pt muons.kind";
 
     an_unnested_struct_is_read_whole:
-        "SELECT unnest(product) FROM t" => "product.obj.eta product.obj.pt product.present";
+        "SELECT unnest(product) FROM t" => "product.obj.eta product.obj.pt product.present",
+        "SELECT unnest(unnest(jets)) FROM t" => "jets.mass jets.pt";
 
     aggregates_read_what_their_arguments_touch:
         "SELECT sum(muons[1].base.pt) FROM t" => "muons.base.pt",
@@ -271,6 +290,8 @@ reads! {
             => "muons.base.pt muons.kind",
         "SELECT muons[1].kind, row_number() OVER (ORDER BY jets[1].pt, run) FROM t" => "jets.pt muons.kind run",
         "SELECT DISTINCT muons[1].kind FROM t" => "muons.kind",
+        "SELECT run, max(array_count(muons, m -> m.kind = 2)) OVER (PARTITION BY cardinality(jets)) AS n FROM t"
+            => "jets.{} muons.kind run",
         "SELECT DISTINCT ON (run) muons[1].kind FROM t ORDER BY run" => "muons.kind run";
 
     joins_read_their_keys_and_what_comes_of_either_side:
@@ -279,6 +300,11 @@ reads! {
             => "jets.pt muons.kind run u.jets.mass u.run",
         "SELECT run, jets[1].pt FROM t WHERE run IN (SELECT muons[1].kind FROM u)" => "jets.pt run u.muons.kind",
         "SELECT run FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.muons[1].kind = t.run)" => "run u.muons.kind",
+        "SELECT a.muons[1].kind, b.jets[1].pt FROM t AS a JOIN t AS b ON a.run = b.run" => "jets.pt muons.kind run",
+        "SELECT t.run FROM t FULL JOIN u ON array_count(t.muons, m -> m.kind = 2) = array_count(u.jets, j -> j.pt > 6)"
+            => "muons.kind run u.jets.pt",
+        "SELECT t.run FROM t JOIN u ON t.run = u.run AND array_any_match(t.muons, m -> m.base.pt > u.jets[1].pt)"
+            => "muons.base.pt run u.jets.pt u.run",
         "SELECT t.muons[1].kind FROM t LEFT JOIN u ON t.run = u.run + 2" => "muons.kind run u.run";
 
     subqueries_are_pruned_too:
@@ -296,6 +322,7 @@ reads! {
     branches_read_what_is_touched_of_the_result:
         "SELECT (CASE WHEN run = 1 THEN jets ELSE array_reverse(jets) END)[1]['mass'] AS m FROM t" => "jets.mass run",
         "SELECT array_concat(jets, jets)[3].mass FROM t" => "jets.mass",
+        "SELECT (CASE WHEN run = 1 THEN jets END)[1].mass AS m FROM t" => "jets.mass run",
         "SELECT coalesce(jets, array_reverse(jets))[1].mass FROM t" => "jets.mass";
 
     branches_stay_whole_where_they_would_differ:
