@@ -1,6 +1,6 @@
 //! What the names in SQL stand for, beyond the columns of tables: members of objects, by dots wherever they are
-//! (`spelling`), members that a class has from its bases (`member`), and products of CMS events by the label of the module
-//! that made them (`product`, `alias`).
+//! (`spelling`), members that a class has from its bases (`member`), and products of CMS events by the label of the
+//! module that made them (`product`, `alias`).
 
 mod alias;
 mod member;

@@ -62,8 +62,8 @@ impl Product {
         products
     }
 
-    /// Whether a name means this product, and how well it fits: the label of the module, with the type, the instance and
-    /// the process before and behind it as far as they are needed.
+    /// Whether a name means this product, and how well it fits: the label of the module, with the type, the instance
+    /// and the process before and behind it as far as they are needed.
     pub(super) fn fit(&self, name: &str) -> Option<Fit> {
         self.names().find(|(own, _)| own == name).map(|(_, fit)| fit)
     }

@@ -1,7 +1,7 @@
-//! SQL that the planner understands only when it is spelled otherwise. It knows dots only behind the names of tables and
-//! columns; elsewhere they are written as the subscripts that it knows: `m.base.pt` in a lambda becomes
-//! `m['base']['pt']`, and `muons[1].pt` becomes `muons[1]['pt']`. And it takes the parameters of lambdas for lower case,
-//! unless they are quoted.
+//! SQL that the planner understands only when it is spelled otherwise. It knows dots only behind the names of tables
+//! and columns; elsewhere they are written as the subscripts that it knows: `m.base.pt` in a lambda becomes
+//! `m['base']['pt']`, and `muons[1].pt` becomes `muons[1]['pt']`. And it takes the parameters of lambdas for lower
+//! case, unless they are quoted.
 
 use std::ops::ControlFlow;
 

@@ -156,8 +156,8 @@ fn pass_join(touched: &mut Touched, join: &Join, mut needs: Vec<Need>) {
     }
 }
 
-/// An unnested list needs of its elements what is needed of the column; an unnested struct becomes columns, all of which
-/// must stay.
+/// An unnested list needs of its elements what is needed of the column; an unnested struct becomes columns, all of
+/// which must stay.
 fn pass_unnest(touched: &mut Touched, unnest: &Unnest, needs: Vec<Need>) {
     for (input, need) in unnest.dependency_indices.iter().zip(needs) {
         let is_struct = unnest.struct_type_columns.contains(input);
