@@ -30,10 +30,11 @@
 //!
 //! # Modules
 //!
-//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `dataset` finds
-//! its files, `friends` puts
-//! other trees beside it, `cache`, `split` and `union` serve it; `accelerate` and `functions` are the operators and functions that queries over events
-//! need fast; `options`, `ledger`, `progress` and `error` are what users set and see.
+//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `dataset` finds the
+//! files, `friends` puts other trees beside them, `cache`, `split` and `union` serve the table; `names` knows what names
+//! in SQL stand for, and `prune` keeps scans to the members that a query touches; `accelerate` and `functions` are the
+//! operators and functions that queries over events need fast; `options`, `ledger`, `progress` and `error` are what users
+//! set and see.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -48,9 +49,11 @@ mod filter;
 mod friends;
 mod functions;
 mod ledger;
+mod names;
 mod opener;
 mod options;
 mod progress;
+mod prune;
 mod script;
 mod session;
 mod source;

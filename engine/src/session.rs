@@ -4,11 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::{DynamicFileCatalog, TableProvider};
-use datafusion::common::{DataFusionError, SchemaError, TableReference};
+use datafusion::common::{Column, DataFusionError, SchemaError, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
@@ -19,8 +21,10 @@ use crate::error::Error;
 use crate::factory::RootTableFactory;
 use crate::functions::{ElementPlanner, Functions};
 use crate::ledger::Ledger;
+use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
 use crate::options::TableOptions;
 use crate::progress::Progress;
+use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
 use crate::source::Shared;
 use crate::suggest::nearest;
@@ -83,10 +87,13 @@ impl RootSessionBuilder {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
+            .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let functions = Functions::new();
         // The first planner that knows an expression decides.
-        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(ElementPlanner::new(functions.element)));
+        let planners: [Arc<dyn ExprPlanner>; 2] =
+            [Arc::new(ElementPlanner::new(functions.element)), Arc::new(MemberPlanner)];
+        builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
         builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);
         let state = builder.build();
@@ -176,12 +183,39 @@ impl RootSession {
                 return Err(DataFusionError::Plan(message).into());
             }
         };
+        Ok(self.context.execute_logical_plan(self.plan(statement).await?).await?)
+    }
+
+    /// Plans a statement. A name that no table has may be that of a product; then that is written out and planned again.
+    async fn plan(&self, mut statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+        spell_for_planner(&mut statement);
         let state = self.context.state();
-        let plan = match state.statement_to_plan(statement).await {
-            Ok(plan) => plan,
-            Err(error) => return Err(self.explain_name(error).await.into()),
-        };
-        Ok(self.context.execute_logical_plan(plan).await?)
+        let mut tables = None;
+        loop {
+            let error = match state.statement_to_plan(statement.clone()).await {
+                Ok(plan) => return Ok(plan),
+                Err(error) => error,
+            };
+            let Some(missing) = missing_column(&error) else { return Err(error) };
+            let tables = match &tables {
+                Some(known) => known,
+                None => tables.insert(self.tables_of(&statement).await),
+            };
+            if !name_products(&mut statement, missing, tables)? {
+                return Err(self.explain_name(error).await);
+            }
+        }
+    }
+
+    /// The tables that a statement names and that exist.
+    async fn tables_of(&self, statement: &Statement) -> NamedTables {
+        let mut tables = NamedTables::new();
+        for reference in self.context.state().resolve_table_references(statement).unwrap_or_default() {
+            if let Ok(table) = self.context.table_provider(reference.clone()).await {
+                tables.insert(reference, NamedTable::new(table.schema()));
+            }
+        }
+        tables
     }
 
     /// Splits a script into its statements, as they were written; it is an error if any of them is not SQL.
@@ -221,6 +255,20 @@ impl RootSession {
             names => format!("; did you mean {}?", names.join(" or ")),
         };
         DataFusionError::Plan(format!("there is no column '{wanted}'{hint}"))
+    }
+}
+
+/// The tables whose scans are narrowed to the members that a query touches: none, as long as all have flat columns.
+fn as_narrow(_: &dyn TableProvider) -> Option<&dyn Narrow> {
+    None
+}
+
+/// The column that an error says does not exist.
+fn missing_column(error: &DataFusionError) -> Option<&Column> {
+    let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
+    match schema.as_ref() {
+        SchemaError::FieldNotFound { field, .. } => Some(field),
+        _ => None,
     }
 }
 

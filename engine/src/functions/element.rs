@@ -1,12 +1,13 @@
-//! `list[i]`. DataFusion's own copies element by element through a generic builder; for a list of numbers and one index
-//! for all rows, which is what physics queries write, a gather is many times faster.
+//! `list[i]`. DataFusion's own copies element by element through a generic builder; for a list of numbers or objects and
+//! one index for all rows, which is what physics queries write, a gather is many times faster.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBufferBuilder, ListArray, PrimitiveArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBufferBuilder, ListArray, PrimitiveArray, UInt32Array,
 };
 use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
+use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::downcast_primitive_array;
 use datafusion::common::{Result, ScalarValue};
@@ -52,13 +53,16 @@ impl ScalarUDFImpl for ListElement {
 }
 
 /// Element `index` of each list, counted from 1, or from the end if negative; null where there is none. `None` if the
-/// list does not hold plain numbers.
+/// list does not hold plain numbers or structs.
 fn gather(list: &ListArray, index: i64) -> Option<ArrayRef> {
     let values = list.values();
+    let index = i32::try_from(index).ok()?;
+    if matches!(values.data_type(), DataType::Struct(_)) {
+        return take(values, &places(list, index).collect::<UInt32Array>(), None).ok();
+    }
     if values.null_count() > 0 {
         return None;
     }
-    let index = i32::try_from(index).ok()?;
     downcast_primitive_array! {
         values => Some(gather_numbers(list, values, index)),
         _ => None,
@@ -81,19 +85,26 @@ fn gather_numbers<T: ArrowPrimitiveType>(list: &ListArray, values: &PrimitiveArr
     }
     let mut out: Vec<T::Native> = Vec::with_capacity(list.len());
     let mut valid = BooleanBufferBuilder::new(list.len());
-    for (start, end) in starts_and_ends() {
+    for place in places(list, index) {
+        let value = place.and_then(|p| numbers.get(p as usize));
+        valid.append(value.is_some());
+        out.push(value.copied().unwrap_or_default());
+    }
+    let nulls = Some(NullBuffer::new(valid.finish())).filter(|n| n.null_count() > 0);
+    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(out), nulls))
+}
+
+/// Where among the values element `index` of each list is; `None` where there is none.
+fn places(list: &ListArray, index: i32) -> impl Iterator<Item = Option<u32>> {
+    let starts_and_ends = list.offsets().iter().zip(list.offsets().iter().skip(1));
+    starts_and_ends.enumerate().map(move |(row, (start, end))| {
         let place = match index {
             0 => None,
             1.. => start.checked_add(index - 1).filter(|p| p < end),
             _ => end.checked_add(index).filter(|p| p >= start),
         };
-        let value = place.and_then(|p| numbers.get(p as usize));
-        valid.append(value.is_some());
-        out.push(value.copied().unwrap_or_default());
-    }
-    let valid = NullBuffer::new(valid.finish());
-    let nulls = NullBuffer::union(Some(&valid), list.nulls()).filter(|n| n.null_count() > 0);
-    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(out), nulls))
+        place.filter(|_| list.is_valid(row)).map(|p| p as u32)
+    })
 }
 
 /// Makes `list[i]` in SQL call our function.
@@ -131,7 +142,8 @@ impl ExprPlanner for ElementPlanner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::datatypes::Int32Type;
+    use datafusion::arrow::array::StructArray;
+    use datafusion::arrow::datatypes::{Field, Int32Type};
 
     fn list() -> ListArray {
         let rows = [Some(vec![Some(1), Some(2)]), Some(vec![]), None, Some(vec![Some(3)])];
@@ -152,6 +164,21 @@ mod tests {
         assert_eq!(elements(-3), [None; 4]);
         assert_eq!(elements(i64::from(i32::MAX)), [None; 4]);
         assert_eq!(elements(i64::from(i32::MIN)), [None; 4]);
+    }
+
+    #[test]
+    fn elements_that_are_objects_keep_their_members_together() {
+        let numbers = list();
+        let fields = vec![Field::new("x", DataType::Int32, true)];
+        let objects = StructArray::new(fields.into(), vec![numbers.values().clone()], None);
+        let element = Arc::new(Field::new("item", objects.data_type().clone(), true));
+        let lists = ListArray::new(element, numbers.offsets().clone(), Arc::new(objects), numbers.nulls().cloned());
+
+        let second = gather(&lists, 2).unwrap();
+
+        assert_eq!(second.null_count(), 3);
+        let member = second.as_struct().column(0).as_primitive::<Int32Type>().iter();
+        assert_eq!(member.collect::<Vec<_>>(), [Some(2), None, None, None]);
     }
 
     #[test]

@@ -57,7 +57,8 @@ fn is_filter(function: &HigherOrderFunction) -> bool {
 
 /// Whether the elements are no lists themselves: those `cardinality` counts through and through.
 fn is_plain_list(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::List(element) if !element.data_type().is_nested())
+    let DataType::List(element) = data_type else { return false };
+    !element.data_type().is_nested() || matches!(element.data_type(), DataType::Struct(_))
 }
 
 /// The number of elements of each list, null for a null list.

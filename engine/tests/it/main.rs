@@ -6,6 +6,7 @@ mod adl;
 mod datasets;
 mod faults;
 mod friends;
+mod members;
 mod operators;
 mod reading;
 mod schemas;
