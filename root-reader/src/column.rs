@@ -11,7 +11,7 @@ use crate::basket::{BasketReader, Part, Workspace};
 use crate::decode::{Rows, decode};
 use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
-use crate::output::{NotUtf8, Output};
+use crate::output::{NotUtf8, Nothing, Output};
 use crate::tree::{BranchId, Tree};
 
 /// Reads one column, forwards.
@@ -34,6 +34,7 @@ impl ColumnReader {
     pub(crate) fn read(&mut self, tree: &Tree, runs: &[Range<u64>], work: &mut Workspace) -> Result<ArrayRef> {
         let rows: u64 = runs.iter().map(|r| r.end - r.start).sum();
         let mut out = Output::new(&self.layout.decode, rows as usize, self.elements);
+        let mut nothing = Nothing::default();
         let mut absent: Vec<(usize, usize)> = Vec::new();
         let mut written = 0usize;
         let mut rest = runs;
@@ -47,7 +48,7 @@ impl ColumnReader {
                 Part::Absent(gap) => {
                     let stop = gap.end.min(run.end);
                     let count = (stop - pos) as usize;
-                    out.append_absent(count, &layout.decode).map_err(|source| {
+                    out.append_absent(count, &layout.decode, &mut nothing).map_err(|source| {
                         let place = Place { entries: Some(pos..stop), ..tree.branch_place(branch) };
                         Error::corrupt(place, source)
                     })?;
@@ -63,7 +64,7 @@ impl ColumnReader {
                     pos = entries.end;
                     written += rows.count();
                     let started = Instant::now();
-                    decode(&layout.decode, &basket, &rows, &mut out).map_err(|source| {
+                    decode(&layout.decode, &basket, &rows, &mut out, &mut nothing).map_err(|source| {
                         let place = Place { basket: Some(index), entries: Some(entries), ..tree.branch_place(branch) };
                         Error::corrupt(place, source)
                     })?;

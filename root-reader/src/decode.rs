@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::FormatError;
 use crate::layout::{Decode, Frame};
-use crate::output::{Output, mismatch, push_offset};
+use crate::output::{Nothing, Output, mismatch, push_offset};
 use crate::walk::Walker;
 use crate::wire::Cursor;
 
@@ -57,7 +57,13 @@ pub(crate) struct Basket<'a> {
 }
 
 /// Appends some entries of a basket to `out`.
-pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, rows: &Rows<'_>, out: &mut Output) -> Result<()> {
+pub(crate) fn decode(
+    decode: &Decode,
+    basket: &Basket<'_>,
+    rows: &Rows<'_>,
+    out: &mut Output,
+    nothing: &mut Nothing,
+) -> Result<()> {
     match decode {
         Decode::Fixed { number, per_entry } => {
             let stride = number.width() * per_entry;
@@ -86,7 +92,7 @@ pub(crate) fn decode(decode: &Decode, basket: &Basket<'_>, rows: &Rows<'_>, out:
         Decode::Sequential { frame, node } => {
             for row in rows.iter().flatten() {
                 let (start, entry) = entry(basket, row)?;
-                let mut walker = Walker::new(entry, basket.key_length + start);
+                let mut walker = Walker::new(entry, basket.key_length + start, nothing);
                 walker.entry(*frame, node, out).map_err(|e| e.in_entry(row))?;
                 if walker.remaining() > 0 {
                     return Err(FormatError::invalid(format!(
@@ -210,7 +216,8 @@ pub(crate) fn walk_extents(decode: &Decode, values: &[u8], entries: usize) -> Re
                 frame: frame @ (Frame::Bare | Frame::Members | Frame::Member | Frame::Base | Frame::Named),
                 node,
             } => {
-                let mut walker = Walker::new(rest, pos);
+                let mut nothing = Nothing::default();
+                let mut walker = Walker::new(rest, pos, &mut nothing);
                 walker.entry(*frame, node, &mut Output::new(decode, 0, 0))?;
                 walker.pos()
             }

@@ -13,7 +13,7 @@ use crate::file::RootFile;
 use crate::layout::{Decode, Frame, Member, TextAs, data_type};
 use crate::number::{Number, Packed};
 use crate::object::Graph;
-use crate::output::{KnownOffsets, Output};
+use crate::output::{KnownOffsets, Nothing, Output};
 use crate::scan::ScanOptions;
 use crate::streamer::Streamers;
 use crate::tree::Leaf;
@@ -75,7 +75,7 @@ pub fn decoder(kind: Decoder, data: &[u8]) {
     let basket = Basket { values, key_length: usize::from(key), extents: &extents };
     let mut out = Output::new(&how, entries, 0);
     let (runs, all) = ([0..entries as u64 / 2, entries as u64 / 2..entries as u64], 0..entries as u64);
-    if decode(&how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out).is_ok()
+    if decode(&how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out, &mut Nothing::default()).is_ok()
         && let Ok(array) = out.finish(&type_of(&how), None, &mut KnownOffsets::default())
     {
         assert_eq!(array.len(), entries);

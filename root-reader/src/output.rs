@@ -16,8 +16,28 @@ use crate::number::{Number, Values};
 
 type Result<T> = std::result::Result<T, FormatError>;
 
-/// Arrow wants bytes also for fixed-size values that are not there; a damaged file must not ask for any number of them.
-const MOST_ABSENT_BYTES: usize = 256 << 20;
+/// Bytes that values of a batch which are not there may take.
+const MOST_NOTHING: usize = 64 << 20;
+
+/// What the values that are not there take: Arrow wants bytes for fixed-size ones, of which the file has none. A damaged
+/// file must not ask for any number of them.
+#[derive(Debug, Default)]
+pub(crate) struct Nothing {
+    bytes: usize,
+}
+
+impl Nothing {
+    fn spend(&mut self, count: usize, width: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(count.saturating_mul(width));
+        if self.bytes > MOST_NOTHING {
+            return Err(FormatError::invalid(format!(
+                "values that are absent take more than {} MB in one batch; ask for fewer rows per batch",
+                MOST_NOTHING >> 20
+            )));
+        }
+        Ok(())
+    }
+}
 
 /// The offsets of the last list that was finished. Arrow checks new offsets one by one; equal ones are shared instead.
 #[derive(Debug, Default)]
@@ -139,25 +159,25 @@ impl Output {
     }
 
     /// Appends entries that the branch does not have; the caller marks them as null.
-    pub(crate) fn append_absent(&mut self, count: usize, decode: &Decode) -> Result<()> {
-        let per_entry = match decode {
-            Decode::Fixed { per_entry, .. } => *per_entry,
-            _ => 1,
-        };
+    pub(crate) fn append_absent(&mut self, count: usize, decode: &Decode, nothing: &mut Nothing) -> Result<()> {
         match (self, decode) {
             (Self::Record(children), Decode::Record { members, .. }) => {
                 let counts = members.iter().map(|member| count.saturating_mul(member.count));
-                children.iter_mut().zip(counts).try_for_each(|(child, count)| child.append_nothing(count))
+                children.iter_mut().zip(counts).try_for_each(|(child, count)| child.append_nothing(count, nothing))
             }
-            (out, _) => out.append_nothing(count.saturating_mul(per_entry)),
+            (out, Decode::Fixed { per_entry, .. }) => out.append_nothing(count.saturating_mul(*per_entry), nothing),
+            (out, _) => out.append_nothing(count, nothing),
         }
     }
 
     /// Appends values that are not there: null where they can be, else the default.
-    pub(crate) fn append_nothing(&mut self, count: usize) -> Result<()> {
-        if count.saturating_mul(self.width_of_nothing()) > MOST_ABSENT_BYTES {
-            return Err(FormatError::invalid(format!("{count} values are missing, too many for one batch")));
-        }
+    pub(crate) fn append_nothing(&mut self, count: usize, nothing: &mut Nothing) -> Result<()> {
+        nothing.spend(count, self.width_of_nothing())?;
+        self.fill(count);
+        Ok(())
+    }
+
+    fn fill(&mut self, count: usize) {
         match self {
             Self::Numbers(values) => values.append_default(count),
             Self::Nothing(total) => *total = total.saturating_add(count),
@@ -165,25 +185,26 @@ impl Output {
                 let last = offsets.last().copied().unwrap_or(0);
                 offsets.resize(offsets.len() + count, last);
             }
-            Self::Record(children) => return children.iter_mut().try_for_each(|child| child.append_nothing(count)),
-            Self::Array { child, length } => return child.append_nothing(count.saturating_mul(*length)),
+            Self::Record(children) => children.iter_mut().for_each(|child| child.fill(count)),
+            Self::Array { child, length } => child.fill(count.saturating_mul(*length)),
             Self::Optional { valid, child } => {
                 valid.append_n(count, false);
-                return child.append_nothing(count);
+                child.fill(count);
             }
         }
-        Ok(())
     }
 
     /// Bytes that a value takes which is not there.
-    pub(crate) fn width_of_nothing(&self) -> usize {
+    fn width_of_nothing(&self) -> usize {
         match self {
             Self::Numbers(values) => values.width(),
             Self::List { .. } | Self::Text { .. } => 4,
             Self::Nothing(_) => 0,
-            Self::Record(children) => children.iter().map(Self::width_of_nothing).sum(),
+            Self::Record(children) => {
+                children.iter().fold(0, |sum: usize, child| sum.saturating_add(child.width_of_nothing()))
+            }
             Self::Array { child, length } => child.width_of_nothing().saturating_mul(*length),
-            Self::Optional { child, .. } => 1 + child.width_of_nothing(),
+            Self::Optional { child, .. } => child.width_of_nothing().saturating_add(1),
         }
     }
 

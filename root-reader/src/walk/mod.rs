@@ -11,7 +11,7 @@ use crate::class::{Node, Record, Skip, Special, Step};
 use crate::cpp_type::TextForm;
 use crate::error::FormatError;
 use crate::layout::Frame;
-use crate::output::{Output, mismatch, push_offset};
+use crate::output::{Nothing, Output, mismatch, push_offset};
 use crate::streamer::skip_tobject;
 use crate::tags::{Tag, Tags};
 use crate::wire::{Cursor, VersionHeader};
@@ -26,8 +26,6 @@ type Result<T> = std::result::Result<T, FormatError>;
 
 /// The bit of TObject's bits that says that others refer to the object (`TObject::kIsReferenced`).
 const IS_REFERENCED: u8 = 1 << 4;
-/// Bytes that values may take which some version of a class lacks, or that null pointers do, for each byte of an entry.
-const MOST_NOTHING: usize = 256;
 
 /// Goes through the bytes of one entry.
 pub(crate) struct Walker<'a> {
@@ -36,8 +34,8 @@ pub(crate) struct Walker<'a> {
     /// Class and place of the objects that pointers led to.
     objects: HashMap<u32, (Arc<str>, usize)>,
     revisited: usize,
-    nothing: usize,
     length: usize,
+    nothing: &'a mut Nothing,
 }
 
 /// The fields of a record: outputs, perhaps in another order.
@@ -59,14 +57,14 @@ impl Slots<'_> {
 
 impl<'a> Walker<'a> {
     /// `origin` is where the entry starts, counted from the start of its basket's key.
-    pub(crate) fn new(entry: &'a [u8], origin: usize) -> Self {
+    pub(crate) fn new(entry: &'a [u8], origin: usize, nothing: &'a mut Nothing) -> Self {
         Self {
             cursor: Cursor::new(entry),
             tags: Tags::new(origin),
             objects: HashMap::new(),
             revisited: 0,
-            nothing: 0,
             length: entry.len(),
+            nothing,
         }
     }
 
@@ -285,7 +283,7 @@ impl<'a> Walker<'a> {
                     Node::Empty => {
                         let (offsets, child) = out.list_parts()?;
                         let count = self.cursor.count(0, "objects")?;
-                        child.append_nothing(count)?;
+                        child.append_nothing(count, self.nothing)?;
                         return push_offset(offsets, count);
                     }
                     // The class is only described where there are objects of it.
@@ -481,11 +479,7 @@ impl<'a> Walker<'a> {
             // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
             Step::Object if self.remaining() == 0 => Ok(()),
             Step::Object => (0..count).try_for_each(|_| skip_tobject(&mut self.cursor)),
-            Step::Absent { at } => {
-                let out = slots.get(*at)?;
-                self.spend(count.saturating_mul(out.width_of_nothing()))?;
-                out.append_nothing(count)
-            }
+            Step::Absent { at } => slots.get(*at)?.append_nothing(count, self.nothing),
             Step::Skip { name, how } => self.skip(*how, count).map_err(|e| e.within(name)),
         }
     }
@@ -515,15 +509,6 @@ impl<'a> Walker<'a> {
             Some(end) => self.cursor.seek(end),
             None => Err(unskippable("an object")),
         })
-    }
-
-    /// Values that are not there take memory but no bytes of the file.
-    fn spend(&mut self, bytes: usize) -> Result<()> {
-        self.nothing = self.nothing.saturating_add(bytes);
-        if self.nothing > (1 << 20) + self.length.saturating_mul(MOST_NOTHING) {
-            return Err(FormatError::invalid("more members are missing than the size of the entry makes plausible"));
-        }
-        Ok(())
     }
 
     fn special(&mut self, special: Special, out: &mut Output) -> Result<()> {

@@ -13,7 +13,7 @@ use crate::tags::Tag;
 type Result<T> = std::result::Result<T, FormatError>;
 
 /// Bytes of objects that pointers may lead to again, for each byte of an entry.
-const MOST_REVISITS: usize = 64;
+const MOST_REVISITS: usize = 8;
 
 impl Walker<'_> {
     pub(super) fn tag(&mut self) -> Result<(Tag, usize)> {
@@ -27,10 +27,7 @@ impl Walker<'_> {
 
     pub(super) fn pointer(&mut self, pointer: &Pointer, out: &mut Output) -> Result<()> {
         match self.tag()?.0 {
-            Tag::Null => {
-                self.spend(out.width_of_nothing())?;
-                out.append_nothing(1)
-            }
+            Tag::Null => out.append_nothing(1, self.nothing),
             Tag::Back(key) => {
                 let (class, place) = self.revisit(key)?;
                 let resume = self.cursor.pos();
@@ -49,10 +46,7 @@ impl Walker<'_> {
     /// A pointer to what is no class with members.
     pub(super) fn nullable(&mut self, target: &Node, out: &mut Output) -> Result<()> {
         match self.tag()?.0 {
-            Tag::Null => {
-                self.spend(out.width_of_nothing())?;
-                out.append_nothing(1)
-            }
+            Tag::Null => out.append_nothing(1, self.nothing),
             Tag::Back(key) => {
                 let (_, place) = self.revisit(key)?;
                 let resume = self.cursor.pos();
@@ -200,8 +194,7 @@ impl Walker<'_> {
     fn fill(&mut self, pointer: &Pointer, places: &[usize], count: usize, outs: &mut [Output]) -> Result<()> {
         let first = usize::from(pointer.names_class);
         for (_, out) in outs.iter_mut().enumerate().skip(first).filter(|(at, _)| !places.contains(at)) {
-            self.spend(count.saturating_mul(out.width_of_nothing()))?;
-            out.append_nothing(count)?;
+            out.append_nothing(count, self.nothing)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Damaged and hostile files: an error or the values, never a panic, a hang, or memory out of proportion.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use root_reader::{Error, RootFile, ScanOptions};
 
-use crate::support::{Random, all_columns, fixtures, in_parallel};
+use crate::support::{Random, all_columns, fixtures, in_parallel, manifest_dir};
 
 /// Files of every kind of content; the larger ones have so many bytes of values that most damage hits those.
 const SUBJECTS: &[&str] = &[
@@ -15,6 +16,10 @@ const SUBJECTS: &[&str] = &[
     "built_leaves",
     "built_stl",
     "built_truncated",
+    "objects/bitsets",
+    "objects/event_nosplit",
+    "objects/lorentz_vectors",
+    "objects/nested_vectors",
     "groot_layout",
     "groot_types_lz4",
     "groot_types_lzma",
@@ -158,6 +163,100 @@ fn damaged_bytes_are_errors_or_other_values_and_nothing_worse() {
     let (read, failed) = (read.into_inner(), failed.into_inner());
     eprintln!("{read} columns of damaged files read, {failed} errors");
     assert!(failed > 1000 && read > 10_000, "{read} columns read, {failed} errors");
+}
+
+/// Real files of many experiments and kinds: split and unsplit objects, old versions, all codecs.
+const CORPUS_SUBJECTS: &[&str] = &[
+    "cms-iopool__old_format_CMSSW_2_1_12",
+    "gohep__std-containers-split00",
+    "gohep__tbase",
+    "gohep__tlv-6.14.00@7bc366de",
+    "gohep__x-flat-tree",
+    "km3net__online__KM3NeT_00000133_JDAQEvent",
+    "roottest__io__evolution__skim",
+    "roottest__tree__selectorreader__trees__TreeEventTreeSimple1",
+    "roottest__treeformula__array__shorttrack",
+    "skhep__uproot-issue-40",
+    "skhep__uproot-issue-407",
+    "skhep__uproot-issue-1221",
+    "skhep__uproot-issue46",
+    "skhep__uproot-issue433-splitlevel2",
+    "skhep__uproot-issue475",
+    "skhep__uproot-issue494",
+    "skhep__uproot-small-evnt-tree-nosplit",
+    "spark-root__test_root4j",
+    "unroot__ttreeindex",
+    "uproot5__dev__custom-interpretation__tiny_reader__gen-data__example@47dc7eba",
+];
+
+/// The values of every column that can be read, as text.
+fn values(bytes: &Bytes) -> Vec<(String, Vec<Range<u64>>, String)> {
+    let Ok(file) = RootFile::from_bytes("mutated.root", bytes.clone()) else { return Vec::new() };
+    let mut all = Vec::new();
+    for key in file.keys().iter().filter(|k| k.is_tree()) {
+        let Ok(tree) = futures::executor::block_on(file.tree_of(key)) else { continue };
+        for (index, column) in tree.columns().iter().filter(|c| c.field().is_ok()).enumerate() {
+            let branch = &tree.branches()[column.branch];
+            let options = ScanOptions { verify: true, ..ScanOptions::default() };
+            let batches: Result<Vec<_>, _> =
+                tree.scan(&[index], 0..tree.entries().min(500), options).unwrap().blocking().collect();
+            if let Ok(batches) = batches {
+                let baskets = branch.baskets().filter_map(|b| b.bytes).collect();
+                all.push((
+                    format!("{};{} {}", tree.path(), tree.cycle(), branch.path),
+                    baskets,
+                    format!("{batches:?}"),
+                ));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn a_mutation_of_a_real_file_changes_only_what_it_hits() {
+    let corpus = manifest_dir().join("../../shared/corpus/files");
+    if !corpus.is_dir() {
+        eprintln!("\n*** NO CORPUS: ../shared/corpus is absent, no real file was mutated ***\n");
+        return;
+    }
+    let outcomes = in_parallel(CORPUS_SUBJECTS, |name| {
+        let whole = Bytes::from(std::fs::read(corpus.join(format!("{name}.root"))).unwrap());
+        let original = values(&whole);
+        assert!(!original.is_empty(), "{name}");
+        // Bytes in which only values are stored.
+        let is_data = |at: u64| original.iter().any(|(_, baskets, _)| baskets.iter().any(|b| b.contains(&at)));
+        let mut random = Random(0x2000 ^ whole.len() as u64);
+        let (mut same, mut other, mut lost) = (0, 0, 0);
+        for round in 0..100 {
+            let at = random.below(whole.len() as u64);
+            let mutated = if round % 4 == 0 {
+                whole.slice(..at as usize)
+            } else {
+                let mut bytes = whole.to_vec();
+                bytes[at as usize] ^= 1 + random.below(255) as u8;
+                bytes.into()
+            };
+            let started = Instant::now();
+            let found = values(&mutated);
+            assert!(started.elapsed() < 6 * TOO_LONG, "{name} at {at}: it takes too long");
+            for (column, baskets, values) in &original {
+                match found.iter().find(|(c, ..)| c == column) {
+                    None => lost += 1,
+                    Some((.., ours)) if ours == values => same += 1,
+                    Some(_) => {
+                        other += 1;
+                        let hit = baskets.iter().any(|b| b.contains(&at)) || !is_data(at);
+                        assert!(hit, "{name} at {at}: {column} has other values");
+                    }
+                }
+            }
+        }
+        (same, other, lost)
+    });
+    let sum = outcomes.iter().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+    eprintln!("columns after 2,000 mutations: {} as before, {} with other values, {} errors", sum.0, sum.1, sum.2);
+    assert!(sum.0 > 0 && sum.2 > 0);
 }
 
 #[test]

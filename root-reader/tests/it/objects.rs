@@ -13,7 +13,8 @@ use arrow_schema::{DataType, Fields, Schema};
 use root_reader::{RootFile, ScanOptions, TextAs, Tree};
 use serde_json::Value;
 
-use crate::support::{index_of, manifest_dir, read_column};
+use crate::compare::{Leniency, compare};
+use crate::support::{fixtures, index_of, manifest_dir, read_column, read_parquet};
 
 fn folder() -> Option<PathBuf> {
     let folder = manifest_dir().join("../../shared/aod");
@@ -365,4 +366,24 @@ fn each_version_of_a_class_is_read_as_it_was_written() {
             check(&array, row, &event["evou"], &format!("{version} {row}"));
         }
     }
+}
+
+#[test]
+fn objects_have_the_values_that_uproot_reads() {
+    let folder = fixtures().join("objects");
+    let mut columns = 0;
+    let files =
+        [("bitsets", "tree"), ("event_nosplit", "tree"), ("lorentz_vectors", "t1"), ("nested_vectors", "TestTree")];
+    for (name, tree) in files {
+        let reference = read_parquet(&folder.join(format!("{name}__{tree}.parquet")));
+        let tree = RootFile::open_local(folder.join(format!("{name}.root"))).unwrap().tree_blocking(tree).unwrap();
+        for (field, theirs) in reference.schema().fields().iter().zip(reference.columns()) {
+            let ours = column(&tree, field.name());
+            // uproot takes every member that counts others for unsigned.
+            let leniency = Leniency { signed_for_unsigned: true, flat_dimensions: true, ..Leniency::default() };
+            compare(&ours, theirs, leniency).unwrap_or_else(|how| panic!("{name} {}: {how}", field.name()));
+            columns += 1;
+        }
+    }
+    assert!(columns > 10, "{columns}");
 }
