@@ -26,14 +26,14 @@ pub struct Place {
     pub size: usize,
 }
 
-/// Opens the tree `Events` of a file.
-pub fn events(path: &Path) -> Tree {
-    RootFile::open_local(path).unwrap().tree_blocking("Events").unwrap()
+/// Opens a tree of a file.
+pub fn open(path: &Path, tree: &str) -> Tree {
+    RootFile::open_local(path).unwrap().tree_blocking(tree).unwrap()
 }
 
-/// The baskets of some branches of the tree `Events`, in entry order.
-pub fn locate(path: &Path, branches: &[&str]) -> Vec<Vec<Place>> {
-    let tree = events(path);
+/// The baskets of some branches of a tree, in entry order.
+pub fn locate(path: &Path, tree: &str, branches: &[&str]) -> Vec<Vec<Place>> {
+    let tree = open(path, tree);
     let places = |name: &&str| {
         let branch = tree.branches().iter().find(|b| b.name == **name).unwrap_or_else(|| panic!("no branch {name}"));
         let place = |basket: BasketInfo| {

@@ -19,7 +19,7 @@ pub fn bound(path: &Path, query: &'static Query, threads: usize) -> impl FnMut()
     if needs_offsets(query.name) {
         columns.push(if columns[0].starts_with("Jet") { "nJet" } else { "nMuon" });
     }
-    let mut places = locate(&path, &columns);
+    let mut places = locate(&path, query.tree, &columns);
     if !is_deflated(&path, &places[0][0]) {
         places.truncate(query.columns.len());
     }

@@ -11,7 +11,7 @@ use crate::queries::Query;
 /// Prepares the floor of a query; every call of the answer is one run.
 pub fn floor(path: &Path, query: &Query) -> impl FnMut() -> Outcome + use<> {
     let path = path.to_path_buf();
-    let branches = locate(&path, query.columns);
+    let branches = locate(&path, query.tree, query.columns);
     let entries = branches[0].last().map_or(0, |b| b.entries.end);
     // In the order of the file, as a program would read that only wants the bytes.
     let mut places: Vec<Place> = branches.into_iter().flatten().collect();

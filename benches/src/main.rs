@@ -20,9 +20,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Args {
     /// Who runs.
     contender: Contender,
-    /// File with a tree `Events`, as benches/data/make_data.py makes it.
+    /// File with a tree `Events`, as benches/data/make_data.py makes it; for aod and muons one of CMS AOD.
     file: PathBuf,
-    /// Queries, or the columns of queries: q1 to q8, dimuon.
+    /// Queries, or the columns of queries: q1 to q8, dimuon, aod, muons.
     #[arg(long, value_delimiter = ',', required = true)]
     query: Vec<String>,
     /// Runs that are measured, after one that is not.
@@ -48,6 +48,8 @@ enum Contender {
     Open,
     /// The query through the engine.
     Sql,
+    /// The reduction of CMS AOD through the Rust API: queries aod and muons.
+    Reduce,
     /// Runs bound, scan and sql once and compares their histograms.
     Check,
 }
@@ -64,8 +66,9 @@ fn main() -> ExitCode {
             Contender::Floor => measure::repeat(args.repeat, floor::floor(path, query)),
             Contender::Bound => measure::repeat(args.repeat, bound::bound(path, query, threads)),
             Contender::Scan => measure::repeat(args.repeat, || scan::scan(path, query)),
-            Contender::Open => measure::repeat(args.repeat, || scan::open(path)),
+            Contender::Open => measure::repeat(args.repeat, || scan::open(path, query)),
             Contender::Sql => measure::repeat(args.repeat, || sql::sql(path, query, threads)),
+            Contender::Reduce => measure::repeat(args.repeat, || scan::reduce(path, query)),
             Contender::Check => match check(path, query) {
                 Ok(line) => line,
                 Err(difference) => {

@@ -9,6 +9,8 @@ use crate::histogram::Histogram;
 pub struct Query {
     /// Its name on the command line.
     pub name: &'static str,
+    /// The tree that it is over.
+    pub tree: &'static str,
     /// The columns that it reads.
     pub columns: &'static [&'static str],
     /// Lower and upper end of the histogram, and the number of bins.
@@ -38,24 +40,27 @@ macro_rules! sql {
 
 /// All queries.
 pub const QUERIES: &[Query] = &[
-    Query { name: "q1", columns: &["MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q1") },
-    Query { name: "q2", columns: &["Jet_pt"], axis: (15.0, 60.0, 100), sql: sql!("q2") },
-    Query { name: "q3", columns: &["Jet_pt", "Jet_eta"], axis: (15.0, 60.0, 100), sql: sql!("q3") },
-    Query { name: "q4", columns: &["Jet_pt", "MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q4") },
+    Query { name: "q1", tree: "Events", columns: &["MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q1") },
+    Query { name: "q2", tree: "Events", columns: &["Jet_pt"], axis: (15.0, 60.0, 100), sql: sql!("q2") },
+    Query { name: "q3", tree: "Events", columns: &["Jet_pt", "Jet_eta"], axis: (15.0, 60.0, 100), sql: sql!("q3") },
+    Query { name: "q4", tree: "Events", columns: &["Jet_pt", "MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q4") },
     Query {
         name: "q5",
+        tree: "Events",
         columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "MET_pt"],
         axis: (0.0, 2000.0, 100),
         sql: None,
     },
     Query {
         name: "q6",
+        tree: "Events",
         columns: &["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_btag"],
         axis: (15.0, 40.0, 100),
         sql: None,
     },
     Query {
         name: "q7",
+        tree: "Events",
         columns: &[
             "Jet_pt",
             "Jet_eta",
@@ -72,6 +77,7 @@ pub const QUERIES: &[Query] = &[
     },
     Query {
         name: "q8",
+        tree: "Events",
         columns: &[
             "Muon_pt",
             "Muon_eta",
@@ -91,8 +97,28 @@ pub const QUERIES: &[Query] = &[
     },
     Query {
         name: "dimuon",
+        tree: "Events",
         columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"],
         axis: (0.25, 300.0, 30_000),
         sql: sql!("dimuon"),
     },
+    // The reduction of CMS AOD that `examples/dimuon_reduction_aod.rs` does: its columns, and its muons as one object.
+    Query {
+        name: "aod",
+        tree: "Events",
+        columns: &[
+            "recoMuons_muons__RECO.obj.pt_",
+            "recoMuons_muons__RECO.obj.eta_",
+            "recoMuons_muons__RECO.obj.phi_",
+            "recoMuons_muons__RECO.obj.pdgId_",
+            "recoMuons_muons__RECO.obj.type_",
+            "recoMuons_muons__RECO.obj.pfIsolationR04_.sumChargedHadronPt",
+            "recoMuons_muons__RECO.obj.pfIsolationR04_.sumNeutralHadronEt",
+            "recoMuons_muons__RECO.obj.pfIsolationR04_.sumPhotonEt",
+            "recoMuons_muons__RECO.obj.pfIsolationR04_.sumPUPt",
+        ],
+        axis: (0.0, 200.0, 100),
+        sql: None,
+    },
+    Query { name: "muons", tree: "EventsUnsplit;9", columns: &["recoMuonVec"], axis: (0.0, 200.0, 100), sql: None },
 ];

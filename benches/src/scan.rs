@@ -9,14 +9,18 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use root_reader::ScanOptions;
 
-use crate::baskets::events;
+use crate::baskets;
 use crate::kernels::{Block, fill};
 use crate::measure::Outcome;
 use crate::queries::Query;
 
+#[allow(dead_code)]
+#[path = "../../examples/dimuon_reduction_aod.rs"]
+mod reduction;
+
 /// Only opens the file and its tree.
-pub fn open(path: &Path) -> Outcome {
-    Outcome { entries: black_box(events(path)).entries(), ..Outcome::default() }
+pub fn open(path: &Path, query: &Query) -> Outcome {
+    Outcome { entries: black_box(baskets::open(path, query.tree)).entries(), ..Outcome::default() }
 }
 
 /// Opens the file, reads the columns of the query batch by batch, and drops the batches.
@@ -31,8 +35,16 @@ pub fn checked(path: &Path, query: &Query) -> Outcome {
     Outcome { histogram: Some(histogram), ..outcome }
 }
 
+/// The reduction of CMS AOD through the Rust API, the file opened.
+pub fn reduce(path: &Path, query: &Query) -> Outcome {
+    let tree = baskets::open(path, query.tree);
+    let mut masses = Vec::new();
+    reduction::reduce(&tree, &mut masses).unwrap();
+    Outcome { entries: tree.entries(), column_bytes: 4 * black_box(masses).len() as u64, ..Outcome::default() }
+}
+
 fn run(path: &Path, query: &Query, mut each: impl FnMut(&[&str], &RecordBatch)) -> Outcome {
-    let tree = events(path);
+    let tree = baskets::open(path, query.tree);
     let schema = tree.schema();
     let columns: Vec<usize> = query.columns.iter().map(|c| schema.index_of(c).unwrap()).collect();
     let options = ScanOptions::default();
@@ -55,6 +67,7 @@ fn value_bytes(array: &dyn Array) -> u64 {
             let list = array.as_list::<i32>();
             4 * list.len() as u64 + value_bytes(list.values().as_ref())
         }
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|c| value_bytes(c.as_ref())).sum(),
         other => (array.len() * other.primitive_width().unwrap_or(0)) as u64,
     }
 }

@@ -91,17 +91,19 @@ pub(crate) fn decode(
         }
         Decode::Sequential { frame, node } => {
             for row in rows.iter().flatten() {
-                let (start, entry) = entry(basket, row)?;
-                let mut walker = Walker::new(entry, basket.key_length + start, nothing);
+                let range = entry(basket, row)?;
+                let length = range.len();
+                let mut walker = Walker::new(basket.values, range, basket.key_length, nothing);
                 walker.entry(*frame, node, out).map_err(|e| e.in_entry(row))?;
                 if walker.remaining() > 0 {
                     return Err(FormatError::invalid(format!(
                         "{} of the {} bytes of entry {row} of the basket are left over",
                         walker.remaining(),
-                        entry.len()
+                        length
                     )));
                 }
             }
+            out.settle(basket.values);
             Ok(())
         }
     }
@@ -119,8 +121,8 @@ fn fixed_slice<'a>(basket: &Basket<'a>, stride: usize, rows: &Range<usize>) -> R
     })
 }
 
-/// Where an entry starts within the values, and its bytes.
-fn entry<'a>(basket: &Basket<'a>, row: usize) -> Result<(usize, &'a [u8])> {
+/// Where an entry lies within the values.
+fn entry(basket: &Basket<'_>, row: usize) -> Result<Range<usize>> {
     let range = match basket.extents {
         Extents::Fixed(width) => row * width..(row + 1) * width,
         Extents::Bytes(offsets) => match offsets.get(row..row + 2) {
@@ -132,10 +134,10 @@ fn entry<'a>(basket: &Basket<'a>, row: usize) -> Result<(usize, &'a [u8])> {
             _ => 0..usize::MAX,
         },
     };
-    let start = range.start;
-    let bytes = basket.values.get(range);
-    let bytes = bytes.ok_or_else(|| FormatError::invalid(format!("entry {row} lies outside of its basket")))?;
-    Ok((start, bytes))
+    if range.start > range.end || range.end > basket.values.len() {
+        return Err(FormatError::invalid(format!("entry {row} lies outside of its basket")));
+    }
+    Ok(range)
 }
 
 /// Lists of elements of `width` bytes, each list behind a header.
@@ -165,7 +167,7 @@ fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, ou
             }
         }),
         _ => rows.iter().flatten().try_for_each(|row| {
-            let (_, entry) = entry(basket, row)?;
+            let entry = basket.values.get(entry(basket, row)?).unwrap_or_default();
             // A null pointer, or a counted array of nothing, has no bytes at all or only its flag.
             let elements = entry.get(header..).unwrap_or_default();
             if elements.len() % width != 0 {
@@ -217,7 +219,7 @@ pub(crate) fn walk_extents(decode: &Decode, values: &[u8], entries: usize) -> Re
                 node,
             } => {
                 let mut nothing = Nothing::default();
-                let mut walker = Walker::new(rest, pos, &mut nothing);
+                let mut walker = Walker::new(values, pos..values.len(), 0, &mut nothing);
                 walker.entry(*frame, node, &mut Output::new(decode, 0, 0))?;
                 walker.pos()
             }

@@ -65,13 +65,9 @@ fn narrow_record(record: &Record, wanted: &Fields) -> Narrowed<Record> {
         }
     }
     let versions = record.versions.iter().map(|version| narrow_version(version, &places, &fields));
-    Ok(Record {
-        class: record.class.clone(),
-        has_header: record.has_header,
-        versions: versions.collect(),
-        fields,
-        omitted: record.omitted.clone(),
-    })
+    let versions = versions.collect();
+    let (class, has_header, omitted) = (record.class.clone(), record.has_header, record.omitted.clone());
+    Ok(Record { class, has_header, fields, versions, omitted }.fused())
 }
 
 fn narrow_field(field: &RecordField, wanted: &DataType) -> Narrowed<RecordField> {
@@ -85,13 +81,19 @@ fn add_counted(steps: &[Step], counted: &mut Vec<usize>) {
             Step::Triangle { at, rows, .. } => counted.extend([*rows, *at]),
             Step::Widened { at, .. } => counted.push(*at),
             Step::Base { version, .. } => add_counted(&version.steps, counted),
-            Step::Field { .. } | Step::Object | Step::Absent { .. } | Step::Pass { .. } | Step::Skip { .. } => {}
+            Step::Field { .. }
+            | Step::Run(_)
+            | Step::Object
+            | Step::Absent { .. }
+            | Step::Pass { .. }
+            | Step::Skip { .. } => {}
         }
     }
 }
 
 fn narrow_version(version: &Version, places: &HashMap<usize, usize>, fields: &[RecordField]) -> Version {
-    let steps = version.steps.iter().filter_map(|step| narrow_step(step, places, fields)).collect();
+    let parts = version.steps.iter().flat_map(Step::parts);
+    let steps = parts.filter_map(|step| narrow_step(&step, places, fields)).collect();
     Version { version: version.version, checksum: version.checksum, steps }
 }
 
@@ -127,8 +129,8 @@ fn narrow_step(step: &Step, places: &HashMap<usize, usize>, fields: &[RecordFiel
         }
         Step::Absent { at } => Step::Absent { at: place(at)? },
         Step::Object => Step::Object,
-        Step::Pass { name, node } => Step::Pass { name: name.clone(), node: node.clone() },
-        Step::Skip { name, how } => Step::Skip { name: name.clone(), how: *how },
+        // Merged steps were taken apart.
+        Step::Run(_) | Step::Pass { .. } | Step::Skip { .. } => step.clone(),
     })
 }
 

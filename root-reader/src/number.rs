@@ -10,6 +10,8 @@ use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
+use crate::class::Leaf;
+
 /// A number as the file stores it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
@@ -295,6 +297,16 @@ impl Values {
         );
     }
 
+    /// Appends the values of a member in so many blocks: each starts somewhere in `bytes` and has some objects.
+    pub(crate) fn append_blocks(&mut self, bytes: &[u8], blocks: &[(u32, u32)], leaf: &Leaf) {
+        for_plain_values!(
+            self,
+            out => each_block(bytes, blocks, leaf, |slice| Native::append(slice, out)),
+            flags => each_block(bytes, blocks, leaf, |slice| flags.extend_from_slice(slice)),
+            packed out, form => each_block(bytes, blocks, leaf, |slice| unpack(slice, *form, |value| out.push(value as _)))
+        );
+    }
+
     /// Appends numbers that the file stores in a narrower type, as [`Number::widens_to`] allows it.
     pub(crate) fn append_widened(&mut self, bytes: &[u8], from: Number) {
         let mut narrow = Self::new(from, 0);
@@ -412,6 +424,24 @@ impl Values {
             Self::U64(v) => array::<UInt64Type>(v),
             Self::F32(v) | Self::PackedSingle(v, _) => array::<Float32Type>(v),
             Self::F64(v) | Self::PackedDouble(v, _) => array::<Float64Type>(v),
+        }
+    }
+}
+
+/// Hands over the bytes of a member: of all objects of a block where they lie together, else of each.
+#[inline]
+fn each_block(bytes: &[u8], blocks: &[(u32, u32)], leaf: &Leaf, mut take: impl FnMut(&[u8])) {
+    let (place, width) = (leaf.place, leaf.width);
+    for &(start, count) in blocks {
+        let count = count as usize;
+        let base = start as usize + count * place.before + place.at;
+        if place.stride == width {
+            take(bytes.get(base..base + count * width).unwrap_or_default());
+        } else {
+            for object in 0..count {
+                let at = base + object * place.stride;
+                take(bytes.get(at..at + width).unwrap_or_default());
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType};
 
-use crate::class::{Node, RecordField, Special};
+use crate::class::{Node, RecordField, Run, Special};
 use crate::error::FormatError;
 use crate::layout::{Decode, Frame};
 use crate::number::{Number, Values};
@@ -67,7 +67,13 @@ pub(crate) enum Output {
         offsets: Vec<i32>,
         child: Box<Output>,
     },
+    /// Values side by side: of a leaf list, a pair, or of what a pointer leads to.
     Record(Vec<Output>),
+    /// An object of a class.
+    Object {
+        fields: Vec<Output>,
+        pending: Pending,
+    },
     Text {
         offsets: Vec<i32>,
         bytes: Vec<u8>,
@@ -135,7 +141,9 @@ impl Output {
                 Self::list(rows, Self::Record(vec![Self::of_node(key, 0), Self::of_node(value, 0)]))
             }
             Node::Array(element, length) => Self::Array { child: Box::new(Self::of_node(element, 0)), length: *length },
-            Node::Record(record) => Self::Record(record.fields.iter().map(Self::of_field).collect()),
+            Node::Record(record) => {
+                Self::Object { fields: record.fields.iter().map(Self::of_field).collect(), pending: Pending::default() }
+            }
             Node::Objects(_, pointer) => Self::list(rows, Self::of_node(&Node::Pointer(pointer.clone()), 0)),
             Node::Nullable(target) => Self::optional(Self::of_node(target, 0)),
             Node::Enumeration(_) => Self::Numbers(Values::new(Number::I32, rows)),
@@ -185,7 +193,9 @@ impl Output {
                 let last = offsets.last().copied().unwrap_or(0);
                 offsets.resize(offsets.len() + count, last);
             }
-            Self::Record(children) => children.iter_mut().for_each(|child| child.fill(count)),
+            Self::Record(children) | Self::Object { fields: children, .. } => {
+                children.iter_mut().for_each(|child| child.fill(count));
+            }
             Self::Array { child, length } => child.fill(count.saturating_mul(*length)),
             Self::Optional { valid, child } => {
                 valid.append_n(count, false);
@@ -200,7 +210,7 @@ impl Output {
             Self::Numbers(values) => values.width(),
             Self::List { .. } | Self::Text { .. } => 4,
             Self::Nothing(_) => 0,
-            Self::Record(children) => {
+            Self::Record(children) | Self::Object { fields: children, .. } => {
                 children.iter().fold(0, |sum: usize, child| sum.saturating_add(child.width_of_nothing()))
             }
             Self::Array { child, length } => child.width_of_nothing().saturating_mul(*length),
@@ -217,6 +227,19 @@ impl Output {
                 child
             }
             plain => plain,
+        }
+    }
+
+    /// Converts what [`Pending`] remembers of a basket with these values.
+    pub(crate) fn settle(&mut self, basket: &[u8]) {
+        match self {
+            Self::Object { fields, pending } => {
+                pending.settle(fields, basket);
+                fields.iter_mut().for_each(|field| field.settle(basket));
+            }
+            Self::Record(children) => children.iter_mut().for_each(|child| child.settle(basket)),
+            Self::List { child, .. } | Self::Array { child, .. } | Self::Optional { child, .. } => child.settle(basket),
+            Self::Numbers(_) | Self::Text { .. } | Self::Nothing(_) => {}
         }
     }
 
@@ -274,7 +297,7 @@ impl Output {
                 let own = NullBuffer::new(valid.finish());
                 child.finish(data_type, NullBuffer::union(Some(&own), nulls.as_ref()), known)
             }
-            (Self::Record(children), DataType::Struct(fields)) => {
+            (Self::Record(children) | Self::Object { fields: children, .. }, DataType::Struct(fields)) => {
                 let children = children.into_iter().zip(fields).map(|(c, f)| c.finish(f.data_type(), None, known));
                 let children = children.collect::<Result2<Vec<_>>>()?;
                 Ok(Arc::new(StructArray::try_new(fields.clone(), children, nulls)?))
@@ -290,6 +313,96 @@ impl Output {
             _ => Err(not_arrow()),
         }
     }
+}
+
+/// Runs of members that were found in a basket and not converted yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// Version of the class that all of them are of.
+    owner: usize,
+    runs: Vec<Option<PendingRun>>,
+}
+
+/// Where one run was found.
+#[derive(Debug)]
+struct PendingRun {
+    run: Arc<Run>,
+    shape: usize,
+    /// Position in the basket, and number of objects.
+    blocks: Vec<(u32, u32)>,
+}
+
+impl Pending {
+    /// Objects of that version of the class come next. Its members and those of another can be the same fields, of which
+    /// the first must be converted first.
+    pub(crate) fn enter(&mut self, version: usize, fields: &mut [Output], basket: &[u8]) {
+        if self.owner != version {
+            self.settle(fields, basket);
+            fields.iter_mut().for_each(|field| field.settle(basket));
+            self.owner = version;
+        }
+    }
+
+    /// Remembers that a run of so many objects lies at `start`.
+    pub(crate) fn add(
+        &mut self,
+        (run, shape): (&Arc<Run>, usize),
+        start: usize,
+        count: usize,
+        fields: &mut [Output],
+        basket: &[u8],
+    ) {
+        if self.runs.len() <= run.id {
+            self.runs.resize_with(run.id + 1, || None);
+        }
+        let block = (start as u32, count as u32);
+        match self.runs.get_mut(run.id) {
+            Some(Some(pending)) if pending.shape == shape => pending.blocks.push(block),
+            Some(slot) => {
+                if let Some(other) = slot.take() {
+                    other.settle(fields, basket);
+                }
+                *slot = Some(PendingRun { run: run.clone(), shape, blocks: vec![block] });
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn settle(&mut self, fields: &mut [Output], basket: &[u8]) {
+        for run in self.runs.iter_mut().flatten() {
+            run.settle(fields, basket);
+            run.blocks.clear();
+        }
+    }
+}
+
+impl PendingRun {
+    fn settle(&self, fields: &mut [Output], basket: &[u8]) {
+        if self.blocks.is_empty() {
+            return;
+        }
+        for leaf in self.run.shapes.get(self.shape).into_iter().flat_map(|shape| &shape.leaves) {
+            if let Some(values) = numbers_at(fields, &leaf.path) {
+                values.append_blocks(basket, &self.blocks, leaf);
+            }
+        }
+    }
+}
+
+/// The numbers that a path of fields leads to.
+fn numbers_at<'o>(fields: &'o mut [Output], path: &[usize]) -> Option<&'o mut Values> {
+    let (first, rest) = path.split_first()?;
+    let mut out = fields.get_mut(*first)?;
+    for at in rest {
+        match out {
+            Output::Object { fields, .. } => out = fields.get_mut(*at)?,
+            _ => return None,
+        }
+    }
+    while let Output::Array { child, .. } = out {
+        out = child;
+    }
+    out.number_values().ok()
 }
 
 /// Strings that are read as text and are none.

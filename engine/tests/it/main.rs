@@ -9,6 +9,7 @@ mod friends;
 mod members;
 mod operators;
 mod reading;
+mod reduction;
 mod schemas;
 mod slt;
 mod support;

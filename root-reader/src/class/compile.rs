@@ -181,7 +181,7 @@ impl<'a> Classes<'a> {
         omitted.dedup();
         // Its streamer function calls that of its base class, and adds the elements.
         let has_header = !class.starts_with("TMatrixTSym<");
-        Ok(Arc::new(Record { class: class.into(), has_header, fields, versions, omitted }))
+        Ok(Arc::new(Record { class: class.into(), has_header, fields, versions, omitted }.fused()))
     }
 
     /// All versions of a class, the wanted one or else the newest first.

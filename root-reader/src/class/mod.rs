@@ -8,9 +8,11 @@ use crate::number::Number;
 
 mod builder;
 mod compile;
+mod fuse;
 mod known;
 
 pub(crate) use compile::{Classes, Wanted, member_number, no_members};
+pub(crate) use fuse::{Frame, Leaf, Run, Shape};
 pub(crate) use known::special;
 
 /// Name of the field that tells the class of what a pointer leads to.
@@ -43,6 +45,31 @@ pub(crate) enum Node {
     Objects(Objects, Arc<Pointer>),
 }
 
+impl Record {
+    /// The steps of all versions, with members of fixed size that stand side by side in one.
+    pub(crate) fn fused(mut self) -> Self {
+        fuse::fuse(&mut self);
+        self
+    }
+}
+
+impl Step {
+    /// The step as it was before it was merged with others.
+    pub(crate) fn parts(&self) -> Vec<Self> {
+        match self {
+            Self::Run(run) => {
+                let field = |(at, name, node): &(usize, Arc<str>, Node)| Self::Field {
+                    at: *at,
+                    name: name.clone(),
+                    node: node.clone(),
+                };
+                run.fields.iter().map(field).collect()
+            }
+            other => vec![other.clone()],
+        }
+    }
+}
+
 impl Node {
     /// Members that cannot be given, of the objects that the value is or holds.
     pub(crate) fn omitted(&self) -> &[(String, String)] {
@@ -59,6 +86,7 @@ impl Node {
             steps.iter().any(|step| match step {
                 Step::Field { node, .. } | Step::Pass { node, .. } => node.has_pointers(),
                 Step::Base { version, .. } => in_steps(&version.steps),
+                Step::Run(_) => false,
                 Step::Loop { record, .. } => record.versions.iter().any(|v| in_steps(&v.steps)),
                 Step::Skip { .. } => true,
                 _ => false,
@@ -124,7 +152,7 @@ pub(crate) struct RecordField {
 }
 
 /// One version of a class.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Version {
     pub version: i32,
     pub checksum: u32,
@@ -132,7 +160,7 @@ pub(crate) struct Version {
 }
 
 /// What stands next in an object's bytes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
     /// The value of field `at`.
     Field { at: usize, name: Arc<str>, node: Node },
@@ -150,6 +178,8 @@ pub(crate) enum Step {
     Object,
     /// Field `at`, which this version of the class lacks.
     Absent { at: usize },
+    /// Members of fixed size that stand side by side.
+    Run(Arc<Run>),
     /// A member that nobody wants.
     Pass { name: Arc<str>, node: Node },
     /// A member that cannot be given, and is passed over.

@@ -48,6 +48,7 @@ pub(super) fn least_of_version(version: &Version) -> usize {
     fn least_of_steps(steps: &[Step]) -> usize {
         let step = |step: &Step| match step {
             Step::Field { node, .. } => least(node),
+            Step::Run(run) => run.fields.iter().map(|(.., node)| least(node)).sum(),
             Step::Widened { from, .. } => from.width(),
             Step::Base { version, .. } => least_of_steps(&version.steps),
             Step::Pass { node, .. } => least(node),

@@ -5,13 +5,14 @@
 //! object, or in a column of members when a container of objects was streamed member by member.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::class::{Node, Record, Skip, Special, Step};
+use crate::class::{Frame as HeaderAt, Node, Record, Run, Shape, Skip, Special, Step};
 use crate::cpp_type::TextForm;
 use crate::error::FormatError;
 use crate::layout::Frame;
-use crate::output::{Nothing, Output, mismatch, push_offset};
+use crate::output::{Nothing, Output, Pending, mismatch, push_offset};
 use crate::streamer::skip_tobject;
 use crate::tags::{Tag, Tags};
 use crate::wire::{Cursor, VersionHeader};
@@ -35,6 +36,9 @@ pub(crate) struct Walker<'a> {
     objects: HashMap<u32, (Arc<str>, usize)>,
     revisited: usize,
     length: usize,
+    /// The values of the whole basket, and where the entry starts in them.
+    basket: &'a [u8],
+    start: usize,
     nothing: &'a mut Nothing,
 }
 
@@ -42,9 +46,17 @@ pub(crate) struct Walker<'a> {
 struct Slots<'o> {
     outs: &'o mut [Output],
     places: Option<&'o [usize]>,
+    /// Where members of fixed size can wait until the end of the basket.
+    pending: Option<&'o mut Pending>,
 }
 
 impl Slots<'_> {
+    fn enter(&mut self, version: usize, basket: &[u8]) {
+        if let Some(pending) = &mut self.pending {
+            pending.enter(version, self.outs, basket);
+        }
+    }
+
     #[inline]
     fn get(&mut self, at: usize) -> Result<&mut Output> {
         let at = match self.places {
@@ -55,15 +67,29 @@ impl Slots<'_> {
     }
 }
 
+impl Output {
+    /// The fields of an object.
+    fn slots(&mut self) -> Option<Slots<'_>> {
+        match self {
+            Self::Object { fields, pending } => Some(Slots { outs: fields, places: None, pending: Some(pending) }),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Walker<'a> {
-    /// `origin` is where the entry starts, counted from the start of its basket's key.
-    pub(crate) fn new(entry: &'a [u8], origin: usize, nothing: &'a mut Nothing) -> Self {
+    /// A walker through the entry in that range of a basket's values; `key_length` is the length of the key before them,
+    /// which references between objects count.
+    pub(crate) fn new(basket: &'a [u8], range: Range<usize>, key_length: usize, nothing: &'a mut Nothing) -> Self {
+        let entry = basket.get(range.clone()).unwrap_or_default();
         Self {
             cursor: Cursor::new(entry),
-            tags: Tags::new(origin),
+            tags: Tags::new(key_length + range.start),
             objects: HashMap::new(),
             revisited: 0,
             length: entry.len(),
+            basket,
+            start: range.start,
             nothing,
         }
     }
@@ -82,10 +108,8 @@ impl<'a> Walker<'a> {
             Frame::Bare => self.value(node, out),
             Frame::Member => self.member(node, out),
             Frame::Members => match node {
-                Node::Record(record) => match (record.versions.first(), out) {
-                    (Some(version), Output::Record(outs)) => {
-                        self.steps(&version.steps, &mut Slots { outs, places: None })
-                    }
+                Node::Record(record) => match (record.versions.first(), out.slots()) {
+                    (Some(version), Some(mut slots)) => self.steps(&version.steps, &mut slots),
                     _ => Err(mismatch()),
                 },
                 _ => Err(mismatch()),
@@ -105,9 +129,9 @@ impl<'a> Walker<'a> {
                 if whole == Some(self.remaining()) {
                     return self.value(node, out);
                 }
-                match (node, out) {
-                    (Node::Record(record), Output::Record(outs)) => match record.versions.first() {
-                        Some(version) => self.columns(&version.steps, 1, &mut Slots { outs, places: None }),
+                match (node, out.slots()) {
+                    (Node::Record(record), Some(mut slots)) => match record.versions.first() {
+                        Some(version) => self.columns(&version.steps, 1, &mut slots),
                         None => Err(mismatch()),
                     },
                     _ => Err(mismatch()),
@@ -283,7 +307,7 @@ impl<'a> Walker<'a> {
                     Node::Empty => {
                         let (offsets, child) = out.list_parts()?;
                         let count = self.cursor.count(0, "objects")?;
-                        child.append_nothing(count, self.nothing)?;
+                        self.leave_out(count, child)?;
                         return push_offset(offsets, count);
                     }
                     // The class is only described where there are objects of it.
@@ -299,12 +323,16 @@ impl<'a> Walker<'a> {
                         ));
                     }
                 };
-                let version = record.versions.get(version).ok_or_else(mismatch)?;
+                let at = version;
+                let version = record.versions.get(at).ok_or_else(mismatch)?;
                 let (offsets, child) = out.list_parts()?;
                 let count = self.cursor.count(least_of_version(version), "objects")?;
-                match child {
-                    Output::Record(outs) => self.columns(&version.steps, count, &mut Slots { outs, places: None })?,
-                    _ => return Err(mismatch()),
+                match child.slots() {
+                    Some(mut slots) => {
+                        slots.enter(at, self.basket);
+                        self.columns(&version.steps, count, &mut slots)?;
+                    }
+                    None => return Err(mismatch()),
                 }
                 push_offset(offsets, count)
             }
@@ -333,9 +361,9 @@ impl<'a> Walker<'a> {
 
     /// An object behind its header.
     fn object(&mut self, record: &Record, out: &mut Output) -> Result<()> {
-        match out {
-            Output::Record(outs) => self.object_into(record, &mut Slots { outs, places: None }),
-            _ => Err(mismatch()),
+        match out.slots() {
+            Some(mut slots) => self.object_into(record, &mut slots),
+            None => Err(mismatch()),
         }
     }
 
@@ -348,6 +376,7 @@ impl<'a> Walker<'a> {
         let checksum = self.checksum(header)?;
         let at = pick(record, i32::from(header.version), checksum)?;
         let version = record.versions.get(at).ok_or_else(mismatch)?;
+        slots.enter(at, self.basket);
         self.steps(&version.steps, slots)?;
         self.close(header, &record.class)
     }
@@ -377,6 +406,7 @@ impl<'a> Walker<'a> {
                         .and_then(|()| self.close(header, class))
                         .map_err(|e| e.within(class))?;
                 }
+                Step::Run(run) => self.run(run, 1, false, slots)?,
                 Step::Pass { name, node } => self.pass(node, None).map_err(|e| e.within(name))?,
                 other => self.step(other, 1, slots)?,
             }
@@ -400,11 +430,49 @@ impl<'a> Walker<'a> {
                 Step::Base { class, version, .. } => {
                     self.columns(&version.steps, count, slots).map_err(|e| e.within(class))?;
                 }
+                Step::Run(run) => self.run(run, count, true, slots)?,
                 Step::Pass { name, node } => self.pass(node, Some(count)).map_err(|e| e.within(name))?,
                 other => self.step(other, count, slots)?,
             }
         }
         Ok(())
+    }
+
+    /// Members of fixed size of so many objects. Where they lie as they should they are left for the end of the basket.
+    fn run(&mut self, run: &Arc<Run>, count: usize, in_columns: bool, slots: &mut Slots<'_>) -> Result<()> {
+        let rest = self.cursor.rest();
+        let fits = |shape: &Shape| {
+            let lies = |frame: &HeaderAt| {
+                let place = frame.place;
+                (0..count).all(|object| {
+                    let at = count * place.before + object * place.stride + place.at;
+                    rest.get(at..).is_some_and(|bytes| bytes.starts_with(&frame.expected))
+                })
+            };
+            count.checked_mul(shape.width).is_some_and(|bytes| bytes <= rest.len()) && shape.frames.iter().all(lies)
+        };
+        let found = run.shapes.iter().enumerate().find(|(_, shape)| fits(shape));
+        match (found, &mut slots.pending) {
+            (Some((at, shape)), Some(pending)) => {
+                let start = self.start + self.cursor.pos();
+                pending.add((run, at), start, count, slots.outs, self.basket);
+                self.cursor.skip(count * shape.width)
+            }
+            (_, pending) => {
+                if let Some(pending) = pending {
+                    pending.settle(slots.outs, self.basket);
+                }
+                for (at, name, node) in &run.fields {
+                    // Among the fields of several classes that a pointer can lead to each is optional.
+                    let out = slots.get(*at)?.present(count);
+                    let read = if in_columns { self.column(node, count, out) } else { self.member(node, out) };
+                    read.map_err(|e| e.within(name))?;
+                    // The next run of the same members must not be converted before what waits in these.
+                    out.settle(self.basket);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// A member that nobody wants, of one object or of so many in a column.
@@ -432,7 +500,7 @@ impl<'a> Walker<'a> {
     /// A step that is the same in an object and for a column of them.
     fn step(&mut self, step: &Step, count: usize, slots: &mut Slots<'_>) -> Result<()> {
         match step {
-            Step::Field { .. } | Step::Base { .. } | Step::Pass { .. } => Err(mismatch()),
+            Step::Field { .. } | Step::Run(_) | Step::Base { .. } | Step::Pass { .. } => Err(mismatch()),
             Step::Widened { at, from } => {
                 let bytes = self.cursor.bytes(count.saturating_mul(from.width()), "numbers")?;
                 slots.get(*at)?.present(count).number_values()?.append_widened(bytes, *from);
@@ -479,7 +547,7 @@ impl<'a> Walker<'a> {
             // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
             Step::Object if self.remaining() == 0 => Ok(()),
             Step::Object => (0..count).try_for_each(|_| skip_tobject(&mut self.cursor)),
-            Step::Absent { at } => slots.get(*at)?.append_nothing(count, self.nothing),
+            Step::Absent { at } => self.leave_out(count, slots.get(*at)?),
             Step::Skip { name, how } => self.skip(*how, count).map_err(|e| e.within(name)),
         }
     }
@@ -509,6 +577,12 @@ impl<'a> Walker<'a> {
             Some(end) => self.cursor.seek(end),
             None => Err(unskippable("an object")),
         })
+    }
+
+    /// Appends values that are not there, behind those that wait.
+    fn leave_out(&mut self, count: usize, out: &mut Output) -> Result<()> {
+        out.settle(self.basket);
+        out.append_nothing(count, self.nothing)
     }
 
     fn special(&mut self, special: Special, out: &mut Output) -> Result<()> {

@@ -27,7 +27,7 @@ impl Walker<'_> {
 
     pub(super) fn pointer(&mut self, pointer: &Pointer, out: &mut Output) -> Result<()> {
         match self.tag()?.0 {
-            Tag::Null => out.append_nothing(1, self.nothing),
+            Tag::Null => self.leave_out(1, out),
             Tag::Back(key) => {
                 let (class, place) = self.revisit(key)?;
                 let resume = self.cursor.pos();
@@ -46,7 +46,7 @@ impl Walker<'_> {
     /// A pointer to what is no class with members.
     pub(super) fn nullable(&mut self, target: &Node, out: &mut Output) -> Result<()> {
         match self.tag()?.0 {
-            Tag::Null => out.append_nothing(1, self.nothing),
+            Tag::Null => self.leave_out(1, out),
             Tag::Back(key) => {
                 let (_, place) = self.revisit(key)?;
                 let resume = self.cursor.pos();
@@ -106,7 +106,7 @@ impl Walker<'_> {
         }
         let places = match found {
             Some(Pointee { record, places }) => {
-                self.object_into(record, &mut Slots { outs, places: Some(places) })?;
+                self.object_into(record, &mut Slots { outs, places: Some(places), pending: None })?;
                 places.as_slice()
             }
             None => {
@@ -185,7 +185,7 @@ impl Walker<'_> {
                 push_offset(offsets, class.len())?;
             }
         }
-        self.columns(&version.steps, count, &mut Slots { outs, places: Some(places) })?;
+        self.columns(&version.steps, count, &mut Slots { outs, places: Some(places), pending: None })?;
         self.fill(pointer, places, count, outs)?;
         Ok(count)
     }
@@ -194,7 +194,7 @@ impl Walker<'_> {
     fn fill(&mut self, pointer: &Pointer, places: &[usize], count: usize, outs: &mut [Output]) -> Result<()> {
         let first = usize::from(pointer.names_class);
         for (_, out) in outs.iter_mut().enumerate().skip(first).filter(|(at, _)| !places.contains(at)) {
-            out.append_nothing(count, self.nothing)?;
+            self.leave_out(count, out)?;
         }
         Ok(())
     }
