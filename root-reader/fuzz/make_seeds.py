@@ -45,6 +45,38 @@ def records():
                         seed("tree", f"{path.stem}-{key.replace('/', '_').replace(';', '-')}", content)
 
 
+def descriptions(file):
+    """The content of a file's streamer-info record."""
+    start, size = file.fSeekInfo, file.fNbytesInfo
+    key = uproot.reading.ReadOnlyKey(file.chunk(start, start + size), uproot.Cursor(start), {}, file, file)
+    chunk, cursor = key.get_uncompressed_chunk_cursor()
+    return bytes(chunk.get(cursor.index, chunk.stop, cursor, {}))
+
+
+def objects():
+    """Descriptions and first baskets of files that ROOT wrote; two bytes tell how long the descriptions are."""
+    item = b"\x40\0\0\x21\0\x01\x40\0\0\x0a\0\x03\0\0\0\x05\x3f\x80\0\0" \
+        b"\0\0\0\x07\x3f\xf0\0\0\0\0\0\0\x40\0\0\x05\0\x09\x02hi"
+    seed("object", "item", bytes([1, 0, 1, 255, 64]) + item)
+    seed("object", "items", bytes([4, 0, 0, 255, 64]) + b"\x40\0\0\x06\0\x09\0\0\0\0")
+    seed("object", "map", bytes([5, 0, 0, 255, 64]) + b"\x40\0\0\x2e\0\x09\0\0\0\x01\x02hi" + item)
+    seed("object", "pointer", bytes([6, 4, 0, 255, 64]) + b"\x40\0\0\x1b\xff\xff\xff\xffPoly\0"
+         b"\x40\0\0\x0f\0\x01\0\x01\0\0\0\0\x03\0\0\0\0\0\0\x05")
+    for path in sorted((FIXTURES / "objects").glob("*.root")):
+        with uproot.open(path) as file:
+            about = descriptions(file.file)
+            seed("streamers", path.stem, about)
+            for name, class_name in file.classnames(recursive=True).items():
+                if class_name != "TTree":
+                    continue
+                for branch in file[name].branches[:4]:
+                    if branch.num_baskets and not branch.branches and len(about) < 1 << 16:
+                        content = bytes(branch.basket(0).data.tobytes())[:2000]
+                        head = struct.pack(">H", len(about)) + bytes([1])
+                        named = f"{path.stem}-{branch.name.strip('.')}"
+                        seed("described", named, head + about + bytes([0, 255, 64]) + content)
+
+
 def frames():
     values = (20 + np.arange(2000) * 0.013).astype(">f4").tobytes()
     table = (77 + 4 * np.arange(2000)).astype(">i4").tobytes()
@@ -80,5 +112,6 @@ def baskets():
 if __name__ == "__main__":
     files()
     records()
+    objects()
     frames()
     baskets()

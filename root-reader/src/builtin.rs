@@ -9,11 +9,14 @@ use crate::streamer::{ClassInfo, Element, Streamers, code};
 /// ROOT writes it into every healthy file.
 const CLASSES: &str = include_str!("builtin.txt");
 
-static BUILTIN: LazyLock<Streamers> = LazyLock::new(|| {
+static BUILTIN: LazyLock<Streamers> = LazyLock::new(|| parse(CLASSES));
+
+/// Descriptions as text, a line for each class and version.
+pub(crate) fn parse(lines: &str) -> Streamers {
     let mut all = Streamers::default();
-    CLASSES.lines().filter_map(parse_line).for_each(|info| all.insert(info));
+    lines.lines().filter_map(parse_line).for_each(|info| all.insert(info));
     all
-});
+}
 
 /// The description of a version of one of ROOT's own classes.
 pub(crate) fn class(name: &str, version: i32) -> Option<&'static ClassInfo> {

@@ -5,9 +5,10 @@ use arrow_array::Array;
 use bytes::Bytes;
 
 use crate::basket::read_extents;
-use crate::class::Node;
+use crate::builtin;
+use crate::class::{Classes, Node};
 use crate::compression::Decompressor;
-use crate::cpp_type::TextForm;
+use crate::cpp_type::{CppType, TextForm};
 use crate::decode::{Basket, Rows, decode};
 use crate::file::RootFile;
 use crate::layout::{Decode, Frame, Member, TextAs, data_type};
@@ -66,20 +67,81 @@ pub fn frame(letters: [u8; 2], data: &[u8]) {
 
 /// A decoder over the content of one basket: values, and perhaps an offset table behind them.
 pub fn decoder(kind: Decoder, data: &[u8]) {
-    let Some((&[variant, entries, border, key], content)) = data.split_first_chunk::<4>() else { return };
-    let how = kind.decode(variant);
+    let Some((variant, content)) = data.split_first() else { return };
+    basket(&kind.decode(*variant), content);
+}
+
+/// The content of a basket, behind a number of entries, the place of the offset table and the length of the key.
+fn basket(how: &Decode, data: &[u8]) {
+    let Some((&[entries, border, key], content)) = data.split_first_chunk::<3>() else { return };
     let entries = usize::from(entries) + 1;
     let border = content.len() * usize::from(border) / 255;
-    let Ok(extents) = read_extents(content, usize::from(key), &how, entries, border) else { return };
+    let Ok(extents) = read_extents(content, usize::from(key), how, entries, border) else { return };
     let values = content.get(..border).unwrap_or_default();
     let basket = Basket { values, key_length: usize::from(key), extents: &extents };
-    let mut out = Output::new(&how, entries, 0);
+    let mut out = Output::new(how, entries, 0);
     let (runs, all) = ([0..entries as u64 / 2, entries as u64 / 2..entries as u64], 0..entries as u64);
-    if decode(&how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out, &mut Nothing::default()).is_ok()
-        && let Ok(array) = out.finish(&type_of(&how), None, &mut KnownOffsets::default())
+    if decode(how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out, &mut Nothing::default()).is_ok()
+        && let Ok(array) = out.finish(&type_of(how), None, &mut KnownOffsets::default())
     {
         assert_eq!(array.len(), entries);
     }
+}
+
+/// Classes with every kind of member, as [`builtin::parse`] reads them.
+const MODEL: &str = "\
+Base 3: b/3 w/5
+Item 1: Base/0/3 a/3/int v/8/double tag/365/string
+Item 2: Base/0/3 v/8/double a/3/int tag/365/string more/4/long
+Fixed 1: a/3/int p/62/Point q/62/Point f/18/bool
+Point 1: x/5/float y/5/float
+Poly 1: TObject/66/1 p/3/int
+PolyD 1: Poly/0/1 d/8/double list/300/vector<int>
+Holder 4: TNamed/67/1 n/6/int counted/45/n items/300/vector<Item> points/300/vector<Point> map/300/map<string,Item> \
+pair/62/pair<int,Point> poly/64/Poly* polys/300/vector<Poly*> fixed/62/Fixed any/64/TObject* array/61/TObjArray \
+list/64/TList* clones/61/TClonesArray ref/61/TRef refs/64/TRefArray* text/65/TString bits/15/unsigned numbers/62/TArrayF
+TObject 1: fUniqueID/13 fBits/15
+TNamed 1: TObject/66/1 fName/65 fTitle/65
+";
+
+/// An object, or several, of a class of [`MODEL`]: the input chooses which and how they are framed.
+pub fn object(data: &[u8]) {
+    let Some((&[class, frame], content)) = data.split_first_chunk::<2>() else { return };
+    let streamers = builtin::parse(MODEL);
+    let classes = ["Holder", "Item", "Fixed", "PolyD", "vector<Holder>", "map<string,Item>", "Poly*", "pair<int,Fixed>"];
+    let class = classes.get(usize::from(class) % classes.len()).copied().unwrap_or("Holder");
+    if let Ok(node) = Classes::new(&streamers).node(&CppType::parse(class)) {
+        objects(node, frame, content);
+    }
+}
+
+/// Descriptions of classes, and objects of the first of these.
+pub fn described(data: &[u8]) {
+    let Some((&[high, low, frame], rest)) = data.split_first_chunk::<3>() else { return };
+    let Some((descriptions, content)) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low]))) else { return };
+    let Ok(streamers) = Streamers::parse(descriptions, 64) else { return };
+    let mut names: Vec<&str> = streamers.names().collect();
+    names.sort_unstable();
+    let mut classes = Classes::new(&streamers);
+    for name in names.into_iter().take(8) {
+        if let Ok(node) = classes.node(&CppType::parse(name)) {
+            objects(node, frame, content);
+        }
+    }
+}
+
+fn objects(node: Node, frame: u8, content: &[u8]) {
+    let frames = [
+        Frame::Member,
+        Frame::Members,
+        Frame::Base,
+        Frame::Named,
+        Frame::Bare,
+        Frame::Repeated,
+        Frame::VersionedRepeated,
+    ];
+    let frame_kind = frames.get(usize::from(frame) % frames.len()).copied().unwrap_or(Frame::Bare);
+    basket(&Decode::Sequential { frame: frame_kind, node }, content);
 }
 
 /// The families of decoders.
