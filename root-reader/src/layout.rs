@@ -111,6 +111,9 @@ pub(crate) struct Columns {
     pub schema: SchemaRef,
     /// Index into `all` of each field of `schema`.
     pub readable: Vec<usize>,
+    /// The numbers of elements of split collections. They are no columns of the schema, but can be scanned: their indices
+    /// follow those of its fields.
+    pub counts: Vec<Column>,
 }
 
 impl Columns {
@@ -148,8 +151,28 @@ impl Columns {
         }
         let readable: Vec<usize> = all.iter().enumerate().filter(|(_, c)| c.layout.is_ok()).map(|(i, _)| i).collect();
         let fields: Fields = all.iter().filter_map(|c| c.field().ok()).collect();
-        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable }
+        let counts = tree.branches.iter().enumerate().filter_map(|(id, b)| count_column(id, b)).collect();
+        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable, counts }
     }
+
+    /// What a scan reads under an index.
+    pub(crate) fn scanned(&self, index: usize) -> Option<&Column> {
+        match index.checked_sub(self.readable.len()) {
+            None => self.readable.get(index).and_then(|i| self.all.get(*i)),
+            Some(count) => self.counts.get(count),
+        }
+    }
+}
+
+/// The baskets of a split collection hold its number of elements, as four bytes.
+fn count_column(id: BranchId, branch: &Branch) -> Option<Column> {
+    let is_collection = branch.element.as_ref().is_some_and(|facts| matches!(facts.kind, 3 | 4));
+    if branch.children == 0 || !is_collection || branch.fault.is_some() || branch.other_file.is_some() {
+        return None;
+    }
+    let decode = Decode::Fixed { number: Number::I32, per_entry: 1 };
+    let layout = Layout { data_type: DataType::Int32, decode, counter: None };
+    Some(Column { name: branch.path.clone(), branch: id, cpp_type: "int".into(), layout: Ok(layout) })
 }
 
 impl Tree {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::error::{Error, FormatError, Place, Result};
 use crate::file::Key;
 use crate::layout::{Columns, TextAs};
+use crate::nested::Nested;
 use crate::object::{EmbeddedBasket, Graph, Object, ObjectId, Value};
 use crate::source::Source;
 use crate::streamer::Streamers;
@@ -26,6 +27,8 @@ pub struct Tree {
     pub(crate) source: Source,
     pub(crate) inner: Arc<TreeInner>,
     pub(crate) columns: Arc<Columns>,
+    /// Made when it is first asked for.
+    pub(crate) nested: Arc<OnceLock<Nested>>,
 }
 
 #[derive(Debug)]
@@ -164,6 +167,8 @@ pub(crate) struct ElementFacts {
     /// Type code of the member; see [`crate::streamer::code`].
     pub streamer_type: i32,
     pub counter: Option<BranchId>,
+    /// Class of the elements of a collection, where the writer noted it.
+    pub value_class: String,
 }
 
 /// The ranges of entries whose baskets were flushed together.
@@ -189,12 +194,12 @@ impl Tree {
         let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new(), file_compression };
         let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
         let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
-        Ok(Self { source, inner: Arc::new(inner), columns })
+        Ok(Self { source, inner: Arc::new(inner), columns, nested: Arc::default() })
     }
 
     /// The same tree with its strings as `text` says.
     pub fn with_text(&self, text: TextAs) -> Self {
-        Self { columns: Arc::new(Columns::of(&self.inner, text)), ..self.clone() }
+        Self { columns: Arc::new(Columns::of(&self.inner, text)), nested: Arc::default(), ..self.clone() }
     }
 
     /// The file as the user named it.
@@ -378,6 +383,7 @@ impl Builder<'_> {
             kind: object.integer("fType").unwrap_or(0) as i32,
             streamer_type: object.integer("fStreamerType").unwrap_or(-1) as i32,
             counter: object.object("fBranchCount").and_then(|id| self.ids.get(&id).copied()),
+            value_class: object.text("fClonesName").unwrap_or_default().to_string(),
         });
         let children: Vec<ObjectId> = graph.list(object, "fBranches").map(|(id, _)| id).collect();
         let baskets = self.baskets(object, entries).unwrap_or_else(|why| {

@@ -16,5 +16,6 @@ mod differential;
 mod fixtures;
 mod hostile;
 mod json;
+mod nested;
 mod support;
 mod written_by_root;
