@@ -30,6 +30,18 @@ pub enum Error {
         /// The Arrow type there.
         second_type: String,
     },
+    /// A table was to be declared with a schema that is not a part of its own.
+    #[error(
+        "column '{column}' cannot be declared as {wanted}: the table has {own}, of which only members can be left out"
+    )]
+    NotNarrower {
+        /// The column, or `*` where their number differs.
+        column: String,
+        /// What was asked for.
+        wanted: String,
+        /// What the table has.
+        own: String,
+    },
     /// Nothing is left to read.
     #[error("none of the {count} files can be read; the first: {first}")]
     NoReadableFile {
@@ -87,7 +99,7 @@ impl Error {
             },
             Self::Read(error) => read_kind(error),
             Self::TypeConflict { .. } | Self::NoReadableFile { .. } => ErrorKind::Input,
-            Self::Option { .. } | Self::TwoStores { .. } => ErrorKind::Usage,
+            Self::Option { .. } | Self::TwoStores { .. } | Self::NotNarrower { .. } => ErrorKind::Usage,
             Self::Query(error) => kind_of(error),
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct RootTableFactory {
     pub stores: Stores,
     pub shared: Shared,
     pub runtime: Arc<RuntimeEnv>,
+    /// Options of files that are named without any.
+    pub defaults: TableOptions,
 }
 
 impl RootTableFactory {
@@ -52,6 +54,6 @@ impl UrlTableFactory for RootTableFactory {
         if !is_file {
             return Ok(None);
         }
-        Ok(Some(self.open(&[name.to_string()], TableOptions::default()).await?))
+        Ok(Some(self.open(&[name.to_string()], self.defaults.clone()).await?))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::array::{AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -11,43 +11,44 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
-use root_reader::RowFilter;
+use root_reader::{RowFilter, Tree};
+
+use crate::options::Layout;
+use crate::shape::Shape;
 
 /// A condition over the table's columns, bound to one file of the table.
 pub(crate) struct PredicateFilter {
     /// The condition over [`Self::schema`].
     predicate: Arc<dyn PhysicalExpr>,
-    /// The columns that it names.
+    /// The columns that it names, as the table has them.
     schema: SchemaRef,
-    /// For each of them its place in the filter's batch; `None` where the file has no such column.
-    places: Vec<Option<usize>>,
-    columns: Vec<usize>,
+    /// How the file's columns become these.
+    shape: Shape,
 }
 
 impl PredicateFilter {
-    /// Binds `predicate`, which is over `table`, to a file with the columns of `file`: a filter per condition, in the
-    /// order in which they were written.
+    /// Binds `predicate`, which is over `table`, to a file with this tree: a filter per condition, in the order in which
+    /// they were written.
     pub(crate) fn bind_all(
         predicate: &Arc<dyn PhysicalExpr>,
         table: &SchemaRef,
-        file: &SchemaRef,
+        tree: &Tree,
+        layout: Layout,
     ) -> Result<Vec<Arc<dyn RowFilter>>, DataFusionError> {
         let conditions = split_conjunction(predicate).into_iter();
-        conditions.map(|c| Ok(Arc::new(Self::bind(c, table, file)?) as Arc<dyn RowFilter>)).collect()
+        conditions.map(|c| Ok(Arc::new(Self::bind(c, table, tree, layout)?) as Arc<dyn RowFilter>)).collect()
     }
 
-    fn bind(predicate: &Arc<dyn PhysicalExpr>, table: &SchemaRef, file: &SchemaRef) -> Result<Self, DataFusionError> {
+    fn bind(
+        predicate: &Arc<dyn PhysicalExpr>,
+        table: &SchemaRef,
+        tree: &Tree,
+        layout: Layout,
+    ) -> Result<Self, DataFusionError> {
         let mut named: Vec<usize> = collect_columns(predicate).iter().map(Column::index).collect();
         named.sort_unstable();
         let schema: SchemaRef = Arc::new(table.project(&named)?);
-        let mut columns = Vec::new();
-        let mut places = Vec::new();
-        for field in schema.fields() {
-            places.push(file.index_of(field.name()).ok().map(|index| {
-                columns.push(index);
-                columns.len() - 1
-            }));
-        }
+        let shape = Shape::of(tree, layout, schema.fields());
         let predicate = Arc::clone(predicate)
             .transform(|node| {
                 let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
@@ -55,26 +56,19 @@ impl PredicateFilter {
                 Ok(Transformed::yes(Arc::new(Column::new(column.name(), index)) as Arc<dyn PhysicalExpr>))
             })
             .data()?;
-        Ok(Self { predicate, schema, places, columns })
+        Ok(Self { predicate, schema: nullable(&schema), shape })
     }
 }
 
 impl RowFilter for PredicateFilter {
     fn columns(&self) -> &[usize] {
-        &self.columns
+        self.shape.columns()
     }
 
     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
         let rows = batch.num_rows();
-        let absent = |i: usize| new_null_array(self.schema.field(i).data_type(), rows);
-        let arrays: Vec<ArrayRef> = self
-            .places
-            .iter()
-            .enumerate()
-            .map(|(i, place)| place.and_then(|p| batch.columns().get(p).cloned()).unwrap_or_else(|| absent(i)))
-            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(nullable(&self.schema), arrays, &options)?;
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), self.shape.arrays(batch)?, &options)?;
         let external = |e: DataFusionError| ArrowError::ExternalError(Box::new(e));
         let mask = self.predicate.evaluate(&batch).and_then(|v| v.into_array(rows)).map_err(external)?;
         mask.as_boolean_opt().cloned().ok_or_else(|| ArrowError::CastError("a filter that is not boolean".into()))

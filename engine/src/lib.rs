@@ -30,8 +30,8 @@
 //!
 //! # Modules
 //!
-//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `cache`, `split`
-//! and `union` serve the table; `accelerate` and `functions` are the operators and functions that queries over events
+//! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `cache`,
+//! `split`, `union` and `merge` serve the table; `accelerate` and `functions` are the operators and functions that queries over events
 //! need fast; `options`, `ledger`, `progress` and `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -45,11 +45,13 @@ mod factory;
 mod filter;
 mod functions;
 mod ledger;
+mod merge;
 mod opener;
 mod options;
 mod progress;
 mod script;
 mod session;
+mod shape;
 mod source;
 mod split;
 mod suggest;
@@ -58,7 +60,8 @@ mod union;
 
 pub use error::{Error, ErrorKind, kind_of, message_of};
 pub use ledger::{FileRecord, Ledger, Outcome};
-pub use options::{OnBadFile, TableOptions};
+pub use merge::common_type;
+pub use options::{Layout, OnBadFile, TableOptions};
 pub use progress::{Progress, ProgressSnapshot};
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};

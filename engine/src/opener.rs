@@ -1,10 +1,9 @@
-//! Opens one piece of a file and streams its rows in the shape of the table: absent columns as NULL, the projection
-//! applied, counters kept.
+//! Opens one piece of a file and streams its rows in the shape of the table, the projection applied and counters kept.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::listing::PartitionedFile;
@@ -23,6 +22,7 @@ use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
 use crate::ledger::{FileRecord, Outcome};
 use crate::options::{OnBadFile, TableOptions};
+use crate::shape::Shape;
 use crate::source::{RootSource, Shared};
 
 /// Name of the column with the file that a row comes from.
@@ -174,24 +174,23 @@ impl Job {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),
         };
-        let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name);
-        let file_schema = tree.schema();
+        let output = Output::of(&self.table, &self.needed, &tree, &self.options, &name);
         let filters = match &self.predicate {
-            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &file_schema)?,
+            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree, self.options.layout)?,
             None => Vec::new(),
         };
         let metrics = Arc::new(ScanMetrics::default());
         let options = ScanOptions {
             batch_rows: self.batch_rows,
             filters,
-            entry_column: shape.wants_entry().then(|| ENTRY_COLUMN.to_string()),
+            entry_column: output.wants_entry().then(|| ENTRY_COLUMN.to_string()),
             spawn: Some(in_background()),
             metrics: metrics.clone(),
             ..ScanOptions::default()
         };
-        let projector = self.projection.make_projector(&shape.schema)?;
-        let scan = tree.scan(&shape.columns, entries, options).map_err(external)?;
-        Ok(Rows { scan, shape, projector, metrics, seen: Seen::default(), meta: meta.clone(), job: self.clone() })
+        let projector = self.projection.make_projector(&output.schema)?;
+        let scan = tree.scan(output.shape.columns(), entries, options).map_err(external)?;
+        Ok(Rows { scan, output, projector, metrics, seen: Seen::default(), meta: meta.clone(), job: self.clone() })
     }
 
     /// Whether a fault is to be passed over; then it is in the ledger.
@@ -221,61 +220,47 @@ fn in_background() -> Spawn {
 }
 
 /// How the columns of a file become the columns that the projection needs.
-struct Shape {
-    /// Columns of the file to scan.
-    columns: Vec<usize>,
-    /// For each needed column of the table where it comes from.
-    origins: Vec<Origin>,
+struct Output {
+    /// Those that come from branches.
+    shape: Shape,
+    /// Those that identify rows, which stand behind them.
+    identity: Vec<Identity>,
     /// The needed columns of the table.
     schema: SchemaRef,
 }
 
-enum Origin {
-    Scanned(usize),
-    Absent(DataType),
+enum Identity {
     File(String),
     Entry,
 }
 
-impl Shape {
+impl Output {
     fn of(table: &SchemaRef, needed: &[usize], tree: &Tree, options: &TableOptions, file: &str) -> Self {
-        let branches = branch_columns(table, options);
-        let file_schema = tree.schema();
-        let mut columns = Vec::new();
-        let mut fields = Vec::new();
-        let mut origins = Vec::new();
-        for index in needed {
-            let Some(field) = table.fields().get(*index) else { continue };
-            fields.push(field.clone());
-            origins.push(match file_schema.index_of(field.name()) {
-                _ if *index >= branches && field.name() == FILE_COLUMN => Origin::File(file.to_string()),
-                _ if *index >= branches => Origin::Entry,
-                Ok(found) => {
-                    columns.push(found);
-                    Origin::Scanned(columns.len() - 1)
-                }
-                Err(_) => Origin::Absent(field.data_type().clone()),
-            });
-        }
-        Self { columns, origins, schema: Arc::new(Schema::new(fields)) }
+        let branches = needed.partition_point(|index| *index < branch_columns(table, options));
+        let fields: Fields = needed.iter().filter_map(|index| table.fields().get(*index).cloned()).collect();
+        let (from_branches, others) = fields.split_at_checked(branches).unwrap_or((&fields, &[]));
+        let identity = others.iter().map(|field| match field.name() == FILE_COLUMN {
+            true => Identity::File(file.to_string()),
+            false => Identity::Entry,
+        });
+        let shape = Shape::of(tree, options.layout, &from_branches.iter().cloned().collect());
+        Self { shape, identity: identity.collect(), schema: Arc::new(Schema::new(fields)) }
     }
 
     fn wants_entry(&self) -> bool {
-        self.origins.iter().any(|o| matches!(o, Origin::Entry))
+        self.identity.iter().any(|column| matches!(column, Identity::Entry))
     }
 
     fn apply(&self, scanned: &RecordBatch) -> Result<RecordBatch> {
         let rows = scanned.num_rows();
         let missing = || DataFusionError::Internal("the scan returned too few columns".into());
-        let column = |origin: &Origin| -> Result<ArrayRef> {
-            Ok(match origin {
-                Origin::Scanned(at) => scanned.columns().get(*at).cloned().ok_or_else(missing)?,
-                Origin::Absent(data_type) => new_null_array(data_type, rows),
-                Origin::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
-                Origin::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
-            })
-        };
-        let arrays = self.origins.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let mut arrays = self.shape.arrays(scanned)?;
+        for column in &self.identity {
+            arrays.push(match column {
+                Identity::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
+                Identity::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
+            });
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
     }
@@ -284,7 +269,7 @@ impl Shape {
 /// The rows of one piece of a file.
 struct Rows {
     scan: Scan,
-    shape: Shape,
+    output: Output,
     projector: Projector,
     metrics: Arc<ScanMetrics>,
     seen: Seen,
@@ -310,7 +295,7 @@ impl Rows {
             rows.count();
             match next {
                 Ok(Some(batch)) => {
-                    let batch = rows.projector.project_batch(&rows.shape.apply(&batch)?)?;
+                    let batch = rows.projector.project_batch(&rows.output.apply(&batch)?)?;
                     Ok(Some((batch, rows)))
                 }
                 Ok(None) => Ok(None),

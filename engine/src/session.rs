@@ -39,6 +39,7 @@ pub struct RootSessionBuilder {
     threads: Option<NonZeroUsize>,
     memory: Option<usize>,
     batch_rows: Option<NonZeroUsize>,
+    defaults: TableOptions,
 }
 
 impl RootSessionBuilder {
@@ -60,6 +61,13 @@ impl RootSessionBuilder {
         self
     }
 
+    /// Options of files that are named without any: in SQL in place of a table, and in [`RootSession::read`]. Which tree
+    /// is read is theirs to say.
+    pub fn table_options(mut self, options: TableOptions) -> Self {
+        self.defaults = TableOptions { tree: None, ..options };
+        self
+    }
+
     /// Builds the session.
     pub fn build(self) -> RootSession {
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
@@ -72,7 +80,12 @@ impl RootSessionBuilder {
         // Column names are the file's own, `Muon_pt` as well as `nMuon`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let runtime = Arc::new(runtime(self.memory));
-        let factory = RootTableFactory { stores: Stores::new(), shared: Shared::default(), runtime: runtime.clone() };
+        let factory = RootTableFactory {
+            stores: Stores::new(),
+            shared: Shared::default(),
+            runtime: runtime.clone(),
+            defaults: self.defaults,
+        };
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -140,7 +153,7 @@ impl RootSession {
 
     /// Reads files as a table: a path, pattern or directory, with `:tree` where the files have several.
     pub async fn read(&self, spec: &str) -> Result<DataFrame, Error> {
-        let table = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
+        let table = self.factory.open(&[spec.to_string()], self.factory.defaults.clone()).await?;
         Ok(self.context.read_table(table)?)
     }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod adl;
+mod evolution;
 mod faults;
+mod nested;
 mod operators;
 mod reading;
 mod schemas;

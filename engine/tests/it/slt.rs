@@ -80,4 +80,4 @@ macro_rules! files {
     };
 }
 
-files!(files, lists, names, row_id, selection, trees, types);
+files!(files, lists, names, nested, row_id, selection, trees, types);

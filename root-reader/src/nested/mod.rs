@@ -99,6 +99,11 @@ impl Nested {
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
+
+    /// The fields of [`Nested::schema`].
+    pub fn fields(&self) -> &Fields {
+        self.schema.fields()
+    }
 }
 
 /// A column, or a member of one, while the schema is made.
@@ -223,7 +228,7 @@ mod tests {
         let Ok(tree) = file.tree_blocking(tree) else { return };
         let (schema, nested) = (tree.schema(), tree.nested());
         let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let plan = nested.plan(nested.schema().fields());
+        let plan = nested.plan(nested.fields());
         assert_eq!(plan.schema(), nested.schema());
         let scan = |columns: &[usize]| tree.scan(columns, 0..20, ScanOptions::default()).unwrap().blocking().next();
         let (Some(Ok(flat)), Some(Ok(batch))) = (scan(&all), scan(plan.columns())) else { return };

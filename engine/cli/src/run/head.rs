@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use root_reader::{ScanOptions, Tree};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use root_engine::Layout;
+use root_reader::{NestedPlan, ScanOptions, Tree};
 
 use super::Outcome;
 use super::types::counted;
@@ -21,12 +24,13 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     let Some((_, first)) = trees.first() else {
         return Err(Failure::new(Exit::Input, "none of the files can be read"));
     };
-    let projection = projection(first, &args.columns)?;
+    let layout = app.settings.table.layout;
+    let view = View::of(first, layout, &args.columns)?;
     let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count() as u64;
     if unreadable > 0 && args.columns.is_empty() {
         app.console.note(&format!("{} cannot be read; `root-query schema` says why", counted(unreadable, "branch")));
     }
-    let schema = Arc::new(first.schema().project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?);
+    let schema = view.schema;
     let (mut to, format) = app.open(Format::Auto)?;
     let style = app.style(to.target(), 0);
     let mut writer = output::writer(format, schema.clone(), &mut to, style)?;
@@ -36,9 +40,7 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
             break;
         }
         let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let own = self::projection(tree, &names)
-            .ok()
-            .filter(|own| tree.schema().project(own).is_ok_and(|own| own.fields() == schema.fields()));
+        let own = View::of(tree, layout, &names).ok().filter(|own| own.schema.fields() == schema.fields());
         let Some(own) = own else {
             return Err(Failure::new(
                 Exit::Input,
@@ -51,11 +53,11 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
             ..ScanOptions::default()
         };
         let metrics = options.metrics.clone();
-        let mut scan = tree.scan(&own, 0..left, options)?;
+        let mut scan = tree.scan(&own.columns, 0..left, options)?;
         while let Some(batch) = scan.next_batch().await? {
             left -= (batch.num_rows() as u64).min(left);
             app.record.add_rows(batch.num_rows() as u64);
-            writer.write(&batch)?;
+            writer.write(&own.view(batch)?)?;
         }
         app.record.add_bytes(metrics.bytes_read());
     }
@@ -68,26 +70,54 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     Ok(app.conclude())
 }
 
-/// The columns that were named, or all, as indices into the tree's schema.
-fn projection(tree: &Tree, names: &[String]) -> Result<Vec<usize>, Failure> {
-    let schema = tree.schema();
-    if names.is_empty() {
-        return Ok((0..schema.fields().len()).collect());
-    }
-    let index = |name: &String| {
-        schema.index_of(name).map_err(|_| {
-            let column = tree.columns().iter().find(|c| c.name == *name);
-            Failure::new(
-                Exit::Query,
-                match column.map(|c| c.field()) {
-                    Some(Err(reason)) => format!("column '{name}' cannot be read: {reason}"),
-                    _ => {
-                        let all = tree.columns().iter().map(|c| c.name.as_str());
-                        format!("there is no column '{name}'{}", did_you_mean(name, all))
-                    }
-                },
-            )
+/// Some columns of a tree.
+struct View {
+    schema: SchemaRef,
+    /// What the tree is scanned for.
+    columns: Vec<usize>,
+    nested: Option<NestedPlan>,
+}
+
+impl View {
+    /// The columns that were named, or all.
+    fn of(tree: &Tree, layout: Layout, names: &[String]) -> Result<Self, Failure> {
+        let all = match layout {
+            Layout::Flat => tree.schema(),
+            Layout::Nested => tree.nested().schema(),
+        };
+        let index = |name: &String| all.index_of(name).map_err(|_| no_column(tree, &all, name));
+        let projection: Vec<usize> = match names {
+            [] => (0..all.fields().len()).collect(),
+            names => names.iter().map(index).collect::<Result<_, _>>()?,
+        };
+        let schema = all.project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
+        Ok(match layout {
+            Layout::Flat => Self { schema: Arc::new(schema), columns: projection, nested: None },
+            Layout::Nested => {
+                let plan = tree.nested().plan(schema.fields());
+                Self { schema: plan.schema(), columns: plan.columns().to_vec(), nested: Some(plan) }
+            }
         })
-    };
-    names.iter().map(index).collect()
+    }
+
+    fn view(&self, scanned: RecordBatch) -> Result<RecordBatch, root_reader::Error> {
+        match &self.nested {
+            Some(plan) => plan.assemble(&scanned),
+            None => Ok(scanned),
+        }
+    }
+}
+
+fn no_column(tree: &Tree, all: &Schema, name: &str) -> Failure {
+    let column = tree.columns().iter().find(|c| c.name == *name);
+    Failure::new(
+        Exit::Query,
+        match column.map(|c| c.field()) {
+            Some(Err(reason)) => format!("column '{name}' cannot be read: {reason}"),
+            _ => {
+                let all = all.fields().iter().map(|field| field.name().as_str());
+                format!("there is no column '{name}'{}", did_you_mean(name, all))
+            }
+        },
+    )
 }
