@@ -32,17 +32,20 @@ impl Shape {
         let (columns, nested, own) = match layout {
             Layout::Flat => {
                 let schema = tree.schema();
-                let columns: Vec<usize> = fields.iter().filter_map(|f| schema.index_of(f.name()).ok()).collect();
-                let own: Fields = columns.iter().filter_map(|column| schema.fields().get(*column).cloned()).collect();
-                (columns, None, own)
+                let found = fields.iter().filter_map(|f| schema.fields().find(f.name()));
+                let (columns, own): (Vec<usize>, Vec<FieldRef>) = found.map(|(at, own)| (at, own.clone())).unzip();
+                (columns, None, own.into())
             }
             Layout::Nested => {
                 let plan = tree.nested().plan(fields);
-                (plan.columns().to_vec(), Some(plan.clone()), plan.schema().fields().clone())
+                let own = plan.schema().fields().clone();
+                (plan.columns().to_vec(), Some(plan), own)
             }
         };
+        // The file's columns are in the order of the table's.
+        let mut own = own.iter().enumerate().peekable();
         let origins = fields.iter().map(|field| {
-            let (at, own) = own.find(field.name())?;
+            let (at, own) = own.next_if(|(_, own)| own.name() == field.name())?;
             Some((at, own.data_type() == field.data_type()))
         });
         Self { columns, nested, origins: origins.collect(), fields: fields.clone() }

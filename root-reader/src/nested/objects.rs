@@ -3,13 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use arrow_schema::{DataType, FieldRef};
+
 use super::{Member, Node};
 use crate::layout::Columns;
-use crate::streamer::{Element, Streamers, code};
+use crate::streamer::{Element, code};
 use crate::tree::{Branch, BranchId, TreeInner};
 
-/// Base classes of base classes; a loop in a damaged file must end.
-const MOST_BASES: usize = 32;
+/// Members and base classes on the way to a member; real files stay below 20, and a damaged one must come to an end.
+const MOST_STEPS: usize = 64;
 
 /// The columns of a tree, its split objects put together.
 pub(super) fn columns(tree: &TreeInner, columns: &Columns) -> Vec<Member> {
@@ -21,7 +23,10 @@ pub(super) fn columns(tree: &TreeInner, columns: &Columns) -> Vec<Member> {
             None => top.push(id),
         }
     }
-    let flat = columns.schema.fields().iter().zip(&columns.readable).enumerate().filter_map(|(index, (field, all))| {
+    // Structs without members, such as empty base classes, say nothing.
+    let is_empty = |field: &FieldRef| matches!(field.data_type(), DataType::Struct(members) if members.is_empty());
+    let readable = columns.schema.fields().iter().zip(&columns.readable).enumerate();
+    let flat = readable.filter(|(_, (field, _))| !is_empty(field)).filter_map(|(index, (field, all))| {
         let member = Member { field: field.clone(), node: Node::Flat(index) };
         Some((columns.all.get(*all)?.branch, member))
     });
@@ -159,7 +164,7 @@ impl Builder<'_> {
                 {
                     draft.insert(path.get(..=above.len()).unwrap_or_default(), list.renamed(name));
                 }
-            } else if depth < MOST_BASES {
+            } else if depth < MOST_STEPS {
                 // The names of what a base class declares do not always hold the name of the base class.
                 let inherited = context.prefixes.iter().cloned();
                 let prefixes = prefixes(&branch.name).into_iter().chain(inherited).collect();
@@ -179,7 +184,7 @@ impl Builder<'_> {
             let is_last = i + 1 == steps.len();
             // The branch knows the class that declares it; for the members on the way the first that has them counts.
             let known = declared.filter(|_| is_last).zip(class.as_deref());
-            let bases = known.and_then(|(declared, class)| self.bases_to(class, declared, 0));
+            let bases = known.and_then(|(declared, class)| self.bases_to(class, declared));
             let found = class.as_deref().and_then(|class| self.find(class, step));
             let (bases, element) = match (bases, found) {
                 (Some(bases), found) => (bases, found.map(|(_, element)| element)),
@@ -189,48 +194,47 @@ impl Builder<'_> {
             path.extend(bases);
             path.push(step.clone());
             class = element.map(class_of);
+            if path.len() > MOST_STEPS {
+                return (vec![name.to_string()], None);
+            }
         }
         (path, class)
     }
 
     /// A member of a class or of its base classes, and the base classes on the way to it.
     fn find(&self, class: &str, member: &str) -> Option<(Vec<String>, &Element)> {
-        self.search(class, 0, &|_, element| &*element.name == member)
+        self.search(class, |element| &*element.name == member)
     }
 
     /// The base classes on the way from a class to one that it is derived from.
-    fn bases_to(&self, class: &str, base: &str, depth: usize) -> Option<Vec<String>> {
+    fn bases_to(&self, class: &str, base: &str) -> Option<Vec<String>> {
         if class == base {
             return Some(Vec::new());
         }
-        let (mut bases, element) =
-            self.search(class, depth, &|_, element| is_base(element) && &*element.name == base)?;
+        let (mut bases, element) = self.search(class, |element| is_base(element) && &*element.name == base)?;
         bases.push(element.name.to_string());
         Some(bases)
     }
 
-    fn search(
-        &self,
-        class: &str,
-        depth: usize,
-        wanted: &dyn Fn(&str, &Element) -> bool,
-    ) -> Option<(Vec<String>, &Element)> {
-        let info = self.streamers().latest(class)?;
-        if let Some(element) = info.elements.iter().find(|element| wanted(class, element)) {
-            return Some((Vec::new(), element));
+    /// Looks at the members of a class, then at those of its first base class and what that is derived from, and so on.
+    fn search(&self, class: &str, wanted: impl Fn(&Element) -> bool) -> Option<(Vec<String>, &Element)> {
+        let mut seen = HashSet::new();
+        let mut open = vec![(class.to_string(), Vec::new())];
+        while let Some((class, path)) = open.pop() {
+            let Some(info) = self.tree.streamers.latest(&class) else { continue };
+            if path.len() > MOST_STEPS || !seen.insert(class) {
+                continue;
+            }
+            if let Some(element) = info.elements.iter().find(|element| wanted(element)) {
+                return Some((path, element));
+            }
+            let bases = info.elements.iter().filter(|element| is_base(element)).map(|base| base.name.to_string());
+            open.extend(bases.rev().map(|base| {
+                let path = path.iter().cloned().chain([base.clone()]).collect();
+                (base, path)
+            }));
         }
-        if depth >= MOST_BASES {
-            return None;
-        }
-        info.elements.iter().filter(|element| is_base(element)).find_map(|base| {
-            let (mut bases, element) = self.search(&base.name, depth + 1, wanted)?;
-            bases.insert(0, base.name.to_string());
-            Some((bases, element))
-        })
-    }
-
-    fn streamers(&self) -> &Streamers {
-        &self.tree.streamers
+        None
     }
 
     fn children_of(&self, id: BranchId) -> Vec<BranchId> {

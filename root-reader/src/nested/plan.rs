@@ -1,6 +1,7 @@
 //! Reading a part of the nested columns: which flat columns it takes, and how their arrays are put together without
 //! copying values.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Nested {
     /// Types are those of this tree, whatever `fields` says of members that hold no others, and what the tree does not have
     /// is left out; [`NestedPlan::schema`] tells what will come.
     pub fn plan(&self, fields: &Fields) -> NestedPlan {
-        let mut planner = Planner { nested: self, columns: Vec::new() };
+        let mut planner = Planner { nested: self, columns: Vec::new(), places: HashMap::new() };
         let mut planned = Vec::new();
         let mut parts = Vec::new();
         for wanted in fields {
@@ -70,12 +71,14 @@ impl Nested {
 struct Planner<'a> {
     nested: &'a Nested,
     columns: Vec<usize>,
+    /// Where they stand in `columns`.
+    places: HashMap<usize, usize>,
 }
 
 impl Planner<'_> {
     /// The place of a flat column in the batches that will be scanned.
     fn scanned(&mut self, column: usize) -> usize {
-        self.columns.iter().position(|c| *c == column).unwrap_or_else(|| {
+        *self.places.entry(column).or_insert_with(|| {
             self.columns.push(column);
             self.columns.len() - 1
         })

@@ -194,3 +194,61 @@ fn members_that_cannot_be_read_are_left_out_and_listed_with_the_reason() {
     }
     assert!(tree.columns().iter().any(|c| c.name.ends_with("muMatches_")));
 }
+
+/// A tree of the corpus of real files, which is not part of the project.
+fn corpus(file: &str, tree: &str) -> Option<Tree> {
+    let path = manifest_dir().join("../../shared/corpus/files").join(file);
+    if !path.is_file() {
+        eprintln!("\n*** ../shared/corpus is absent: {file} was not looked at ***\n");
+        return None;
+    }
+    Some(RootFile::open_local(path).unwrap().tree_blocking(tree).unwrap())
+}
+
+#[test]
+fn auxiliary_data_of_xaod_are_lists_of_structs_or_a_struct() {
+    let file = "func_adl_xaod__atlas__r22_xaod__100events_ttbar.FullSim.DAOD_PHYSLITE-22.2.110.pool.root";
+    let Some(tree) = corpus(file, "CollectionTree") else { return };
+    let muons = field(&tree, "AnalysisMuons");
+    assert!(matches!(muons.data_type(), DataType::List(_)));
+    let link = members(muons.data_type()).find("truthParticleLink").unwrap().1.clone();
+    assert_eq!(names(&members(members(link.data_type())[0].data_type())), ["m_persKey", "m_persIndex"]);
+    // Values of the event and vectors side by side.
+    let event = field(&tree, "EventInfo");
+    assert!(matches!(event.data_type(), DataType::Struct(_)));
+    assert_eq!(
+        members(event.data_type()).find("mcEventWeights").unwrap().1.data_type().to_string(),
+        "List(non-null Float32)"
+    );
+
+    let batch = read(&tree, &vec![muons].into());
+    let schema = tree.schema();
+    let flat = |name: &str| {
+        read_column(&tree, schema.index_of(name).unwrap(), 0..tree.entries(), ScanOptions::default()).unwrap()
+    };
+    let pt = flat("AnalysisMuonsAuxDyn.pt");
+    assert_eq!(&at(batch.column(0), &["pt"]), pt.as_list::<i32>().values());
+    assert_eq!(batch.column(0).as_list::<i32>().offsets(), pt.as_list::<i32>().offsets());
+}
+
+#[test]
+fn auxiliary_data_of_different_lengths_are_an_error_that_names_them() {
+    let file = "func_adl_xaod__atlas__r22_xaod__100events_ttbar.FullSim.DAOD_PHYSLITE-22.2.110.pool.root";
+    let Some(tree) = corpus(file, "CollectionTree") else { return };
+    // The third event has three electrons without isolation.
+    let electrons = field(&tree, "TruthElectrons");
+    let item = |members: &[&str]| {
+        let members: Vec<Field> = members.iter().map(|m| Field::new(*m, DataType::Float32, true)).collect();
+        let item = Field::new_list_field(DataType::Struct(members.into()), true);
+        Fields::from(vec![Field::new(electrons.name(), DataType::List(item.into()), true)])
+    };
+    let plan = tree.nested().plan(&item(&["px", "ptcone30"]));
+    let mut scan = tree.scan(plan.columns(), 0..tree.entries(), ScanOptions::default()).unwrap().blocking();
+    let error = plan.assemble(&scan.next().unwrap().unwrap()).unwrap_err().to_string();
+    for part in [file, "CollectionTree", "TruthElectronsAuxDyn.px", "TruthElectronsAuxDyn.ptcone30"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+    // Alone each of them is fine.
+    assert_eq!(read(&tree, &item(&["px"])).num_rows() as u64, tree.entries());
+    assert_eq!(read(&tree, &item(&["ptcone30"])).num_rows() as u64, tree.entries());
+}

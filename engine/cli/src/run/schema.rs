@@ -110,7 +110,9 @@ fn own_columns(tree: &Tree, layout: Layout) -> Vec<Own<'_>> {
                 cpp_type: cpp_type(field.name()),
                 data_type: Ok(field.data_type().clone()),
             });
-            nested.chain(flat.filter(|column| column.data_type.is_err())).collect()
+            // A group can have the name of a branch that is only the interface to it.
+            let is_new = |column: &Own<'_>| tree.nested().fields().find(column.name).is_none();
+            nested.chain(flat.filter(|column| column.data_type.is_err()).filter(is_new)).collect()
         }
     }
 }

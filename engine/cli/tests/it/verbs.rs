@@ -116,6 +116,19 @@ fn schema_of_split_objects_shows_their_base_classes_and_what_cannot_be_read() {
 }
 
 #[test]
+fn schema_lists_a_group_and_not_the_branch_that_is_its_interface() {
+    let name = "func_adl_xaod__atlas__r22_xaod__100events_ttbar.FullSim.DAOD_PHYSLITE-22.2.110.pool.root";
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/files").join(name);
+    if !file.is_file() {
+        eprintln!("SKIPPED: the file in ATLAS's format is not here");
+        return;
+    }
+    let run = run(&["schema", "--layout", "nested", &format!("{}:CollectionTree", file.display())]).ok();
+    let muons = run.lines().into_iter().filter(|line| line.starts_with(" |-- AnalysisMuons:")).collect::<Vec<_>>();
+    assert_eq!(muons, [" |-- AnalysisMuons: array (nullable = true)"]);
+}
+
+#[test]
 fn schema_of_the_nested_layout_has_the_other_forms_too() {
     let json = run(&["schema", "--layout", "nested", "--format", "json", &sample()]).ok();
     let schema: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
