@@ -43,6 +43,7 @@ pub struct RootSessionBuilder {
     threads: Option<NonZeroUsize>,
     memory: Option<usize>,
     batch_rows: Option<NonZeroUsize>,
+    defaults: TableOptions,
 }
 
 impl RootSessionBuilder {
@@ -64,6 +65,13 @@ impl RootSessionBuilder {
         self
     }
 
+    /// Options of files that are named without any: in SQL in place of a table, and in [`RootSession::read`]. Which tree
+    /// is read is theirs to say, and they have no friends.
+    pub fn table_options(mut self, options: TableOptions) -> Self {
+        self.defaults = TableOptions { tree: None, friends: Vec::new(), ..options };
+        self
+    }
+
     /// Builds the session.
     pub fn build(self) -> RootSession {
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
@@ -81,6 +89,7 @@ impl RootSessionBuilder {
             shared: Shared::default(),
             runtime: runtime.clone(),
             config: config.clone(),
+            defaults: self.defaults,
         };
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
@@ -152,7 +161,7 @@ impl RootSession {
 
     /// Reads files as a table: a path, pattern, directory or dataset file, with `:tree` where the files have several.
     pub async fn read(&self, spec: &str) -> Result<DataFrame, Error> {
-        let opened = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
+        let opened = self.factory.open(&[spec.to_string()], self.factory.defaults.clone()).await?;
         Ok(self.context.read_table(opened.provider)?)
     }
 

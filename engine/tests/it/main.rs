@@ -4,9 +4,11 @@
 
 mod adl;
 mod datasets;
+mod evolution;
 mod faults;
 mod friends;
 mod members;
+mod nested;
 mod operators;
 mod reading;
 mod schemas;
