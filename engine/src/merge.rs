@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Fields};
 
 /// The type that holds all values of both types exactly; `None` if there is none.
 ///
@@ -58,7 +58,8 @@ fn nullable(field: &FieldRef) -> FieldRef {
 
 fn common_field(first: &FieldRef, second: &FieldRef) -> Option<FieldRef> {
     let data_type = common_type(first.data_type(), second.data_type())?;
-    Some(Arc::new(Field::new(first.name(), data_type, first.is_nullable() || second.is_nullable())))
+    let is_nullable = first.is_nullable() || second.is_nullable();
+    Some(Arc::new(first.as_ref().clone().with_data_type(data_type).with_nullable(is_nullable)))
 }
 
 /// Maps have the same keys, or two keys could become one.
@@ -136,6 +137,8 @@ pub(crate) fn is_narrower(narrow: &DataType, wide: &DataType) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::datatypes::Field;
+
     use super::*;
     use DataType::{Boolean, Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Utf8};
 

@@ -22,7 +22,7 @@ use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
 use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
-use crate::options::{OnBadFile, TableOptions};
+use crate::options::{Layout, OnBadFile, TableOptions};
 use crate::shape::Shape;
 use crate::source::{RootSource, Shared};
 
@@ -186,6 +186,12 @@ impl Job {
             friends,
         };
         let (tree, _) = self.shared.cache.tree(request).await.map_err(external)?;
+        // Members that the table is not declared with are not decoded.
+        let tree = match self.options.layout {
+            Layout::Flat => tree.narrowed(self.table.file_schema().fields()),
+            Layout::Nested => tree.narrowed_nested(self.table.file_schema().fields()),
+        };
+        let tree = tree.map_err(external)?;
         let entries = match &file.range {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),

@@ -267,9 +267,9 @@ impl RootSession {
     }
 }
 
-/// The tables whose scans are narrowed to the members that a query touches: none, as long as all have flat columns.
-fn as_narrow(_: &dyn TableProvider) -> Option<&dyn Narrow> {
-    None
+/// The tables whose scans are narrowed to the members that a query touches.
+fn as_narrow(table: &dyn TableProvider) -> Option<&dyn Narrow> {
+    (table as &dyn std::any::Any).downcast_ref::<RootTable>().map(|table| table as &dyn Narrow)
 }
 
 /// The column that an error says does not exist.

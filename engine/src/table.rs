@@ -34,6 +34,7 @@ use crate::ledger::{FileRecord, Outcome};
 use crate::merge::is_narrower;
 use crate::opener::{display_name, row_id_fields};
 use crate::options::{Layout, OnBadFile, TableOptions};
+use crate::prune::Narrow;
 use crate::source::{RootSource, Shared};
 use crate::split::{Splittable, split};
 use crate::union::{Absent, Union, Widened, union};
@@ -234,7 +235,7 @@ impl RootTable {
         self.files.iter().map(|f| f.name.clone()).collect()
     }
 
-    /// Branches that exist but cannot be read, each with the reason.
+    /// Branches that exist but cannot be read, and such members of objects as `column.member`, each with the reason.
     pub fn unreadable(&self) -> &[(String, String)] {
         &self.unreadable
     }
@@ -329,7 +330,12 @@ async fn open_file(
         let (file, bytes) = (friend.name(), friend.entry.meta.size);
         shared.ledger.record(FileRecord { file, entries: tree.entries(), bytes, outcome: Outcome::Ok });
     }
-    let reason = |c: &root_reader::Column| c.field().err().map(|reason| (c.name.clone(), reason.to_string()));
+    let reasons = |column: &root_reader::Column| {
+        let whole = column.field().err().map(|reason| (column.name.clone(), reason.to_string()));
+        let members =
+            column.omitted().iter().map(|(member, reason)| (format!("{}.{member}", column.name), reason.clone()));
+        whole.into_iter().chain(members).collect::<Vec<_>>()
+    };
     Ok(TableFile {
         meta: entry.meta.clone(),
         tree: tree.path().to_string(),
@@ -342,7 +348,7 @@ async fn open_file(
             Layout::Flat => tree.schema(),
             Layout::Nested => tree.nested().schema(),
         },
-        unreadable: tree.columns().iter().filter_map(reason).collect(),
+        unreadable: tree.columns().iter().flat_map(reasons).collect(),
         values: Vec::new(),
         name,
     })
@@ -377,6 +383,12 @@ fn widened_warning(widened: &[Widened]) -> Option<String> {
     };
     let names = listed.join(", ");
     (!listed.is_empty()).then(|| format!("columns that files have in different types are widened: {names}{more}"))
+}
+
+impl Narrow for RootTable {
+    fn narrowed(&self, schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(Self::narrowed(self, schema)?))
+    }
 }
 
 #[async_trait]

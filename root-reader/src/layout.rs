@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use crate::class::{CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, member_number, no_members, special};
 use crate::cpp_type::{CppType, TextForm};
 use crate::error::{Error, Result};
-use crate::narrow::narrow;
+use crate::narrow::{narrow, shared_part};
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, code};
 use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
@@ -253,23 +253,32 @@ fn count_column(id: BranchId, branch: &Branch) -> Option<Column> {
 }
 
 impl Tree {
-    /// The same tree with fewer members of its objects: each field of `schema` names a column and has its type, or one
-    /// with fewer struct fields at any depth, of which only these are decoded. Behind pointers all fields remain.
-    pub fn narrowed(&self, schema: &Schema) -> Result<Self> {
-        let mut all = self.columns.all.clone();
-        for field in schema.fields() {
-            let Some(column) = self.columns.by_name.get(field.name()).and_then(|i| all.get_mut(*i)) else {
-                let place = Box::new(self.place());
-                return Err(Error::NoSuchBranch { place, wanted: field.name().clone() });
-            };
-            if column.field().is_ok_and(|own| own.data_type() == field.data_type()) {
-                continue;
+    /// The same tree with fewer members of its objects: of the columns that `fields` names only those members are decoded,
+    /// at any depth, that are in the types of these fields as well. What the tree does not have is left out, other columns
+    /// stay as they are, and behind pointers all members remain.
+    pub fn narrowed(&self, fields: &Fields) -> Result<Self> {
+        let mut narrower = Vec::new();
+        for field in fields {
+            let Some(at) = self.columns.by_name.get(field.name()).copied() else { continue };
+            let Some(column) = self.columns.all.get(at) else { continue };
+            let Ok(Layout { data_type: own, decode: Decode::Sequential { .. }, .. }) = &column.layout else { continue };
+            let wanted = shared_part(own, field.data_type());
+            if wanted != *own {
+                let unreadable = |reason| {
+                    let place = Box::new(self.branch_place(column.branch));
+                    Error::Unreadable { place, reason }
+                };
+                narrower.push((at, column.narrowed(&wanted, self.columns.text).map_err(unreadable)?));
             }
-            let narrowed = column.narrowed(field.data_type(), self.columns.text);
-            *column = narrowed.map_err(|reason| {
-                let place = Box::new(self.branch_place(column.branch));
-                Error::Unreadable { place, reason }
-            })?;
+        }
+        if narrower.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut all = self.columns.all.clone();
+        for (at, narrowed) in narrower {
+            if let Some(column) = all.get_mut(at) {
+                *column = narrowed;
+            }
         }
         Ok(Self { columns: Arc::new(self.columns.with(all)), nested: Arc::default(), ..self.clone() })
     }

@@ -21,11 +21,11 @@ fn folder() -> Option<PathBuf> {
 }
 
 /// The objects that ROOT reads of both files, one after the other.
-fn references(folder: &std::path::Path) -> Vec<Value> {
+fn references(folder: &std::path::Path, branch: &str) -> Vec<Value> {
     let read =
         |name: &str| -> Vec<Value> { serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap() };
     let all = read("ref_v1_as_v2.json").into_iter().chain(read("ref_v2_as_v2.json"));
-    all.map(|entry| entry["evo"].clone()).collect()
+    all.map(|entry| entry[branch].clone()).collect()
 }
 
 /// Every number of a column, lists one element after the other, in a type that holds them all.
@@ -53,9 +53,9 @@ async fn column(session: &RootSession, expression: &str) -> ArrayRef {
 /// A member by its expression in SQL, and how to find it in the reference.
 type Member = (&'static str, fn(&Value) -> Value);
 
-async fn compare(layout: Layout, members: &[Member]) {
+async fn compare(branch: &str, layout: Layout, members: &[Member]) {
     let Some(folder) = folder() else { return };
-    let references = references(&folder);
+    let references = references(&folder, branch);
     let session = RootSession::builder().threads(1).build();
     let files = ["evo_v1.root:t", "evo_v2.root:t"].map(|name| folder.join(name).display().to_string());
     session.register("t", &files, &TableOptions { layout, ..TableOptions::default() }).await.unwrap();
@@ -82,7 +82,7 @@ async fn flat_columns_of_two_versions_have_the_values_that_root_reads() {
         ("\"evo.items.b\"", |e| items(e, "b")),
         ("\"evo.one.b\"", |e| e["one"]["b"].clone()),
     ];
-    compare(Layout::Flat, &members).await;
+    compare("evo", Layout::Flat, &members).await;
 }
 
 #[tokio::test]
@@ -97,7 +97,24 @@ async fn nested_columns_of_two_versions_have_the_values_that_root_reads() {
         ("array_transform(t.\"evo.\"['evo.items'], i -> i['b'])", |e| items(e, "b")),
         ("t.\"evo.\"['evo.one']['b']", |e| e["one"]["b"].clone()),
     ];
-    compare(Layout::Nested, &members).await;
+    compare("evo", Layout::Nested, &members).await;
+}
+
+#[tokio::test]
+async fn objects_of_two_versions_that_are_not_split_have_the_values_that_root_reads() {
+    let members: [Member; 8] = [
+        ("evou['id']", |e| e["id"].clone()),
+        ("evou['val']", |e| e["val"].clone()),
+        ("evou['count']", |e| e["count"].clone()),
+        ("evou['fixed']", |e| e["fixed"].clone()),
+        ("evou['nums']", |e| e["nums"].clone()),
+        ("array_transform(evou['items'], i -> i['a'])", |e| items(e, "a")),
+        ("evou.items.b", |e| items(e, "b")),
+        ("evou.one.b", |e| e["one"]["b"].clone()),
+    ];
+    for layout in [Layout::Flat, Layout::Nested] {
+        compare("evou", layout, &members).await;
+    }
 }
 
 #[tokio::test]
@@ -113,7 +130,7 @@ async fn members_that_only_one_version_has_are_null_in_the_other_and_filters_kno
     for part in ["evo./evo.items/label", "evo./evo.id to Int64 (Int32 in ", "evo_v1.root"] {
         assert!(warnings.contains(part), "{part} is not in: {warnings}");
     }
-    let large: usize = references(&folder).iter().filter(|e| e["id"].as_i64().unwrap() > 100).count();
+    let large: usize = references(&folder, "evo").iter().filter(|e| e["id"].as_i64().unwrap() > 100).count();
     let sql = "SELECT count(*) FROM t WHERE t.\"evo.\"['evo.id'] > 100";
     assert_eq!(crate::support::count(&session, sql).await, large as i64);
     let fifth = "SELECT count(*) FROM t WHERE t.\"evo.\"['evo.extra'] IS NULL AND t.\"evo.\"['evo.val'] < 2";

@@ -11,6 +11,7 @@ mod members;
 mod nested;
 mod operators;
 mod reading;
+mod reduction;
 mod schemas;
 mod slt;
 mod support;

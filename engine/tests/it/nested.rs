@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::TableProvider;
-use root_engine::{Error, ErrorKind, Layout, RootSession, RootTable, TableOptions};
+use root_engine::{Error, ErrorKind, Friend, Layout, RootSession, RootTable, TableOptions};
 
 use crate::support::{Ran, count, floats, rows, sample};
 
@@ -235,4 +235,28 @@ async fn sql_takes_the_layout_as_an_option() {
     let error = session.sql(&create("round")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("'flat' or 'nested'"), "{error}");
+}
+
+#[tokio::test]
+async fn friends_read_entry_by_entry_keep_their_flat_columns_beside_nested_ones() {
+    let friend = Friend { files: sample(), alias: Some("f".into()), on: Vec::new() };
+    let session = RootSession::builder().threads(2).build();
+    let options = TableOptions { friends: vec![friend], ..nested() };
+    session.register("t", &[sample()], &options).await.unwrap();
+    let sql = "SELECT count(*) FROM t WHERE cardinality(Muon) != \"f.nMuon\" OR MET.pt != \"f.MET_pt\"
+        OR Muon[1].pt != \"f.Muon_pt\"[1]";
+    assert_eq!(count(&session, sql).await, 0);
+    assert_eq!(count(&session, "SELECT count(*) FROM t WHERE Muon[1].pt = \"f.Muon_pt\"[1]").await, {
+        count(&session, "SELECT count(*) FROM t WHERE \"f.nMuon\" > 0").await
+    });
+}
+
+#[tokio::test]
+async fn friends_with_keys_have_the_layout_of_the_table() {
+    let friend = Friend { files: sample(), alias: Some("f".into()), on: vec!["event".into()] };
+    let session = RootSession::builder().threads(2).build();
+    let options = TableOptions { friends: vec![friend], ..nested() };
+    session.register("t", &[sample()], &options).await.unwrap();
+    let sql = "SELECT count(*) FROM t WHERE t.\"f.MET\".pt = MET.pt AND cardinality(t.\"f.Muon\") = cardinality(Muon)";
+    assert_eq!(count(&session, sql).await, 1000);
 }

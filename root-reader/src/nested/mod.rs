@@ -2,9 +2,11 @@
 //! classes of split branches, `groups` the naming conventions of plain ones, and `plan` reads what a query wants of them.
 
 mod groups;
+mod narrow;
 mod objects;
 mod plan;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -14,10 +16,13 @@ use crate::tree::Tree;
 
 pub use plan::NestedPlan;
 
+/// Key of the metadata that marks a struct as a base of the class that the struct around it is; the value is `true`.
+pub const BASE: &str = "root.base";
+
 /// The columns of a tree as objects.
 ///
 /// A split object is a struct, and a split collection a list of structs, with the members of base classes in structs named
-/// after them. Plain branches are grouped as the conventions of NanoAOD and of ATLAS's xAOD have it: `nMuon`, `Muon_pt`
+/// after them and marked as [`BASE`]s. Plain branches are grouped as the conventions of NanoAOD and of ATLAS's xAOD have it: `nMuon`, `Muon_pt`
 /// and `Muon_eta` become `Muon`, a list of structs of `pt` and `eta`. Every other branch is the column that it is in
 /// [`Tree::schema`], as are those of friends.
 ///
@@ -124,6 +129,12 @@ impl Member {
         self.field.name()
     }
 
+    /// Marks the struct of a base class.
+    fn of_base(self) -> Self {
+        let metadata = HashMap::from([(BASE.to_string(), "true".to_string())]);
+        Self { field: Arc::new(self.field.as_ref().clone().with_metadata(metadata)), node: self.node }
+    }
+
     fn renamed(self, name: &str) -> Self {
         Self { field: Arc::new(self.field.as_ref().clone().with_name(name)), node: self.node }
     }
@@ -145,7 +156,7 @@ impl Member {
         for member in members {
             match member.element() {
                 Some((data_type, element)) => {
-                    fields.push(Field::new(member.name(), data_type, true));
+                    fields.push(member.field.as_ref().clone().with_data_type(data_type));
                     elements.push(element);
                 }
                 None => others.push(member),
@@ -172,7 +183,7 @@ fn element(data_type: &DataType, node: &Node) -> Option<(DataType, Element)> {
         (Node::Struct(nodes), DataType::Struct(fields)) => {
             let members = fields.iter().zip(nodes).map(|(field, node)| {
                 let (data_type, element) = element(field.data_type(), node)?;
-                Some((Field::new(field.name(), data_type, true), element))
+                Some((field.as_ref().clone().with_data_type(data_type).with_nullable(true), element))
             });
             let (fields, elements): (Vec<Field>, Vec<Element>) =
                 members.collect::<Option<Vec<_>>>()?.into_iter().unzip();

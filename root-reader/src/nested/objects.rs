@@ -75,11 +75,18 @@ struct Builder<'a> {
     strays: Vec<Member>,
 }
 
+/// A member, or the struct of a base class, on the way to a member.
+#[derive(Clone)]
+struct Step {
+    name: String,
+    is_base: bool,
+}
+
 /// Where the members of an object are looked for.
 #[derive(Clone)]
 struct Context {
     /// The members on the way to them.
-    path: Vec<String>,
+    path: Vec<Step>,
     class: Option<String>,
     /// What the names of the branches may begin with, which tells nothing.
     prefixes: Vec<String>,
@@ -124,11 +131,13 @@ impl Builder<'_> {
         }
         let own = components(&branch.name).pop();
         let found = own.zip(declared).and_then(|(own, class)| self.find(class, &own));
-        let class = found.map(|(_, element)| class_of(element));
+        let class = found.as_ref().map(|(_, element)| class_of(element));
+        let is_base = found.is_some_and(|(_, element)| is_base(element));
         let context = Context { path: Vec::new(), class, prefixes: prefixes(&branch.name) };
         let mut draft = Draft::default();
         self.fill(&mut draft, id, &context, 0);
-        Member::of_struct(&branch.name, draft.finish())
+        let made = Member::of_struct(&branch.name, draft.finish())?;
+        Some(if is_base { made.of_base() } else { made })
     }
 
     /// A collection as a list of structs. `declared` is the class of which it is a member.
@@ -171,7 +180,7 @@ impl Builder<'_> {
                 if let (Some(list), Some((name, above))) =
                     (self.collection(child, &branch.name, declared), path.split_last())
                 {
-                    draft.insert(path.get(..=above.len()).unwrap_or_default(), list.renamed(name));
+                    draft.insert(path.get(..=above.len()).unwrap_or_default(), list.renamed(&name.name));
                 }
             } else if depth < MOST_STEPS {
                 // The names of what a base class declares do not always hold the name of the base class.
@@ -184,7 +193,7 @@ impl Builder<'_> {
     }
 
     /// The path of members to a branch, base classes included, and the class that its own members are declared in.
-    fn resolve(&self, context: &Context, name: &str, declared: Option<&str>) -> (Vec<String>, Option<String>) {
+    fn resolve(&self, context: &Context, name: &str, declared: Option<&str>) -> (Vec<Step>, Option<String>) {
         let tail = context.prefixes.iter().find_map(|p| name.strip_prefix(p.as_str()).filter(|rest| !rest.is_empty()));
         let mut path = context.path.clone();
         let mut class = context.class.clone();
@@ -200,11 +209,11 @@ impl Builder<'_> {
                 (None, Some((bases, element))) => (bases, Some(element)),
                 (None, None) => (Vec::new(), None),
             };
-            path.extend(bases);
-            path.push(step.clone());
+            path.extend(bases.into_iter().map(|name| Step { name, is_base: true }));
+            path.push(Step { name: step.clone(), is_base: element.is_some_and(is_base) });
             class = element.map(class_of);
             if path.len() > MOST_STEPS {
-                return (vec![name.to_string()], None);
+                return (vec![Step { name: name.to_string(), is_base: false }], None);
             }
         }
         (path, class)
@@ -322,21 +331,24 @@ struct Draft {
 enum Slot {
     Member(Member),
     Object(Draft),
+    Base(Draft),
 }
 
 impl Draft {
-    fn insert(&mut self, path: &[String], member: Member) {
+    fn insert(&mut self, path: &[Step], member: Member) {
         let Some((first, rest)) = path.split_first() else { return };
         if rest.is_empty() {
-            self.members.push((first.clone(), Slot::Member(member)));
+            self.members.push((first.name.clone(), Slot::Member(member)));
             return;
         }
-        let existing = self.members.iter().position(|(name, slot)| name == first && matches!(slot, Slot::Object(_)));
+        let is_object = |slot: &Slot| matches!(slot, Slot::Object(_) | Slot::Base(_));
+        let existing = self.members.iter().position(|(name, slot)| *name == first.name && is_object(slot));
         if existing.is_none() {
-            self.members.push((first.clone(), Slot::Object(Self::default())));
+            let new = if first.is_base { Slot::Base(Self::default()) } else { Slot::Object(Self::default()) };
+            self.members.push((first.name.clone(), new));
         }
         let at = existing.unwrap_or(self.members.len() - 1);
-        if let Some((_, Slot::Object(object))) = self.members.get_mut(at) {
+        if let Some((_, Slot::Object(object) | Slot::Base(object))) = self.members.get_mut(at) {
             object.insert(rest, member);
         }
     }
@@ -345,6 +357,7 @@ impl Draft {
         let members = self.members.into_iter().filter_map(|(name, slot)| match slot {
             Slot::Member(member) => Some(member.renamed(&name)),
             Slot::Object(draft) => Member::of_struct(&name, draft.finish()),
+            Slot::Base(draft) => Member::of_struct(&name, draft.finish()).map(Member::of_base),
         });
         with_own_names(members.collect())
     }

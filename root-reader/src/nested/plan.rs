@@ -60,7 +60,7 @@ impl Nested {
             let Some((at, own)) = self.schema.column_with_name(wanted.name()) else { continue };
             let Some(node) = self.nodes.get(at) else { continue };
             let (data_type, part) = planner.part(own.data_type(), node, Some(wanted.data_type()));
-            planned.push(Field::new(own.name(), data_type, true));
+            planned.push(own.clone().with_data_type(data_type));
             parts.push(part);
         }
         let schema = Arc::new(Schema::new(planned));
@@ -90,7 +90,7 @@ impl Planner<'_> {
                 let chosen = members(fields, nodes, wanted);
                 let made = chosen.into_iter().map(|(field, node, wanted)| {
                     let (data_type, part) = self.part(field.data_type(), node, wanted);
-                    (Field::new(field.name(), data_type, true), part)
+                    (field.as_ref().clone().with_data_type(data_type), part)
                 });
                 let (fields, parts): (Vec<Field>, Vec<Part>) = made.unzip();
                 let fields = Fields::from(fields);
@@ -127,7 +127,7 @@ impl Planner<'_> {
                 let chosen = members(fields, elements, wanted);
                 let made = chosen.into_iter().map(|(field, element, wanted)| {
                     let (data_type, part) = self.element(field.data_type(), element, wanted, taken);
-                    (Field::new(field.name(), data_type, true), part)
+                    (field.as_ref().clone().with_data_type(data_type), part)
                 });
                 let (fields, parts): (Vec<Field>, Vec<ElementPart>) = made.unzip();
                 let fields = Fields::from(fields);

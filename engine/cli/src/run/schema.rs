@@ -1,5 +1,6 @@
 //! `schema`: the columns of a tree, as a listing, as SQL that makes the table, or as JSON.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -125,34 +126,44 @@ fn sample_columns(trees: &[(Wanted, Tree)]) -> Vec<Column> {
 
 /// A column of one file.
 struct Own<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     cpp_type: &'a str,
     data_type: Result<DataType, &'a str>,
 }
 
-/// The columns of a tree, those that cannot be read included.
+/// The columns of a tree, those that cannot be read included, and such members of objects as `column.member`.
 fn own_columns(tree: &Tree, layout: Layout) -> Vec<Own<'_>> {
     let flat = tree.columns().iter().map(|column| Own {
-        name: &column.name,
+        name: column.name.as_str().into(),
         cpp_type: &column.cpp_type,
         data_type: column.field().map(|field| field.data_type().clone()),
     });
-    match layout {
+    let omitted = tree.columns().iter().flat_map(|column| {
+        column.omitted().iter().map(|(member, reason)| Own {
+            name: format!("{}.{member}", column.name).into(),
+            cpp_type: "",
+            data_type: Err(reason),
+        })
+    });
+    let mut own: Vec<Own<'_>> = match layout {
         Layout::Flat => flat.collect(),
         Layout::Nested => {
             // Groups of branches have no C++ type of their own.
-            let cpp_types: HashMap<&str, &str> = flat.clone().map(|column| (column.name, column.cpp_type)).collect();
+            let cpp_types: HashMap<&str, &str> =
+                tree.columns().iter().map(|column| (column.name.as_str(), column.cpp_type.as_str())).collect();
             let cpp_type = |name: &str| cpp_types.get(name).copied().unwrap_or_default();
             let nested = tree.nested().fields().iter().map(|field| Own {
-                name: field.name(),
+                name: field.name().as_str().into(),
                 cpp_type: cpp_type(field.name()),
                 data_type: Ok(field.data_type().clone()),
             });
             // A group can have the name of a branch that is only the interface to it.
-            let is_new = |column: &Own<'_>| tree.nested().fields().find(column.name).is_none();
+            let is_new = |column: &Own<'_>| tree.nested().fields().find(&column.name).is_none();
             nested.chain(flat.filter(|column| column.data_type.is_err()).filter(is_new)).collect()
         }
-    }
+    };
+    own.extend(omitted);
+    own
 }
 
 /// The union of the columns of all files, in the order in which they first appear.
@@ -163,11 +174,11 @@ fn columns(trees: &[(Wanted, Tree)], layout: Layout) -> Result<Vec<Column>, Fail
         files: usize,
     }
     let mut all: Vec<Known<'_>> = Vec::new();
-    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
     for (wanted, tree) in trees {
         for own in own_columns(tree, layout) {
-            let Some(known) = by_name.get(own.name).and_then(|index| all.get_mut(*index)) else {
-                by_name.insert(own.name, all.len());
+            let Some(known) = by_name.get(own.name.as_ref()).and_then(|index| all.get_mut(*index)) else {
+                by_name.insert(own.name.to_string(), all.len());
                 let column = Column {
                     name: own.name.to_string(),
                     cpp_type: own.cpp_type.to_string(),
