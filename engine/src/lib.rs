@@ -32,7 +32,7 @@
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
-//! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `accelerate` and
+//! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
 //! `functions` are the operators and functions that queries over events need fast; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
@@ -58,6 +58,7 @@ mod prune;
 mod script;
 mod session;
 mod shape;
+mod sort_keys;
 mod source;
 mod split;
 mod suggest;

@@ -26,6 +26,7 @@ use crate::options::TableOptions;
 use crate::progress::Progress;
 use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
+use crate::sort_keys::ComputeSortKeys;
 use crate::source::Shared;
 use crate::suggest::nearest;
 use crate::table::RootTable;
@@ -96,6 +97,7 @@ impl RootSessionBuilder {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
+            .with_optimizer_rule(Arc::new(ComputeSortKeys))
             .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let functions = Functions::new();
