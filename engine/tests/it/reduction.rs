@@ -130,7 +130,7 @@ async fn only_the_members_of_unsplit_objects_that_a_query_touches_are_decoded() 
     for layout in [Layout::Flat, Layout::Nested] {
         let session = RootSession::builder().threads(1).build();
         let options = TableOptions { layout, ..TableOptions::default() };
-        session.register("t", &[file.clone()], &options).await.unwrap();
+        session.register("t", std::slice::from_ref(&file), &options).await.unwrap();
         // One base of the class writes itself, in a way that nothing describes.
         let whole = session.sql("SELECT sinku FROM t").await.unwrap().collect().await.unwrap_err();
         assert!(whole.to_string().contains("Custom"), "{whole}");
