@@ -4,6 +4,7 @@
 
 mod adl;
 mod datasets;
+mod dimuon;
 mod evolution;
 mod faults;
 mod friends;
@@ -11,7 +12,6 @@ mod members;
 mod nested;
 mod operators;
 mod reading;
-mod reduction;
 mod schemas;
 mod slt;
 mod support;
