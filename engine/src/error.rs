@@ -30,6 +30,18 @@ pub enum Error {
         /// The Arrow type there.
         second_type: String,
     },
+    /// A table was to be declared with a schema that is not a part of its own.
+    #[error(
+        "column '{column}' cannot be declared as {wanted}: the table has {own}, of which only members can be left out"
+    )]
+    NotNarrower {
+        /// The column, or `*` where their number differs.
+        column: String,
+        /// What was asked for.
+        wanted: String,
+        /// What the table has.
+        own: String,
+    },
     /// Nothing is left to read.
     #[error("none of the {count} files can be read; the first: {first}")]
     NoReadableFile {
@@ -181,7 +193,8 @@ impl Error {
             | Self::TwoStores { .. }
             | Self::FriendFiles { .. }
             | Self::FriendKey { .. }
-            | Self::FriendColumn { .. } => ErrorKind::Usage,
+            | Self::FriendColumn { .. }
+            | Self::NotNarrower { .. } => ErrorKind::Usage,
             Self::Query(error) => kind_of(error),
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct RootTableFactory {
     pub runtime: Arc<RuntimeEnv>,
     /// What looks at the keys of friends run with.
     pub config: SessionConfig,
+    /// Options of files that are named without any.
+    pub defaults: TableOptions,
 }
 
 /// What opening gives.
@@ -83,6 +85,6 @@ impl UrlTableFactory for RootTableFactory {
         if !is_file {
             return Ok(None);
         }
-        Ok(Some(self.open(&[name.to_string()], TableOptions::default()).await?.provider))
+        Ok(Some(self.open(&[name.to_string()], self.defaults.clone()).await?.provider))
     }
 }

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
-};
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
@@ -15,26 +13,29 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
-use root_reader::RowFilter;
+use root_reader::{RowFilter, Tree};
+
+use crate::options::Layout;
+use crate::shape::Shape;
 
 /// A condition over the table's columns, bound to one file of the table.
 pub(crate) struct PredicateFilter {
     /// The condition over [`Self::schema`].
     predicate: Arc<dyn PhysicalExpr>,
-    /// The columns that it names.
+    /// The columns that it names, as the table has them.
     schema: SchemaRef,
-    /// For each of them its place in the filter's batch; `None` where the file has no such column.
-    places: Vec<Option<usize>>,
-    columns: Vec<usize>,
+    /// How the file's columns become these.
+    shape: Shape,
 }
 
 impl PredicateFilter {
-    /// Binds `predicate`, which is over `table`, to a file with the columns of `file` and these values of the columns of
-    /// its sample: a filter per condition, in the order in which they were written. `None` if no row of the file can pass.
+    /// Binds `predicate`, which is over `table`, to a file with this tree and these values of the columns of its sample: a
+    /// filter per condition, in the order in which they were written. `None` if no row of the file can pass.
     pub(crate) fn bind_all(
         predicate: &Arc<dyn PhysicalExpr>,
         table: &TableSchema,
-        file: &SchemaRef,
+        tree: &Tree,
+        layout: Layout,
         values: &[ScalarValue],
     ) -> Result<Option<Vec<Arc<dyn RowFilter>>>, DataFusionError> {
         let mut filters: Vec<Arc<dyn RowFilter>> = Vec::new();
@@ -48,23 +49,21 @@ impl PredicateFilter {
                     false => return Ok(None),
                 }
             }
-            filters.push(Arc::new(Self::bind(&known.data, table.table_schema(), file)?));
+            filters.push(Arc::new(Self::bind(&known.data, table.table_schema(), tree, layout)?));
         }
         Ok(Some(filters))
     }
 
-    fn bind(predicate: &Arc<dyn PhysicalExpr>, table: &SchemaRef, file: &SchemaRef) -> Result<Self, DataFusionError> {
+    fn bind(
+        predicate: &Arc<dyn PhysicalExpr>,
+        table: &SchemaRef,
+        tree: &Tree,
+        layout: Layout,
+    ) -> Result<Self, DataFusionError> {
         let mut named: Vec<usize> = collect_columns(predicate).iter().map(Column::index).collect();
         named.sort_unstable();
         let schema: SchemaRef = Arc::new(table.project(&named)?);
-        let mut columns = Vec::new();
-        let mut places = Vec::new();
-        for field in schema.fields() {
-            places.push(file.index_of(field.name()).ok().map(|index| {
-                columns.push(index);
-                columns.len() - 1
-            }));
-        }
+        let shape = Shape::of(tree, layout, schema.fields());
         let predicate = Arc::clone(predicate)
             .transform(|node| {
                 let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
@@ -72,26 +71,19 @@ impl PredicateFilter {
                 Ok(Transformed::yes(Arc::new(Column::new(column.name(), index)) as Arc<dyn PhysicalExpr>))
             })
             .data()?;
-        Ok(Self { predicate, schema, places, columns })
+        Ok(Self { predicate, schema: nullable(&schema), shape })
     }
 }
 
 impl RowFilter for PredicateFilter {
     fn columns(&self) -> &[usize] {
-        &self.columns
+        self.shape.columns()
     }
 
     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray, ArrowError> {
         let rows = batch.num_rows();
-        let absent = |i: usize| new_null_array(self.schema.field(i).data_type(), rows);
-        let arrays: Vec<ArrayRef> = self
-            .places
-            .iter()
-            .enumerate()
-            .map(|(i, place)| place.and_then(|p| batch.columns().get(p).cloned()).unwrap_or_else(|| absent(i)))
-            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(nullable(&self.schema), arrays, &options)?;
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), self.shape.arrays(batch)?, &options)?;
         let external = |e: DataFusionError| ArrowError::ExternalError(Box::new(e));
         let mask = self.predicate.evaluate(&batch).and_then(|v| v.into_array(rows)).map_err(external)?;
         mask.as_boolean_opt().cloned().ok_or_else(|| ArrowError::CastError("a filter that is not boolean".into()))

@@ -30,11 +30,11 @@
 //!
 //! # Modules
 //!
-//! `session` is the front door; `table` plans scans and `source` with `opener` and `filter` run them; `dataset` finds the
-//! files, `friends` puts other trees beside them, `cache`, `split` and `union` serve the table; `names` knows what names
-//! in SQL stand for, and `prune` keeps scans to the members that a query touches; `accelerate` and `functions` are the
-//! operators and functions that queries over events need fast; `options`, `ledger`, `progress` and `error` are what users
-//! set and see.
+//! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
+//! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
+//! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
+//! `functions` are the operators and functions that queries over events need fast; `options`, `ledger`, `progress` and
+//! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -49,6 +49,7 @@ mod filter;
 mod friends;
 mod functions;
 mod ledger;
+mod merge;
 mod names;
 mod opener;
 mod options;
@@ -56,6 +57,8 @@ mod progress;
 mod prune;
 mod script;
 mod session;
+mod shape;
+mod sort_keys;
 mod source;
 mod split;
 mod suggest;
@@ -66,7 +69,8 @@ pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, message_of};
 pub use friends::{Friend, OnMissingFriend};
 pub use ledger::{FileRecord, Ledger, Outcome};
-pub use options::{OnBadFile, TableOptions};
+pub use merge::common_type;
+pub use options::{Layout, OnBadFile, TableOptions};
 pub use progress::{Progress, ProgressSnapshot};
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};

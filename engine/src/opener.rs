@@ -1,10 +1,9 @@
-//! Opens one piece of a file and streams its rows in the shape of the table: absent columns as NULL, the projection
-//! applied, counters kept.
+//! Opens one piece of a file and streams its rows in the shape of the table, the projection applied and counters kept.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
@@ -23,7 +22,8 @@ use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
 use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
-use crate::options::{OnBadFile, TableOptions};
+use crate::options::{Layout, OnBadFile, TableOptions};
+use crate::shape::Shape;
 use crate::source::{RootSource, Shared};
 
 /// Name of the column with the file that a row comes from.
@@ -186,29 +186,35 @@ impl Job {
             friends,
         };
         let (tree, _) = self.shared.cache.tree(request).await.map_err(external)?;
+        // Members that the table is not declared with are not decoded.
+        let tree = match self.options.layout {
+            Layout::Flat => tree.narrowed(self.table.file_schema().fields()),
+            Layout::Nested => tree.narrowed_nested(self.table.file_schema().fields()),
+        };
+        let tree = tree.map_err(external)?;
         let entries = match &file.range {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),
         };
+        let output = Output::of(&self.table, &self.needed, &tree, &self.options, &name, values);
         let filters = match &self.predicate {
-            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree.schema(), values)?,
+            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree, self.options.layout, values)?,
             None => Some(Vec::new()),
         };
         let Some(filters) = filters else { return Ok(None) };
-        let shape = Shape::of(&self.table, &self.needed, &tree, &self.options, &name, values);
         let metrics = Arc::new(ScanMetrics::default());
         let options = ScanOptions {
             batch_rows: self.batch_rows,
             filters,
-            entry_column: shape.wants_entry().then(|| ENTRY_COLUMN.to_string()),
+            entry_column: output.wants_entry().then(|| ENTRY_COLUMN.to_string()),
             spawn: Some(in_background()),
             metrics: metrics.clone(),
             ..ScanOptions::default()
         };
-        let projector = self.projection.make_projector(&shape.schema)?;
-        let scan = tree.scan(&shape.columns, entries, options).map_err(external)?;
+        let projector = self.projection.make_projector(&output.schema)?;
+        let scan = tree.scan(output.shape.columns(), entries, options).map_err(external)?;
         let (seen, meta, job) = (Seen::default(), meta.clone(), self.clone());
-        Ok(Some(Rows { scan, shape, projector, metrics, seen, meta, job }))
+        Ok(Some(Rows { scan, output, projector, metrics, seen, meta, job }))
     }
 
     /// Whether a fault is to be passed over; then it is in the ledger.
@@ -238,24 +244,23 @@ fn in_background() -> Spawn {
 }
 
 /// How the columns of a file become the columns that the projection needs.
-struct Shape {
-    /// Columns of the file to scan.
-    columns: Vec<usize>,
-    /// For each needed column of the table where it comes from.
-    origins: Vec<Origin>,
+struct Output {
+    /// Those that come from branches.
+    shape: Shape,
+    /// Those that stand behind them: what identifies rows, and what is known of the file's sample.
+    beside: Vec<Beside>,
     /// The needed columns of the table.
     schema: SchemaRef,
 }
 
-enum Origin {
-    Scanned(usize),
-    Absent(DataType),
+/// A column that comes from no branch.
+enum Beside {
     File(String),
     Entry,
     Sample(ScalarValue),
 }
 
-impl Shape {
+impl Output {
     fn of(
         table: &TableSchema,
         needed: &[usize],
@@ -264,49 +269,36 @@ impl Shape {
         file: &str,
         values: &[ScalarValue],
     ) -> Self {
-        let branches = branch_columns(table, options);
-        let file_schema = tree.schema();
-        let mut columns = Vec::new();
-        let mut fields = Vec::new();
-        let mut origins = Vec::new();
-        for index in needed {
-            let Some(field) = table.table_schema().fields().get(*index) else { continue };
-            fields.push(field.clone());
-            let value = index.checked_sub(table.file_schema().fields().len()).and_then(|at| values.get(at));
-            if let Some(value) = value {
-                origins.push(Origin::Sample(value.clone()));
-                continue;
-            }
-            origins.push(match file_schema.index_of(field.name()) {
-                _ if *index >= branches && field.name() == FILE_COLUMN => Origin::File(file.to_string()),
-                _ if *index >= branches => Origin::Entry,
-                Ok(found) => {
-                    columns.push(found);
-                    Origin::Scanned(columns.len() - 1)
-                }
-                Err(_) => Origin::Absent(field.data_type().clone()),
-            });
-        }
-        Self { columns, origins, schema: Arc::new(Schema::new(fields)) }
+        let (branches, own) = (branch_columns(table, options), table.file_schema().fields().len());
+        let needed: Vec<(usize, &FieldRef)> =
+            needed.iter().filter_map(|at| Some((*at, table.table_schema().fields().get(*at)?))).collect();
+        let fields =
+            |wanted: &[(usize, &FieldRef)]| wanted.iter().map(|(_, field)| Arc::clone(field)).collect::<Fields>();
+        let (from_branches, others) = needed.split_at(needed.partition_point(|(at, _)| *at < branches));
+        let beside = others.iter().filter_map(|(at, field)| match at.checked_sub(own) {
+            Some(sample) => values.get(sample).cloned().map(Beside::Sample),
+            None if field.name() == FILE_COLUMN => Some(Beside::File(file.to_string())),
+            None => Some(Beside::Entry),
+        });
+        let shape = Shape::of(tree, options.layout, &fields(from_branches));
+        Self { shape, beside: beside.collect(), schema: Arc::new(Schema::new(fields(&needed))) }
     }
 
     fn wants_entry(&self) -> bool {
-        self.origins.iter().any(|o| matches!(o, Origin::Entry))
+        self.beside.iter().any(|column| matches!(column, Beside::Entry))
     }
 
     fn apply(&self, scanned: &RecordBatch) -> Result<RecordBatch> {
         let rows = scanned.num_rows();
         let missing = || DataFusionError::Internal("the scan returned too few columns".into());
-        let column = |origin: &Origin| -> Result<ArrayRef> {
-            Ok(match origin {
-                Origin::Scanned(at) => scanned.columns().get(*at).cloned().ok_or_else(missing)?,
-                Origin::Absent(data_type) => new_null_array(data_type, rows),
-                Origin::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
-                Origin::Sample(value) => value.to_array_of_size(rows)?,
-                Origin::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
-            })
-        };
-        let arrays = self.origins.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let mut arrays = self.shape.arrays(scanned)?;
+        for column in &self.beside {
+            arrays.push(match column {
+                Beside::File(name) => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(name, rows))),
+                Beside::Entry => scanned.columns().last().cloned().ok_or_else(missing)?,
+                Beside::Sample(value) => value.to_array_of_size(rows)?,
+            });
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?)
     }
@@ -315,7 +307,7 @@ impl Shape {
 /// The rows of one piece of a file.
 struct Rows {
     scan: Scan,
-    shape: Shape,
+    output: Output,
     projector: Projector,
     metrics: Arc<ScanMetrics>,
     seen: Seen,
@@ -341,7 +333,7 @@ impl Rows {
             rows.count();
             match next {
                 Ok(Some(batch)) => {
-                    let batch = rows.projector.project_batch(&rows.shape.apply(&batch)?)?;
+                    let batch = rows.projector.project_batch(&rows.output.apply(&batch)?)?;
                     Ok(Some((batch, rows)))
                 }
                 Ok(None) => Ok(None),

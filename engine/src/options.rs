@@ -30,6 +30,28 @@ impl FromStr for OnBadFile {
     }
 }
 
+/// How branches become columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Layout {
+    /// A column per leaf branch.
+    #[default]
+    Flat,
+    /// Structs and lists of structs, as [`root_reader::Nested`] puts them together.
+    Nested,
+}
+
+impl FromStr for Layout {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "flat" => Ok(Self::Flat),
+            "nested" => Ok(Self::Nested),
+            other => Err(bad("layout", other, "it is 'flat' or 'nested'")),
+        }
+    }
+}
+
 /// How the files of a table are read.
 ///
 /// ```
@@ -40,6 +62,8 @@ impl FromStr for OnBadFile {
 pub struct TableOptions {
     /// `tree`: the tree to read, `name`, `dir/name` or either with `;cycle`. By default the only tree of the file.
     pub tree: Option<String>,
+    /// `layout`: `flat` (default), a column per leaf branch, or `nested`, objects and collections as structs and lists.
+    pub layout: Layout,
     /// `on_bad_file`: `fail` (default) or `skip`.
     pub on_bad_file: OnBadFile,
     /// `strings`: `utf8` (default) or `binary`, for strings that hold arbitrary bytes.
@@ -68,6 +92,7 @@ impl TableOptions {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
             "tree" => self.tree = Some(value.to_string()),
+            "layout" => self.layout = value.parse()?,
             "on_bad_file" => self.on_bad_file = value.parse()?,
             "strings" => {
                 self.strings = match value {
@@ -82,7 +107,7 @@ impl TableOptions {
             "friends" => self.friends.extend(parse_friends(value)?),
             "friend_missing" => self.friend_missing = value.parse()?,
             _ => {
-                let known = "tree, on_bad_file, strings, row_id, friends, friend_missing";
+                let known = "tree, layout, on_bad_file, strings, row_id, friends, friend_missing";
                 return Err(bad(name, value, &format!("there is no such option; there are {known}")));
             }
         }

@@ -26,6 +26,7 @@ use crate::options::TableOptions;
 use crate::progress::Progress;
 use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
+use crate::sort_keys::ComputeSortKeys;
 use crate::source::Shared;
 use crate::suggest::nearest;
 use crate::table::RootTable;
@@ -43,6 +44,7 @@ pub struct RootSessionBuilder {
     threads: Option<NonZeroUsize>,
     memory: Option<usize>,
     batch_rows: Option<NonZeroUsize>,
+    defaults: TableOptions,
 }
 
 impl RootSessionBuilder {
@@ -64,6 +66,13 @@ impl RootSessionBuilder {
         self
     }
 
+    /// Options of files that are named without any: in SQL in place of a table, and in [`RootSession::read`]. Which tree
+    /// is read is theirs to say, and they have no friends.
+    pub fn table_options(mut self, options: TableOptions) -> Self {
+        self.defaults = TableOptions { tree: None, friends: Vec::new(), ..options };
+        self
+    }
+
     /// Builds the session.
     pub fn build(self) -> RootSession {
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
@@ -81,12 +90,14 @@ impl RootSessionBuilder {
             shared: Shared::default(),
             runtime: runtime.clone(),
             config: config.clone(),
+            defaults: self.defaults,
         };
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
+            .with_optimizer_rule(Arc::new(ComputeSortKeys))
             .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let functions = Functions::new();
@@ -152,7 +163,7 @@ impl RootSession {
 
     /// Reads files as a table: a path, pattern, directory or dataset file, with `:tree` where the files have several.
     pub async fn read(&self, spec: &str) -> Result<DataFrame, Error> {
-        let opened = self.factory.open(&[spec.to_string()], TableOptions::default()).await?;
+        let opened = self.factory.open(&[spec.to_string()], self.factory.defaults.clone()).await?;
         Ok(self.context.read_table(opened.provider)?)
     }
 
@@ -258,9 +269,9 @@ impl RootSession {
     }
 }
 
-/// The tables whose scans are narrowed to the members that a query touches: none, as long as all have flat columns.
-fn as_narrow(_: &dyn TableProvider) -> Option<&dyn Narrow> {
-    None
+/// The tables whose scans are narrowed to the members that a query touches.
+fn as_narrow(table: &dyn TableProvider) -> Option<&dyn Narrow> {
+    (table as &dyn std::any::Any).downcast_ref::<RootTable>().map(|table| table as &dyn Narrow)
 }
 
 /// The column that an error says does not exist.

@@ -31,28 +31,32 @@ use crate::error::{Error, ErrorKind};
 use crate::filter::holds;
 use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
+use crate::merge::is_narrower;
 use crate::opener::{display_name, row_id_fields};
-use crate::options::{OnBadFile, TableOptions};
+use crate::options::{Layout, OnBadFile, TableOptions};
+use crate::prune::Narrow;
 use crate::source::{RootSource, Shared};
 use crate::split::{Splittable, split};
-use crate::union::{Absent, union};
+use crate::union::{Absent, Union, Widened, union};
 
 /// Files whose metadata are read at the same time.
 const METADATA_CONCURRENCY: usize = 32;
 /// Absent columns that a warning lists.
 const LISTED_ABSENT: usize = 5;
+/// Widened columns that a warning lists.
+const LISTED_WIDENED: usize = 5;
 
 /// Trees of one or many ROOT files as one table.
 ///
-/// Its schema is the union of the files' columns; a column that a file lacks is NULL there. The exact number of rows is
-/// known from the files' metadata.
+/// Its schema is the union of the files' columns; a column that a file lacks is NULL there, and one that it has in a smaller
+/// type is widened. The exact number of rows is known from the files' metadata.
 pub struct RootTable {
     schema: TableSchema,
     options: TableOptions,
     companions: Companions,
     store_url: ObjectStoreUrl,
-    files: Vec<TableFile>,
-    unreadable: Vec<(String, String)>,
+    files: Arc<[TableFile]>,
+    unreadable: Arc<[(String, String)]>,
     shared: Shared,
 }
 
@@ -155,8 +159,8 @@ impl RootTable {
         store_url: ObjectStoreUrl,
         shared: Shared,
     ) -> Result<Self, Error> {
-        let (schema, absent) = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
-        if let Some(warning) = absent_warning(&absent, files.len()) {
+        let Union { schema, absent, widened } = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
+        for warning in absent_warning(&absent, files.len()).into_iter().chain(widened_warning(&widened)) {
             shared.ledger.warn(warning);
         }
         if options.tree.is_none() {
@@ -181,7 +185,39 @@ impl RootTable {
         unreadable.dedup_by(|a, b| a.0 == b.0);
         unreadable.retain(|(column, _)| schema.field_with_name(column).is_err());
         let schema = TableSchema::builder(schema).with_table_partition_cols(samples.to_vec()).build();
+        let (files, unreadable) = (files.into(), unreadable.into());
         Ok(Self { schema, options, companions, store_url, files, unreadable, shared })
+    }
+
+    /// The same table, declared with a part of its schema: the same columns in the same order, of which each may have fewer
+    /// members in its structs, at any depth. Only the branches of what is left are read; a list of structs without any
+    /// members is read as far as its lengths go.
+    pub fn narrowed(&self, schema: SchemaRef) -> Result<Self, Error> {
+        let own = self.schema.table_schema();
+        let refused =
+            |column: &str, wanted: String, own: String| Error::NotNarrower { column: column.to_string(), wanted, own };
+        if schema.fields().len() != own.fields().len() {
+            let columns = |schema: &SchemaRef| format!("{} columns", schema.fields().len());
+            return Err(refused("*", columns(&schema), columns(own)));
+        }
+        for (field, own) in schema.fields().iter().zip(own.fields()) {
+            let same = field.name() == own.name() && field.is_nullable() == own.is_nullable();
+            if !same || !is_narrower(field.data_type(), own.data_type()) {
+                return Err(refused(own.name(), field.to_string(), own.to_string()));
+            }
+        }
+        let own = self.schema.file_schema().fields().len();
+        let (of_files, of_samples) = schema.fields().split_at_checked(own).unwrap_or((schema.fields(), &[]));
+        let of_files = Arc::new(Schema::new(of_files.to_vec()));
+        Ok(Self {
+            schema: TableSchema::builder(of_files).with_table_partition_cols(of_samples.to_vec()).build(),
+            options: self.options.clone(),
+            companions: self.companions.clone(),
+            store_url: self.store_url.clone(),
+            files: self.files.clone(),
+            unreadable: self.unreadable.clone(),
+            shared: self.shared.clone(),
+        })
     }
 
     /// Entries of all files together.
@@ -199,7 +235,7 @@ impl RootTable {
         self.files.iter().map(|f| f.name.clone()).collect()
     }
 
-    /// Branches that exist but cannot be read, each with the reason.
+    /// Branches that exist but cannot be read, and such members of objects as `column.member`, each with the reason.
     pub fn unreadable(&self) -> &[(String, String)] {
         &self.unreadable
     }
@@ -294,7 +330,12 @@ async fn open_file(
         let (file, bytes) = (friend.name(), friend.entry.meta.size);
         shared.ledger.record(FileRecord { file, entries: tree.entries(), bytes, outcome: Outcome::Ok });
     }
-    let reason = |c: &root_reader::Column| c.field().err().map(|reason| (c.name.clone(), reason.to_string()));
+    let reasons = |column: &root_reader::Column| {
+        let whole = column.field().err().map(|reason| (column.name.clone(), reason.to_string()));
+        let members =
+            column.omitted().iter().map(|(member, reason)| (format!("{}.{member}", column.name), reason.clone()));
+        whole.into_iter().chain(members).collect::<Vec<_>>()
+    };
     Ok(TableFile {
         meta: entry.meta.clone(),
         tree: tree.path().to_string(),
@@ -303,8 +344,11 @@ async fn open_file(
             bytes: entry.meta.size + friends.iter().map(|friend| friend.entry.meta.size).sum::<u64>(),
             clusters: tree.clusters(),
         },
-        schema: tree.schema(),
-        unreadable: tree.columns().iter().filter_map(reason).collect(),
+        schema: match options.layout {
+            Layout::Flat => tree.schema(),
+            Layout::Nested => tree.nested().schema(),
+        },
+        unreadable: tree.columns().iter().flat_map(reasons).collect(),
         values: Vec::new(),
         name,
     })
@@ -326,6 +370,25 @@ fn absent_warning(absent: &[Absent], files: usize) -> Option<String> {
         first.column,
         first.example
     ))
+}
+
+/// One warning for all columns that some files have in smaller types.
+fn widened_warning(widened: &[Widened]) -> Option<String> {
+    let listed = widened.iter().take(LISTED_WIDENED);
+    let listed: Vec<String> =
+        listed.map(|w| format!("{} to {} ({} in {})", w.column, w.to, w.from, w.example)).collect();
+    let more = match widened.len().saturating_sub(LISTED_WIDENED) {
+        0 => String::new(),
+        left => format!(" and {left} more"),
+    };
+    let names = listed.join(", ");
+    (!listed.is_empty()).then(|| format!("columns that files have in different types are widened: {names}{more}"))
+}
+
+impl Narrow for RootTable {
+    fn narrowed(&self, schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(Self::narrowed(self, schema)?))
+    }
 }
 
 #[async_trait]

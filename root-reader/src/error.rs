@@ -207,6 +207,19 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// Columns that are members of one collection by their names have lists of different lengths.
+    #[error(
+        "{place}: '{first}' and '{second}' have different numbers of elements in one entry, so they are no members of one \
+         collection; read them in the flat layout, or one of them alone"
+    )]
+    Uneven {
+        /// File and tree.
+        place: Box<Place>,
+        /// One of the columns.
+        first: String,
+        /// Another, with other lengths.
+        second: String,
+    },
     /// Arrow refused the decoded values, or a row filter failed.
     #[error("{place}: {source}")]
     Arrow {
@@ -248,7 +261,7 @@ impl Error {
             },
             Self::Io { source, .. } => system_kind(source),
             Self::NotRoot { .. } => ErrorKind::Corrupt,
-            Self::Unreadable { .. } => ErrorKind::Unsupported,
+            Self::Unreadable { .. } | Self::Uneven { .. } => ErrorKind::Unsupported,
             Self::Corrupt { source, .. } if source.is_unsupported() => ErrorKind::Unsupported,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::NoSuchTree { .. } | Self::NoSuchBranch { .. } => ErrorKind::NotFound,

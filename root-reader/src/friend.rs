@@ -86,16 +86,23 @@ impl Tree {
             inner: Arc::new(inner),
             columns: Arc::new(columns),
             friends: Arc::new(friends),
+            nested: Arc::default(),
         }
     }
 
     /// The same tree with its strings as `text` says.
     pub fn with_text(&self, text: TextAs) -> Self {
         let Some(main) = &self.friends.main else {
-            return Self { columns: Arc::new(Columns::of(&self.inner, text)), ..self.clone() };
+            let columns = Arc::new(Columns::of(&self.inner, text));
+            return Self { columns, nested: Arc::default(), ..self.clone() };
         };
         let add = |tree: Self, friend: &Friend| tree.beside(&friend.prefix, &friend.tree.with_text(text));
         self.friends.all.iter().fold(main.with_text(text), add)
+    }
+
+    /// The tree without its friends.
+    pub(crate) fn alone(&self) -> &Tree {
+        self.friends.main.as_ref().unwrap_or(self)
     }
 
     /// The tree that a branch was written in, and the number of that tree's first branch.

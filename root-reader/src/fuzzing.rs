@@ -33,6 +33,10 @@ pub fn file(data: &[u8]) {
                 scan.blocking().take_while(Result::is_ok).count();
             }
         }
+        let nested = tree.nested().plan(tree.nested().fields());
+        if let Ok(scan) = tree.scan(nested.columns(), 0..entries, ScanOptions::default()) {
+            scan.blocking().map(|batch| nested.assemble(&batch?)).take_while(Result::is_ok).count();
+        }
     }
 }
 

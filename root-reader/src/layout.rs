@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use crate::class::{CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, member_number, no_members, special};
 use crate::cpp_type::{CppType, TextForm};
 use crate::error::{Error, Result};
-use crate::narrow::narrow;
+use crate::narrow::{narrow, shared_part};
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, code};
 use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
@@ -110,6 +110,9 @@ pub(crate) struct Columns {
     pub schema: SchemaRef,
     /// Index into `all` of each field of `schema`.
     pub readable: Vec<usize>,
+    /// The numbers of elements of split collections. They are no columns of the schema, but can be scanned: their indices
+    /// follow those of its fields.
+    pub counts: Vec<Column>,
     text: TextAs,
 }
 
@@ -147,13 +150,14 @@ impl Columns {
             });
             all.push(Column { name, branch: id, cpp_type, layout });
         }
-        Self::assemble(all, by_name, text)
+        let counts = tree.branches.iter().enumerate().filter_map(|(id, b)| count_column(id, b)).collect();
+        Self::assemble(all, by_name, counts, text)
     }
 
-    fn assemble(all: Vec<Column>, by_name: HashMap<String, usize>, text: TextAs) -> Self {
+    fn assemble(all: Vec<Column>, by_name: HashMap<String, usize>, counts: Vec<Column>, text: TextAs) -> Self {
         let readable: Vec<usize> = all.iter().enumerate().filter(|(_, c)| c.layout.is_ok()).map(|(i, _)| i).collect();
         let fields: Fields = all.iter().filter_map(|c| c.field().ok()).collect();
-        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable, text }
+        Self { all, by_name, schema: Arc::new(Schema::new(fields)), readable, counts, text }
     }
 
     /// The columns of a tree, and those of a friend behind them under other names, where the friend's first branch has the
@@ -168,12 +172,20 @@ impl Columns {
             by_name.insert(column.name.clone(), all.len());
             all.push(column);
         }
-        Self::assemble(all, by_name, main.text)
+        Self::assemble(all, by_name, main.counts.clone(), main.text)
     }
 
     /// The same columns, some of them in another form.
     fn with(&self, all: Vec<Column>) -> Self {
-        Self::assemble(all, self.by_name.clone(), self.text)
+        Self::assemble(all, self.by_name.clone(), self.counts.clone(), self.text)
+    }
+
+    /// What a scan reads under an index.
+    pub(crate) fn scanned(&self, index: usize) -> Option<&Column> {
+        match index.checked_sub(self.readable.len()) {
+            None => self.readable.get(index).and_then(|i| self.all.get(*i)),
+            Some(count) => self.counts.get(count),
+        }
     }
 }
 
@@ -229,26 +241,46 @@ fn given(read: DataType, wanted: &DataType) -> DataType {
     }
 }
 
+/// The baskets of a split collection hold its number of elements, as four bytes.
+fn count_column(id: BranchId, branch: &Branch) -> Option<Column> {
+    let is_collection = branch.element.as_ref().is_some_and(|facts| matches!(facts.kind, 3 | 4));
+    if branch.children == 0 || !is_collection || branch.fault.is_some() || branch.other_file.is_some() {
+        return None;
+    }
+    let decode = Decode::Fixed { number: Number::I32, per_entry: 1 };
+    let layout = Layout { data_type: DataType::Int32, decode, counter: None };
+    Some(Column { name: branch.path.clone(), branch: id, cpp_type: "int".into(), layout: Ok(layout) })
+}
+
 impl Tree {
-    /// The same tree with fewer members of its objects: each field of `schema` names a column and has its type, or one
-    /// with fewer struct fields at any depth, of which only these are decoded. Behind pointers all fields remain.
-    pub fn narrowed(&self, schema: &Schema) -> Result<Self> {
-        let mut all = self.columns.all.clone();
-        for field in schema.fields() {
-            let Some(column) = self.columns.by_name.get(field.name()).and_then(|i| all.get_mut(*i)) else {
-                let place = Box::new(self.place());
-                return Err(Error::NoSuchBranch { place, wanted: field.name().clone() });
-            };
-            if column.field().is_ok_and(|own| own.data_type() == field.data_type()) {
-                continue;
+    /// The same tree with fewer members of its objects: of the columns that `fields` names only those members are decoded,
+    /// at any depth, that are in the types of these fields as well. What the tree does not have is left out, other columns
+    /// stay as they are, and behind pointers all members remain.
+    pub fn narrowed(&self, fields: &Fields) -> Result<Self> {
+        let mut narrower = Vec::new();
+        for field in fields {
+            let Some(at) = self.columns.by_name.get(field.name()).copied() else { continue };
+            let Some(column) = self.columns.all.get(at) else { continue };
+            let Ok(Layout { data_type: own, decode: Decode::Sequential { .. }, .. }) = &column.layout else { continue };
+            let wanted = shared_part(own, field.data_type());
+            if wanted != *own {
+                let unreadable = |reason| {
+                    let place = Box::new(self.branch_place(column.branch));
+                    Error::Unreadable { place, reason }
+                };
+                narrower.push((at, column.narrowed(&wanted, self.columns.text).map_err(unreadable)?));
             }
-            let narrowed = column.narrowed(field.data_type(), self.columns.text);
-            *column = narrowed.map_err(|reason| {
-                let place = Box::new(self.branch_place(column.branch));
-                Error::Unreadable { place, reason }
-            })?;
         }
-        Ok(Self { columns: Arc::new(self.columns.with(all)), ..self.clone() })
+        if narrower.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut all = self.columns.all.clone();
+        for (at, narrowed) in narrower {
+            if let Some(column) = all.get_mut(at) {
+                *column = narrowed;
+            }
+        }
+        Ok(Self { columns: Arc::new(self.columns.with(all)), nested: Arc::default(), ..self.clone() })
     }
 
     /// Every leaf branch as a column, those that cannot be read included.

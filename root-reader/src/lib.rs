@@ -22,9 +22,9 @@
 //! # Layers
 //!
 //! Each layer uses only those before it: bytes (`wire`, `tags`), compressed frames (`compression`), the container
-//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`)
-//! and trees read beside them (`friend`), the choice of a decoder
-//! per branch (`layout`), decoders (`decode`), baskets (`basket`) and the scan.
+//! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`) and trees read beside them
+//! (`friend`), the choice of a decoder per branch (`layout`), its columns as objects (`nested`), decoders (`decode`),
+//! baskets (`basket`) and the scan.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -44,6 +44,7 @@ pub mod fuzzing;
 mod layout;
 mod metrics;
 mod narrow;
+mod nested;
 mod number;
 mod object;
 mod output;
@@ -62,6 +63,7 @@ pub use error::{Error, ErrorKind, FormatError, Place, Result};
 pub use file::{Header, Key, RootFile};
 pub use layout::{Column, TextAs};
 pub use metrics::ScanMetrics;
+pub use nested::{BASE, Nested, NestedPlan};
 pub use scan::{Scan, ScanOptions, Spawn};
 pub use select::RowFilter;
 pub use tree::{BasketInfo, Branch, BranchId, ListedFriend, Tree};

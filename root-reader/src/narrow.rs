@@ -4,11 +4,35 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Fields};
+use arrow_schema::{DataType, Field, FieldRef, Fields};
 
 use crate::class::{Node, Record, RecordField, Step, Version};
 
 type Narrowed<T> = Result<T, String>;
+
+/// The type of a value with only those struct fields, at any depth, that `wanted` has as well.
+pub(crate) fn shared_part(own: &DataType, wanted: &DataType) -> DataType {
+    let part = |own: &FieldRef, wanted: &FieldRef| {
+        let data_type = shared_part(own.data_type(), wanted.data_type());
+        if data_type == *own.data_type() {
+            own.clone()
+        } else {
+            Arc::new(own.as_ref().clone().with_data_type(data_type))
+        }
+    };
+    match (own, wanted) {
+        (DataType::Struct(own), DataType::Struct(wanted)) => {
+            let shared = own.iter().filter_map(|field| Some(part(field, wanted.find(field.name())?.1)));
+            DataType::Struct(shared.collect())
+        }
+        (DataType::List(own), DataType::List(wanted)) => DataType::List(part(own, wanted)),
+        (DataType::FixedSizeList(own, length), DataType::FixedSizeList(wanted, _)) => {
+            DataType::FixedSizeList(part(own, wanted), *length)
+        }
+        (DataType::Map(own, sorted), DataType::Map(wanted, _)) => DataType::Map(part(own, wanted), *sorted),
+        (own, _) => own.clone(),
+    }
+}
 
 /// The same value with only the fields that `wanted` has, which is the type of the value or one with fewer fields at any
 /// depth. Behind pointers all fields remain.

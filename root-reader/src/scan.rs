@@ -113,7 +113,7 @@ struct Ahead {
 impl Tree {
     /// Starts a scan of some columns over a range of entries.
     ///
-    /// `projection` holds indices into [`Tree::schema`]; entries beyond the tree's end are left out. Rows come in entry
+    /// `projection` holds indices into [`Tree::schema`], or what [`NestedPlan::columns`](crate::NestedPlan::columns) says; entries beyond the tree's end are left out. Rows come in entry
     /// order.
     ///
     /// ```
@@ -134,8 +134,7 @@ impl Tree {
     /// ```
     pub fn scan(&self, projection: &[usize], entries: Range<u64>, options: ScanOptions) -> Result<Scan> {
         let reader = |index: &usize| -> Result<ColumnReader> {
-            let column = self.columns.readable.get(*index).and_then(|i| self.columns.all.get(*i));
-            let column = column.ok_or_else(|| Error::NoSuchBranch {
+            let column = self.columns.scanned(*index).ok_or_else(|| Error::NoSuchBranch {
                 place: Box::new(self.place()),
                 wanted: format!("number {index}"),
             })?;
@@ -146,7 +145,10 @@ impl Tree {
                 }
             }
         };
-        let field = |index: &usize| self.columns.schema.fields().get(*index).cloned();
+        let field = |index: &usize| match self.columns.schema.fields().get(*index) {
+            Some(field) => Some(field.clone()),
+            None => self.columns.scanned(*index).and_then(|c| c.field().ok()).map(Arc::new),
+        };
         let mut fields: Vec<Arc<Field>> = projection.iter().filter_map(field).collect();
         if let Some(name) = &options.entry_column {
             fields.push(Arc::new(Field::new(name, DataType::UInt64, false)));

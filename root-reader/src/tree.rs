@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -10,6 +10,7 @@ use crate::error::{Error, FormatError, Place, Result};
 use crate::file::Key;
 use crate::friend::Friends;
 use crate::layout::{Columns, TextAs};
+use crate::nested::Nested;
 use crate::object::{EmbeddedBasket, Graph, Object, ObjectId, Value};
 use crate::source::Source;
 use crate::streamer::Streamers;
@@ -29,6 +30,8 @@ pub struct Tree {
     pub(crate) columns: Arc<Columns>,
     /// The trees that are read beside this one, whose branches stand behind its own.
     pub(crate) friends: Arc<Friends>,
+    /// Made when it is first asked for.
+    pub(crate) nested: Arc<OnceLock<Nested>>,
 }
 
 #[derive(Debug)]
@@ -181,6 +184,8 @@ pub(crate) struct ElementFacts {
     /// Type code of the member; see [`crate::streamer::code`].
     pub streamer_type: i32,
     pub counter: Option<BranchId>,
+    /// Class of the elements of a collection, where the writer noted it.
+    pub value_class: String,
 }
 
 /// The ranges of entries whose baskets were flushed together.
@@ -206,7 +211,7 @@ impl Tree {
         let builder = Builder { graph: &graph, ids: HashMap::new(), branches: Vec::new(), file_compression };
         let inner = builder.build(root, key, record, streamers).map_err(|e| Error::corrupt(place(), e))?;
         let columns = Arc::new(Columns::of(&inner, TextAs::Utf8));
-        Ok(Self { source, inner: Arc::new(inner), columns, friends: Arc::default() })
+        Ok(Self { source, inner: Arc::new(inner), columns, friends: Arc::default(), nested: Arc::default() })
     }
 
     /// The file as the user named it.
@@ -399,6 +404,7 @@ impl Builder<'_> {
             kind: object.integer("fType").unwrap_or(0) as i32,
             streamer_type: object.integer("fStreamerType").unwrap_or(-1) as i32,
             counter: object.object("fBranchCount").and_then(|id| self.ids.get(&id).copied()),
+            value_class: object.text("fClonesName").unwrap_or_default().to_string(),
         });
         let children: Vec<ObjectId> = graph.list(object, "fBranches").map(|(id, _)| id).collect();
         let baskets = self.baskets(object, entries).unwrap_or_else(|why| {

@@ -26,7 +26,8 @@ pub struct App {
 impl App {
     /// A DataFusion session. Building one takes some milliseconds, so only verbs that run SQL do.
     pub fn session(&self) -> RootSession {
-        let mut builder = RootSession::builder().threads(self.settings.threads.get());
+        let mut builder =
+            RootSession::builder().threads(self.settings.threads.get()).table_options(self.settings.table.clone());
         if let Some(size) = self.settings.memory {
             builder = builder.memory_limit(size.0);
         }

@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   root-query ls -l run1.root                            what is in the file
   root-query schema run1.root:Events                    columns and their types
+  root-query schema run1.root:Events --layout nested    objects as structs and lists of structs
   root-query head run1.root:Events -n 5                 the first entries
   root-query sql -c 'SELECT count(*) FROM t WHERE nMuon = 2' 'data/*.root:Events'
   root-query sql -c \"SELECT avg(MET_pt) FROM 'run1.root:Events'\" --format json
@@ -83,6 +84,9 @@ pub struct GlobalArgs {
     /// What to do with a file that cannot be read: stop, or go on without it and exit with 5.
     #[arg(long, global = true, value_name = "ACTION", env = "ROOT_QUERY_ON_BAD_FILE", hide_env = true)]
     pub on_bad_file: Option<BadFile>,
+    /// How branches become columns: one per leaf branch, or objects and collections as structs and lists of structs.
+    #[arg(long, global = true, value_name = "LAYOUT", env = "ROOT_QUERY_LAYOUT", hide_env = true)]
+    pub layout: Option<TableLayout>,
     /// Write what became of every file, as JSON, also when the run fails.
     #[arg(long, global = true, value_name = "PATH")]
     pub report: Option<PathBuf>,
@@ -91,7 +95,7 @@ pub struct GlobalArgs {
     /// have. May be repeated; for sql and explain.
     #[arg(long, global = true, value_name = "FRIEND")]
     pub friend: Vec<String>,
-    /// Set an option of the table: tree, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
+    /// Set an option of the table: tree, layout, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
     /// friend_missing (null, error).
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub options: Vec<KeyValue>,
@@ -266,6 +270,15 @@ pub enum BadFile {
     Fail,
     /// Go on without it.
     Skip,
+}
+
+/// How branches become columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableLayout {
+    /// One column per leaf branch.
+    Flat,
+    /// Structs and lists of structs.
+    Nested,
 }
 
 /// A number of bytes as people write it: `8G`, `512 MB`, `1.5GiB`. The units are powers of 1024.

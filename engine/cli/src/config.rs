@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use root_engine::TableOptions;
 use serde::Deserialize;
 
-use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen};
+use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
 use crate::exit::{Failure, did_you_mean};
 use crate::output::Format;
 
@@ -61,10 +61,12 @@ struct File {
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
     on_bad_file: Option<String>,
+    layout: Option<String>,
 }
 
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 8] = ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "on_bad_file"];
+const KEYS: [&str; 9] =
+    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "on_bad_file", "layout"];
 
 impl Settings {
     /// Settles what the command line, the environment and the configuration file say.
@@ -80,9 +82,11 @@ impl Settings {
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
+        let layout = settle.value("layout", args.layout, file.layout.as_deref(), TableLayout::Flat)?;
         let origins = settle.origins;
         let mut table = TableOptions::default();
         table.set("on_bad_file", &spelling(&on_bad_file))?;
+        table.set("layout", &spelling(&layout))?;
         for option in &args.options {
             table.set(&option.key, &option.value)?;
         }

@@ -37,7 +37,8 @@ pub(crate) async fn joined(
         for key in &friend.on {
             check_key(key, &friend, &main, &table)?;
         }
-        let rows = context.read_table(table.clone())?;
+        // Without a name of its own its columns would be taken for those of the table where members are pushed down.
+        let rows = context.read_table(table.clone())?.alias(&prefix)?;
         check_unique(&rows, &friend).await?;
         let mut columns = Vec::new();
         for field in table.schema().fields() {

@@ -1,16 +1,17 @@
 //! Members that a class has from its bases. In a table a base is a struct within the struct, so that one would have to
-//! know the classes between; here `m.pt_` is found in whichever base has it, as it is in C++.
+//! know the classes between; here `m.pt_` is found in whichever base has it, as it is in C++. A member of a list of objects
+//! is the list of their members.
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Column, DFSchema, Result, TableReference, plan_err};
 use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_nested::expr_fn::array_transform;
+use datafusion::logical_expr::expr::LambdaVariable;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, lambda};
+use root_reader::BASE;
 
-/// Key of the metadata that marks the field of a struct as a base of the class; the value is `true`.
-const BASE: &str = "root.base";
-
-/// Plans the access to members of bases. What a struct has itself is left to DataFusion.
+/// Plans the access to members of bases and of lists. What a struct has itself is left to DataFusion.
 #[derive(Debug)]
 pub(crate) struct MemberPlanner;
 
@@ -26,18 +27,14 @@ impl ExprPlanner for MemberPlanner {
         let (Some(name), Ok(data_type)) = (name.try_as_str().flatten(), access.expr.get_type(schema)) else {
             return Ok(PlannerResult::Original(access));
         };
-        if let DataType::List(element) = &data_type
-            && element.data_type().is_nested()
-        {
-            return plan_err!(
-                "'{name}' belongs to the elements of a list: write list[1].{name} for that of the first one, or \
-                 array_transform(list, x -> x.{name}) for the list of all"
-            );
-        }
-        match path_into_bases(&data_type, name)? {
-            Some(path) => Ok(PlannerResult::Planned(path.into_iter().fold(access.expr, get_field))),
-            None => Ok(PlannerResult::Original(access)),
-        }
+        let is_ours = match &data_type {
+            DataType::List(element) => element.data_type().is_nested(),
+            other => path_into_bases(other, name)?.is_some(),
+        };
+        Ok(match is_ours {
+            true => PlannerResult::Planned(member(access.expr, &data_type, name)?.0),
+            false => PlannerResult::Original(access),
+        })
     }
 
     fn plan_compound_identifier(
@@ -47,16 +44,32 @@ impl ExprPlanner for MemberPlanner {
         names: &[String],
     ) -> Result<PlannerResult<Vec<Expr>>> {
         let mut value = Expr::Column(Column::from((qualifier, field)));
-        let mut known_type = Some(field.data_type());
+        let mut data_type = field.data_type().clone();
         for name in names {
-            let in_bases = known_type.map(|t| path_into_bases(t, name)).transpose()?.flatten();
-            for step in in_bases.unwrap_or_else(|| vec![name]) {
-                value = get_field(value, step);
-                known_type = known_type.and_then(|t| own_member(t, step));
-            }
+            (value, data_type) = member(value, &data_type, name)?;
         }
         Ok(PlannerResult::Planned(value))
     }
+}
+
+/// A member of a value, and its type as far as it is known: of a list the list of the members of its elements.
+fn member(value: Expr, data_type: &DataType, name: &str) -> Result<(Expr, DataType)> {
+    const ELEMENT: &str = "x";
+    if let DataType::List(element) = data_type
+        && element.data_type().is_nested()
+    {
+        let each = Expr::LambdaVariable(LambdaVariable::new(ELEMENT.into(), Some(element.clone())));
+        let (of_each, of_type) = member(each, element.data_type(), name)?;
+        return Ok((array_transform(value, lambda([ELEMENT], of_each)), DataType::new_list(of_type, true)));
+    }
+    let path = path_into_bases(data_type, name)?.unwrap_or_else(|| vec![name]);
+    let mut value = value;
+    let mut known = Some(data_type);
+    for step in path {
+        value = get_field(value, step);
+        known = known.and_then(|known| own_member(known, step));
+    }
+    Ok((value, known.cloned().unwrap_or(DataType::Null)))
 }
 
 /// The type of a member that the struct has itself.

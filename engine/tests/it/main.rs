@@ -4,9 +4,12 @@
 
 mod adl;
 mod datasets;
+mod dimuon;
+mod evolution;
 mod faults;
 mod friends;
 mod members;
+mod nested;
 mod operators;
 mod reading;
 mod reduction;

@@ -1,6 +1,7 @@
 //! One table over files that differ in their columns.
 
 use datafusion::arrow::array::Array;
+use datafusion::arrow::datatypes::DataType;
 use root_engine::{ErrorKind, RootSession, TableOptions};
 
 use crate::support::{count, data, floats, rows};
@@ -51,15 +52,54 @@ async fn absent_values_are_null_in_results_filters_and_functions() {
     }
 }
 
+/// 2012.root with its trigger under the name of the muons' charges.
+fn confused_year() -> (tempfile::TempDir, String) {
+    let mut bytes = std::fs::read(data("runs/2012.root")).unwrap();
+    let (trigger, charge) = (b"HLT_IsoMu24", b"Muon_charge");
+    for at in 0..bytes.len() - trigger.len() {
+        let name = &mut bytes[at..at + trigger.len()];
+        if name == charge {
+            name.copy_from_slice(b"Muon_______");
+        } else if name == trigger {
+            name.copy_from_slice(charge);
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("confused.root");
+    std::fs::write(&file, bytes).unwrap();
+    (directory, format!("{}:Events", file.display()))
+}
+
 #[tokio::test]
 async fn files_that_disagree_on_a_type_are_an_error_that_names_both() {
     let session = RootSession::new();
-    let files = [format!("{}:Events", data("runs/2011.root")), format!("{}:Events", data("other/run_is_float.root"))];
+    let (_directory, confused) = confused_year();
+    let files = [format!("{}:Events", data("runs/2011.root")), confused];
     let error = session.register("t", &files, &TableOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
     let text = error.to_string();
-    for part in ["'run'", "Int32 in ", "runs/2011.root", "Float64 in ", "other/run_is_float.root"] {
+    for part in ["'Muon_charge'", "List(non-null Int32) in ", "runs/2011.root", "Boolean in ", "confused.root"] {
         assert!(text.contains(part), "{part} is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_different_width_become_one_column_with_one_warning() {
+    let files = [format!("{}:Events", data("runs/2011.root")), format!("{}:Events", data("other/run_is_float.root"))];
+    for threads in [1, 3] {
+        let session = RootSession::builder().threads(threads).build();
+        let table = session.register("t", &files, &TableOptions::default()).await.unwrap();
+        let schema = datafusion::catalog::TableProvider::schema(table.as_ref());
+        assert_eq!(schema.field_with_name("run").unwrap().data_type(), &DataType::Float64);
+        let warnings = session.ledger().warnings();
+        let widened = warnings.iter().find(|w| w.contains("widened")).unwrap();
+        for part in ["run to Float64", "Int32 in ", "runs/2011.root"] {
+            assert!(widened.contains(part), "{part} is not in: {widened}");
+        }
+        // Filters see the table's type in both files.
+        assert_eq!(count(&session, "SELECT count(*) FROM t WHERE run > 4.2").await, 101);
+        assert_eq!(count(&session, "SELECT count(*) FROM t WHERE run = 2011").await, 100);
+        assert_eq!(count(&session, "SELECT count(DISTINCT run) FROM t WHERE run < 2").await, 4);
     }
 }
 

@@ -87,6 +87,9 @@ fn read_everything(bytes: impl Into<Bytes>) -> Outcome {
                 }
             }
         }
+        let nested = tree.nested().plan(tree.nested().fields());
+        let scan = tree.scan(nested.columns(), 0..u64::MAX, ScanOptions::default()).unwrap();
+        outcome.errors.extend(scan.blocking().map(|batch| nested.assemble(&batch?)).find_map(Result::err));
     }
     outcome
 }

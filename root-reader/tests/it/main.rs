@@ -17,6 +17,7 @@ mod fixtures;
 mod friends;
 mod hostile;
 mod json;
+mod nested;
 mod objects;
 mod support;
 mod written_by_root;

@@ -299,7 +299,7 @@ fn a_class_that_writes_itself_is_an_error_only_where_its_members_are_wanted() {
     assert!(error.contains("branch 'sinku', basket 0") && error.contains("Custom is 1 bytes longer"), "{error}");
 
     // Base class `Custom` has a streamer function of its own.
-    let some = whole.narrowed(&without(&whole, "sinku", &["u", "v"])).unwrap();
+    let some = whole.narrowed(without(&whole, "sinku", &["u", "v"]).fields()).unwrap();
 
     let array = column(&some, "sinku");
     for (row, event) in reference.as_array().unwrap().iter().enumerate() {
@@ -323,7 +323,7 @@ fn members_that_nobody_wants_are_passed_over() {
         let item = item.as_ref().clone().with_data_type(DataType::Struct(one));
         let narrow = field.clone().with_data_type(DataType::List(Arc::new(item)));
 
-        let array = column(&whole.narrowed(&Schema::new(vec![narrow.clone()])).unwrap(), "recoMuonVec");
+        let array = column(&whole.narrowed(&vec![narrow.clone()].into()).unwrap(), "recoMuonVec");
 
         assert_eq!(array.data_type(), narrow.data_type());
         for (row, muons) in reference.as_array().unwrap().iter().enumerate() {

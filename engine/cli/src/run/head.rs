@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
-use root_reader::{ScanOptions, Tree};
+use root_engine::Layout;
+use root_reader::{NestedPlan, ScanOptions, Tree};
 
 use super::Outcome;
 use super::types::counted;
@@ -29,16 +30,14 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     let (added, named): (Vec<String>, Vec<String>) = args.columns.iter().cloned().partition(is_known);
     let is_wanted = |field: &&FieldRef| args.columns.is_empty() || added.contains(field.name());
     let added: Fields = known.iter().filter(is_wanted).cloned().collect();
-    let projection = if named.is_empty() && !added.is_empty() && !args.columns.is_empty() {
-        Vec::new()
-    } else {
-        projection(first, &named)?
-    };
+    let layout = app.settings.table.layout;
+    let wanted = Some(named.as_slice()).filter(|_| !args.columns.is_empty());
+    let view = View::of(first, layout, wanted)?;
     let unreadable = first.columns().iter().filter(|c| c.field().is_err()).count() as u64;
     if unreadable > 0 && args.columns.is_empty() {
         app.console.note(&format!("{} cannot be read; `root-query schema` says why", counted(unreadable, "branch")));
     }
-    let schema = Arc::new(first.schema().project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?);
+    let schema = view.schema;
     let (mut to, format) = app.open(Format::Auto)?;
     let style = app.style(to.target(), 0);
     let with_samples = Arc::new(Schema::new(schema.fields().iter().chain(&added).cloned().collect::<Vec<_>>()));
@@ -49,11 +48,7 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
             break;
         }
         let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let own = match names.is_empty() {
-            true => Some(Vec::new()),
-            false => self::projection(tree, &names).ok(),
-        };
-        let own = own.filter(|own| tree.schema().project(own).is_ok_and(|own| own.fields() == schema.fields()));
+        let own = View::of(tree, layout, Some(&names)).ok().filter(|own| own.schema.fields() == schema.fields());
         let Some(own) = own else {
             return Err(Failure::new(
                 Exit::Input,
@@ -66,11 +61,11 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
             ..ScanOptions::default()
         };
         let metrics = options.metrics.clone();
-        let mut scan = tree.scan(&own, 0..left, options)?;
+        let mut scan = tree.scan(&own.columns, 0..left, options)?;
         while let Some(batch) = scan.next_batch().await? {
             left -= (batch.num_rows() as u64).min(left);
             app.record.add_rows(batch.num_rows() as u64);
-            writer.write(&beside(&batch, &with_samples, wanted)?)?;
+            writer.write(&beside(&own.view(batch)?, &with_samples, wanted)?)?;
         }
         app.record.add_bytes(metrics.bytes_read());
     }
@@ -101,26 +96,54 @@ fn beside(batch: &RecordBatch, schema: &SchemaRef, wanted: &Wanted) -> Result<Re
         .map_err(|e| Failure::new(Exit::Query, e.to_string()))
 }
 
-/// The columns that were named, or all, as indices into the tree's schema.
-fn projection(tree: &Tree, names: &[String]) -> Result<Vec<usize>, Failure> {
-    let schema = tree.schema();
-    if names.is_empty() {
-        return Ok((0..schema.fields().len()).collect());
-    }
-    let index = |name: &String| {
-        schema.index_of(name).map_err(|_| {
-            let column = tree.columns().iter().find(|c| c.name == *name);
-            Failure::new(
-                Exit::Query,
-                match column.map(|c| c.field()) {
-                    Some(Err(reason)) => format!("column '{name}' cannot be read: {reason}"),
-                    _ => {
-                        let all = tree.columns().iter().map(|c| c.name.as_str());
-                        format!("there is no column '{name}'{}", did_you_mean(name, all))
-                    }
-                },
-            )
+/// Some columns of a tree.
+struct View {
+    schema: SchemaRef,
+    /// What the tree is scanned for.
+    columns: Vec<usize>,
+    nested: Option<NestedPlan>,
+}
+
+impl View {
+    /// The columns of these names, or all.
+    fn of(tree: &Tree, layout: Layout, names: Option<&[String]>) -> Result<Self, Failure> {
+        let all = match layout {
+            Layout::Flat => tree.schema(),
+            Layout::Nested => tree.nested().schema(),
+        };
+        let index = |name: &String| all.index_of(name).map_err(|_| no_column(tree, &all, name));
+        let projection: Vec<usize> = match names {
+            None => (0..all.fields().len()).collect(),
+            Some(names) => names.iter().map(index).collect::<Result<_, _>>()?,
+        };
+        let schema = all.project(&projection).map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
+        Ok(match layout {
+            Layout::Flat => Self { schema: Arc::new(schema), columns: projection, nested: None },
+            Layout::Nested => {
+                let plan = tree.nested().plan(schema.fields());
+                Self { schema: plan.schema(), columns: plan.columns().to_vec(), nested: Some(plan) }
+            }
         })
-    };
-    names.iter().map(index).collect()
+    }
+
+    fn view(&self, scanned: RecordBatch) -> Result<RecordBatch, root_reader::Error> {
+        match &self.nested {
+            Some(plan) => plan.assemble(&scanned),
+            None => Ok(scanned),
+        }
+    }
+}
+
+fn no_column(tree: &Tree, all: &Schema, name: &str) -> Failure {
+    let column = tree.columns().iter().find(|c| c.name == *name);
+    Failure::new(
+        Exit::Query,
+        match column.map(|c| c.field()) {
+            Some(Err(reason)) => format!("column '{name}' cannot be read: {reason}"),
+            _ => {
+                let all = all.fields().iter().map(|field| field.name().as_str());
+                format!("there is no column '{name}'{}", did_you_mean(name, all))
+            }
+        },
+    )
 }

@@ -5,6 +5,7 @@ mod count;
 mod explain;
 mod head;
 mod ls;
+mod print_schema;
 mod schema;
 pub mod sql;
 mod stats;

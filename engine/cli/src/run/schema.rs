@@ -1,16 +1,19 @@
 //! `schema`: the columns of a tree, as a listing, as SQL that makes the table, or as JSON.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use root_engine::{Layout, common_type};
 use root_reader::{ListedFriend, Tree};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
+use super::print_schema;
 use super::types::{arrow_type, counted, quoted};
 use crate::app::App;
 use crate::args::InputArgs;
@@ -29,6 +32,8 @@ struct Listing {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     friends: Vec<Friend>,
     columns: Vec<Column>,
+    #[serde(skip)]
+    layout: Layout,
 }
 
 #[derive(Serialize)]
@@ -50,6 +55,8 @@ struct Column {
     /// Files that lack it, where their values are NULL.
     #[serde(skip_serializing_if = "is_zero")]
     absent_from: usize,
+    #[serde(skip)]
+    data_type: Option<DataType>,
 }
 
 impl Friend {
@@ -79,13 +86,14 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
         entries: trees.iter().map(|(_, tree)| tree.entries()).sum(),
         files: trees.iter().map(|(wanted, _)| wanted.name().to_string()).collect(),
         friends: first.listed_friends().iter().map(Friend::new).collect(),
-        columns: [columns(&trees)?, sample_columns(&trees)].concat(),
+        columns: [columns(&trees, app.settings.table.layout)?, sample_columns(&trees)].concat(),
+        layout: app.settings.table.layout,
     };
     let to_stdout = matches!(app.target(), Target::Stdout { .. });
     let broken = |e: std::fmt::Error| Failure::new(Exit::Query, e.to_string());
     match app.settings.format {
-        Format::Tree => app.emit_text(&as_tree(&listing).map_err(broken)?)?,
-        Format::Auto if to_stdout => app.emit_text(&as_tree(&listing).map_err(broken)?)?,
+        Format::Tree => app.emit_text(&as_text(&listing).map_err(broken)?)?,
+        Format::Auto if to_stdout => app.emit_text(&as_text(&listing).map_err(broken)?)?,
         Format::Ddl => app.emit_text(&as_ddl(&listing, &inputs::specs(app, &input.files)?).map_err(broken)?)?,
         Format::Json => app.emit_text(&as_json(&listing)?)?,
         Format::Auto if is_json(app) => app.emit_text(&as_json(&listing)?)?,
@@ -111,61 +119,123 @@ fn sample_columns(trees: &[(Wanted, Tree)]) -> Vec<Column> {
         arrow_type: Some(arrow_type(field.data_type())),
         unreadable: None,
         absent_from,
+        data_type: Some(field.data_type().clone()),
     };
     sample.columns().iter().map(column).collect()
 }
 
+/// A column of one file.
+struct Own<'a> {
+    name: Cow<'a, str>,
+    cpp_type: &'a str,
+    data_type: Result<DataType, &'a str>,
+}
+
+/// The columns of a tree, those that cannot be read included, and such members of objects as `column.member`.
+fn own_columns(tree: &Tree, layout: Layout) -> Vec<Own<'_>> {
+    let flat = tree.columns().iter().map(|column| Own {
+        name: column.name.as_str().into(),
+        cpp_type: &column.cpp_type,
+        data_type: column.field().map(|field| field.data_type().clone()),
+    });
+    let omitted = tree.columns().iter().flat_map(|column| {
+        column.omitted().iter().map(|(member, reason)| Own {
+            name: format!("{}.{member}", column.name).into(),
+            cpp_type: "",
+            data_type: Err(reason),
+        })
+    });
+    let mut own: Vec<Own<'_>> = match layout {
+        Layout::Flat => flat.collect(),
+        Layout::Nested => {
+            // Groups of branches have no C++ type of their own.
+            let cpp_types: HashMap<&str, &str> =
+                tree.columns().iter().map(|column| (column.name.as_str(), column.cpp_type.as_str())).collect();
+            let cpp_type = |name: &str| cpp_types.get(name).copied().unwrap_or_default();
+            let nested = tree.nested().fields().iter().map(|field| Own {
+                name: field.name().as_str().into(),
+                cpp_type: cpp_type(field.name()),
+                data_type: Ok(field.data_type().clone()),
+            });
+            // A group can have the name of a branch that is only the interface to it.
+            let is_new = |column: &Own<'_>| tree.nested().fields().find(&column.name).is_none();
+            nested.chain(flat.filter(|column| column.data_type.is_err()).filter(is_new)).collect()
+        }
+    };
+    own.extend(omitted);
+    own
+}
+
 /// The union of the columns of all files, in the order in which they first appear.
-fn columns(trees: &[(Wanted, Tree)]) -> Result<Vec<Column>, Failure> {
+fn columns(trees: &[(Wanted, Tree)], layout: Layout) -> Result<Vec<Column>, Failure> {
     struct Known<'a> {
         file: &'a str,
-        data_type: Option<DataType>,
         column: Column,
         files: usize,
     }
     let mut all: Vec<Known<'_>> = Vec::new();
-    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
     for (wanted, tree) in trees {
-        for column in tree.columns() {
-            let (data_type, unreadable) = match column.field() {
-                Ok(field) => (Some(field.data_type().clone()), None),
-                Err(reason) => (None, Some(reason.to_string())),
-            };
-            let known = by_name.get(column.name.as_str()).and_then(|index| all.get_mut(*index));
-            if let Some(known) = known {
-                known.files += 1;
-                match (&known.data_type, &data_type) {
-                    (Some(first), Some(second)) if first != second => {
-                        return Err(Failure::from(root_engine::Error::TypeConflict {
-                            column: column.name.clone(),
-                            first_file: known.file.to_string(),
-                            first_type: arrow_type(first),
-                            second_file: wanted.name().to_string(),
-                            second_type: arrow_type(second),
-                        }));
-                    }
-                    (None, Some(readable)) => {
-                        known.column.arrow_type = Some(arrow_type(readable));
-                        known.column.unreadable = None;
-                        known.data_type = data_type;
-                    }
-                    _ => {}
-                }
+        for own in own_columns(tree, layout) {
+            let Some(known) = by_name.get(own.name.as_ref()).and_then(|index| all.get_mut(*index)) else {
+                by_name.insert(own.name.to_string(), all.len());
+                let column = Column {
+                    name: own.name.to_string(),
+                    cpp_type: own.cpp_type.to_string(),
+                    arrow_type: None,
+                    unreadable: own.data_type.as_ref().err().map(ToString::to_string),
+                    absent_from: 0,
+                    data_type: own.data_type.ok(),
+                };
+                all.push(Known { file: wanted.name(), column, files: 1 });
                 continue;
-            }
-            by_name.insert(&column.name, all.len());
-            let listed = Column {
-                name: column.name.clone(),
-                cpp_type: column.cpp_type.clone(),
-                arrow_type: data_type.as_ref().map(arrow_type),
-                unreadable,
-                absent_from: 0,
             };
-            all.push(Known { file: wanted.name(), data_type, column: listed, files: 1 });
+            known.files += 1;
+            let Ok(second) = own.data_type else { continue };
+            known.column.data_type = match known.column.data_type.take() {
+                None => {
+                    known.column.unreadable = None;
+                    Some(second)
+                }
+                Some(first) => Some(common_type(&first, &second).ok_or_else(|| root_engine::Error::TypeConflict {
+                    column: own.name.to_string(),
+                    first_file: known.file.to_string(),
+                    first_type: arrow_type(&first),
+                    second_file: wanted.name().to_string(),
+                    second_type: arrow_type(&second),
+                })?),
+            };
         }
     }
-    let count = |known: Known<'_>| Column { absent_from: trees.len() - known.files, ..known.column };
-    Ok(all.into_iter().map(count).collect())
+    let finish = |known: Known<'_>| Column {
+        absent_from: trees.len() - known.files,
+        arrow_type: known.column.data_type.as_ref().map(arrow_type),
+        ..known.column
+    };
+    Ok(all.into_iter().map(finish).collect())
+}
+
+/// The listing that a terminal shows.
+fn as_text(listing: &Listing) -> Result<String, std::fmt::Error> {
+    match listing.layout {
+        Layout::Flat => as_tree(listing),
+        Layout::Nested => as_printed_schema(listing),
+    }
+}
+
+/// As Spark prints schemas; what cannot be read stands at the end.
+fn as_printed_schema(listing: &Listing) -> Result<String, std::fmt::Error> {
+    let readable: Vec<Field> = listing
+        .columns
+        .iter()
+        .filter_map(|column| Some(Field::new(&column.name, column.data_type.clone()?, true)))
+        .collect();
+    let mut text = format!("root\n{}", print_schema::columns(&readable));
+    for column in listing.columns.iter().filter(|column| column.data_type.is_none()) {
+        let reason = column.unreadable.as_deref().unwrap_or("unknown type");
+        writeln!(text, " |-- {}: ! cannot be read: {}", printable(&column.name), printable(reason))?;
+    }
+    Ok(text)
 }
 
 fn as_tree(listing: &Listing) -> Result<String, std::fmt::Error> {
@@ -225,7 +295,11 @@ fn as_ddl(listing: &Listing, specs: &[String]) -> Result<String, std::fmt::Error
     writeln!(text, "CREATE EXTERNAL TABLE {}", quoted(name))?;
     writeln!(text, "STORED AS ROOT")?;
     writeln!(text, "LOCATION {location}")?;
-    writeln!(text, "OPTIONS ('tree' {});", literal(&listing.tree))?;
+    let layout = match listing.layout {
+        Layout::Flat => "",
+        Layout::Nested => ", 'layout' 'nested'",
+    };
+    writeln!(text, "OPTIONS ('tree' {}{layout});", literal(&listing.tree))?;
     Ok(text)
 }
 

@@ -41,11 +41,23 @@ fn config_show_tells_values_and_origins() {
     assert!(line("threads").ends_with("# command line"), "{}", line("threads"));
     assert!(line("on_bad_file").ends_with("# ROOT_QUERY_ON_BAD_FILE"), "{}", line("on_bad_file"));
     assert!(line("quiet").ends_with("# default"), "{}", line("quiet"));
+    assert!(line("layout").contains("\"flat\""), "{}", line("layout"));
     // What is shown can be used as configuration.
     let copy = TempDir::new().unwrap();
     let path = copy.path().join("c.toml");
     fs::write(&path, &shown.stdout).unwrap();
     run(&["--config", path.to_str().unwrap(), "config", "show"]).ok();
+}
+
+#[test]
+fn the_layout_can_be_set_everywhere() {
+    let home = home_with("layout = \"nested\"\n");
+    let first_line = |command: &mut std::process::Command| {
+        finish(command.args(["schema", &crate::support::sample()])).ok().lines()[0].to_string()
+    };
+    assert_eq!(first_line(&mut command(home.path())), "root");
+    assert!(first_line(command(home.path()).env("ROOT_QUERY_LAYOUT", "flat")).starts_with("Events:"));
+    assert_eq!(first_line(command(TempDir::new().unwrap().path()).args(["--set", "layout=nested"])), "root");
 }
 
 #[test]

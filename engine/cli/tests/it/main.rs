@@ -1,7 +1,7 @@
 //! Runs the real binary: what it writes where, and how it ends. Expected values were read with uproot, unless a comment
 //! says otherwise.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod check;
 mod config;

@@ -72,6 +72,92 @@ fn schema_is_an_indented_listing() {
 }
 
 #[test]
+fn schema_of_the_nested_layout_is_printed_as_spark_does() {
+    let run = run(&["schema", "--layout", "nested", &sample()]).ok();
+    let lines = run.lines();
+    assert_eq!(lines[..3], ["root", " |-- run: integer (nullable = true)", LUMI]);
+    let muon = lines.iter().position(|line| line.contains("Muon:")).unwrap();
+    assert_eq!(
+        lines[muon..muon + 3],
+        [
+            " |-- Muon: array (nullable = true)",
+            " |    |-- element: struct (containsNull = true)",
+            " |    |    |-- pt: float (nullable = true)",
+        ]
+    );
+    assert!(lines.contains(&" |-- MET: struct (nullable = true)"));
+    assert!(!run.text().contains("nMuon"), "the length of a list is no column");
+}
+
+const LUMI: &str = " |-- luminosityBlock: unsigned integer (nullable = true)";
+
+#[test]
+fn schema_of_split_objects_shows_their_base_classes_and_what_cannot_be_read() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/aod/aod_dimuon_zlib.root");
+    if !file.is_file() {
+        eprintln!("SKIPPED: the file with split objects is not here");
+        return;
+    }
+    let run = run(&["schema", "--layout", "nested", &format!("{}:Events", file.display())]).ok();
+    let lines = run.lines();
+    let muons = lines.iter().position(|line| line.contains("recoMuons_muons__RECO.:")).unwrap();
+    assert_eq!(
+        lines[muons..muons + 6],
+        [
+            " |-- recoMuons_muons__RECO.: struct (nullable = true)",
+            " |    |-- recoMuons_muons__RECO.present: boolean (nullable = true)",
+            " |    |-- recoMuons_muons__RECO.obj: array (nullable = true)",
+            " |    |    |-- element: struct (containsNull = true)",
+            " |    |    |    |-- reco::RecoCandidate: struct (nullable = true)",
+            " |    |    |    |    |-- reco::LeafCandidate: struct (nullable = true)",
+        ]
+    );
+    assert!(run.text().contains(" |    |    |    |    |    |-- pt_: float (nullable = true)"));
+}
+
+#[test]
+fn schema_lists_a_group_and_not_the_branch_that_is_its_interface() {
+    let name = "func_adl_xaod__atlas__r22_xaod__100events_ttbar.FullSim.DAOD_PHYSLITE-22.2.110.pool.root";
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/files").join(name);
+    if !file.is_file() {
+        eprintln!("SKIPPED: the file in ATLAS's format is not here");
+        return;
+    }
+    let run = run(&["schema", "--layout", "nested", &format!("{}:CollectionTree", file.display())]).ok();
+    let muons = run.lines().into_iter().filter(|line| line.starts_with(" |-- AnalysisMuons:")).collect::<Vec<_>>();
+    assert_eq!(muons, [" |-- AnalysisMuons: array (nullable = true)"]);
+}
+
+#[test]
+fn schema_of_the_nested_layout_has_the_other_forms_too() {
+    let json = run(&["schema", "--layout", "nested", "--format", "json", &sample()]).ok();
+    let schema: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let columns = schema["columns"].as_array().unwrap();
+    let muon = columns.iter().find(|c| c["name"] == "Muon").unwrap();
+    assert!(muon["arrow_type"].as_str().unwrap().starts_with("List<Struct<pt: Float32, eta: Float32"));
+    let ddl = run(&["schema", "--layout", "nested", "--format", "ddl", &sample()]).ok();
+    let script = format!("{}\nSELECT max(MET.pt) > 100 AS large FROM Events;", ddl.text());
+    assert_eq!(crate::support::run_with_input(&["sql"], &script).ok().text(), "large\ntrue\n");
+}
+
+#[test]
+fn all_verbs_take_the_layout() {
+    let nested = ["--layout", "nested"];
+    let verb = |args: &[&str]| run(&[args, &nested, &[&sample()]].concat()).ok();
+    let head = verb(&["head", "-n", "1", "--columns", "event,HLT", "--format", "ndjson"]);
+    let first: serde_json::Value = serde_json::from_str(head.text()).unwrap();
+    assert_eq!((&first["event"], &first["HLT"]["IsoMu24"]), (&263142897.into(), &serde_json::Value::Bool(false)));
+    let sql = verb(&["sql", "-c", "SELECT Muon[1]['pt'] AS pt FROM t WHERE event = 263142897"]);
+    assert_eq!(sql.text(), "pt\n12.777097\n");
+    // Also files that the SQL names.
+    let from = format!("SELECT max(MET.pt) > 100 AS large FROM '{}'", sample());
+    assert_eq!(run(&["sql", "--layout", "nested", "-c", &from]).ok().text(), "large\ntrue\n");
+    assert_eq!(verb(&["count"]).text().lines().last(), Some("1000"));
+    run(&["head", "--layout", "nested", "--columns", "Moun", &sample()]).fails(1, &["'Moun'", "Muon"]);
+    run(&["head", "--layout", "round", &sample()]).fails(2, &["flat", "nested"]);
+}
+
+#[test]
 fn schema_is_machine_readable() {
     let run = run(&["schema", "--format", "json", &format!("{}:events", fixture("uproot_types_zlib.root"))]).ok();
     let schema: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
