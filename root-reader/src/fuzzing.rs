@@ -112,7 +112,8 @@ TNamed 1: TObject/66/1 fName/65 fTitle/65
 pub fn object(data: &[u8]) {
     let Some((&[class, frame], content)) = data.split_first_chunk::<2>() else { return };
     let streamers = builtin::parse(MODEL);
-    let classes = ["Holder", "Item", "Fixed", "PolyD", "vector<Holder>", "map<string,Item>", "Poly*", "pair<int,Fixed>"];
+    let classes =
+        ["Holder", "Item", "Fixed", "PolyD", "vector<Holder>", "map<string,Item>", "Poly*", "pair<int,Fixed>"];
     let class = classes.get(usize::from(class) % classes.len()).copied().unwrap_or("Holder");
     if let Ok(node) = Classes::new(&streamers).node(&CppType::parse(class)) {
         objects(node, frame, content);
@@ -122,7 +123,9 @@ pub fn object(data: &[u8]) {
 /// Descriptions of classes, and objects of the first of these.
 pub fn described(data: &[u8]) {
     let Some((&[high, low, frame], rest)) = data.split_first_chunk::<3>() else { return };
-    let Some((descriptions, content)) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low]))) else { return };
+    let Some((descriptions, content)) = rest.split_at_checked(usize::from(u16::from_be_bytes([high, low]))) else {
+        return;
+    };
     let Ok(streamers) = Streamers::parse(descriptions, 64) else { return };
     let mut names: Vec<&str> = streamers.names().collect();
     names.sort_unstable();
