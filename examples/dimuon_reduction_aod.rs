@@ -6,6 +6,9 @@
 //!
 //! It reads ten members of `std::vector<reco::Muon>`, split into branches or not, and no other bytes.
 
+// A program of its own, over arrays whose lengths Arrow has checked.
+#![allow(clippy::indexing_slicing, clippy::print_stdout)]
+
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
@@ -58,7 +61,7 @@ fn main() -> Result<()> {
 pub fn reduce(tree: &Tree, masses: &mut Vec<f32>) -> Result<()> {
     let whole = tree.column(PRODUCT).filter(|column| column.field().is_ok()).cloned();
     let tree = match &whole {
-        Some(column) => tree.narrowed(&Schema::new(vec![only_members(&column.field()?)?]))?,
+        Some(column) => tree.narrowed(&vec![only_members(&column.field()?)?].into())?,
         None => tree.clone(),
     };
     let schema = tree.schema();

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
-use crate::class::{CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, member_number, no_members, special};
+use crate::class::{
+    CLASS_FIELD, Classes, Node, RecordField, Special, Wanted, is_framed, member_number, no_members, special,
+};
 use crate::cpp_type::{CppType, TextForm};
 use crate::error::{Error, Result};
 use crate::narrow::{narrow, shared_part};
 use crate::number::Number;
 use crate::streamer::{ClassInfo, Element, code};
 use crate::tree::{BasketAt, Branch, BranchId, ElementFacts, Leaf, Tree, TreeInner};
-use crate::walk::is_framed;
 
 /// How strings are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]

@@ -118,7 +118,7 @@ fn add_counted(steps: &[Step], counted: &mut Vec<usize>) {
 fn narrow_version(version: &Version, places: &HashMap<usize, usize>, fields: &[RecordField]) -> Version {
     let parts = version.steps.iter().flat_map(Step::parts);
     let steps = parts.filter_map(|step| narrow_step(&step, places, fields)).collect();
-    Version { version: version.version, checksum: version.checksum, steps }
+    Version::new(version.version, version.checksum, steps)
 }
 
 /// `None` for what takes no bytes and is not wanted.

@@ -235,7 +235,10 @@ macro_rules! for_plain_values {
 }
 
 /// A native number and its big-endian form.
-trait Native: Copy {
+trait Native: Copy + Default {
+    /// The number at a place; the default behind the end.
+    fn at(bytes: &[u8], place: usize) -> Self;
+
     fn append(bytes: &[u8], out: &mut Vec<Self>);
 
     fn append_strided(bytes: &[u8], stride: usize, offset: usize, width: usize, out: &mut Vec<Self>) {
@@ -248,6 +251,12 @@ trait Native: Copy {
 macro_rules! native {
     ($($type:ty: $width:literal),*) => {
         $(impl Native for $type {
+            #[inline]
+            fn at(bytes: &[u8], place: usize) -> Self {
+                let found = bytes.get(place..).and_then(|rest| rest.first_chunk::<$width>());
+                found.map_or_else(Self::default, |number| <$type>::from_be_bytes(*number))
+            }
+
             #[inline]
             fn append(bytes: &[u8], out: &mut Vec<Self>) {
                 out.extend(bytes.as_chunks::<$width>().0.iter().map(|b| <$type>::from_be_bytes(*b)));
@@ -301,7 +310,7 @@ impl Values {
     pub(crate) fn append_blocks(&mut self, bytes: &[u8], blocks: &[(u32, u32)], leaf: &Leaf) {
         for_plain_values!(
             self,
-            out => each_block(bytes, blocks, leaf, |slice| Native::append(slice, out)),
+            out => native_blocks(bytes, blocks, leaf, out),
             flags => each_block(bytes, blocks, leaf, |slice| flags.extend_from_slice(slice)),
             packed out, form => each_block(bytes, blocks, leaf, |slice| unpack(slice, *form, |value| out.push(value as _)))
         );
@@ -425,6 +434,20 @@ impl Values {
             Self::F32(v) | Self::PackedSingle(v, _) => array::<Float32Type>(v),
             Self::F64(v) | Self::PackedDouble(v, _) => array::<Float64Type>(v),
         }
+    }
+}
+
+fn native_blocks<T: Native>(bytes: &[u8], blocks: &[(u32, u32)], leaf: &Leaf, out: &mut Vec<T>) {
+    let place = leaf.place;
+    if leaf.width != size_of::<T>() {
+        return each_block(bytes, blocks, leaf, |slice| T::append(slice, out));
+    }
+    // Most blocks are of one or two objects: what matters is what is done for each.
+    out.reserve(blocks.iter().map(|(_, count)| *count as usize).sum());
+    for &(start, count) in blocks {
+        let count = count as usize;
+        let base = start as usize + count * place.before + place.at;
+        out.extend((0..count).map(|object| T::at(bytes, base + object * place.stride)));
     }
 }
 

@@ -121,7 +121,7 @@ impl<'a> Classes<'a> {
             .enumerate()
             .map(|(at, f)| Step::Field { at, name: f.name.clone(), node: f.node.clone() })
             .collect();
-        let versions = vec![Version { version: 0, checksum: 0, steps }];
+        let versions = vec![Version::new(0, 0, steps)];
         Ok(Node::Record(Arc::new(Record {
             class: "pair".into(),
             has_header: true,
@@ -167,7 +167,7 @@ impl<'a> Classes<'a> {
                 // Versions that cannot be read only matter to files that hold such objects.
                 Err(_) => continue,
             };
-            versions.push(Version { version: info.version, checksum: info.checksum, steps });
+            versions.push(Version::new(info.version, info.checksum, steps));
             present.push(std::mem::take(&mut builder.present));
         }
         let Builder { mut fields, mut omitted, .. } = builder;
@@ -224,7 +224,7 @@ impl<'a> Classes<'a> {
                         builder.classes.push(info.name.clone());
                         let steps = self.steps(builder, info)?;
                         builder.classes.pop();
-                        let version = Version { version: info.version, checksum: info.checksum, steps };
+                        let version = Version::new(info.version, info.checksum, steps);
                         Step::Base { class: element.name.clone(), version, is_wanted: true }
                     }
                     (None, None) => {

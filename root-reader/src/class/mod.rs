@@ -6,11 +6,13 @@ use std::sync::Arc;
 use crate::cpp_type::TextForm;
 use crate::number::Number;
 
+mod bounds;
 mod builder;
 mod compile;
 mod fuse;
 mod known;
 
+pub(crate) use bounds::{innermost, is_framed, is_optional, least};
 pub(crate) use compile::{Classes, Wanted, member_number, no_members};
 pub(crate) use fuse::{Frame, Leaf, Run, Shape};
 pub(crate) use known::special;
@@ -157,6 +159,14 @@ pub(crate) struct Version {
     pub version: i32,
     pub checksum: u32,
     pub steps: Vec<Step>,
+    /// The fewest bytes that an object takes among others that are streamed member by member.
+    pub least: usize,
+}
+
+impl Version {
+    pub(crate) fn new(version: i32, checksum: u32, steps: Vec<Step>) -> Self {
+        Self { version, checksum, least: bounds::least_of_object(&steps), steps }
+    }
 }
 
 /// What stands next in an object's bytes.

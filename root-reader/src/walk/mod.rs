@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::class::{Frame as HeaderAt, Node, Record, Run, Shape, Skip, Special, Step};
+use crate::class::{
+    Frame as HeaderAt, Node, Record, Run, Shape, Skip, Special, Step, innermost, is_framed, is_optional, least,
+};
 use crate::cpp_type::TextForm;
 use crate::error::FormatError;
 use crate::layout::Frame;
@@ -17,11 +19,7 @@ use crate::streamer::skip_tobject;
 use crate::tags::{Tag, Tags};
 use crate::wire::{Cursor, VersionHeader};
 
-mod bounds;
 mod pointers;
-
-use bounds::{innermost, is_optional, least_of_version};
-pub(crate) use bounds::{is_framed, least};
 
 type Result<T> = std::result::Result<T, FormatError>;
 
@@ -326,7 +324,7 @@ impl<'a> Walker<'a> {
                 let at = version;
                 let version = record.versions.get(at).ok_or_else(mismatch)?;
                 let (offsets, child) = out.list_parts()?;
-                let count = self.cursor.count(least_of_version(version), "objects")?;
+                let count = self.cursor.count(version.least, "objects")?;
                 match child.slots() {
                     Some(mut slots) => {
                         slots.enter(at, self.basket);

@@ -1,10 +1,10 @@
 //! What can be said of a value before it is read: whether it is framed, and the fewest bytes that it takes.
 
-use crate::class::{Node, Special, Step, Version};
+use super::{Node, Special, Step};
 use crate::cpp_type::TextForm;
 
 /// Whether the value itself says that it is null.
-pub(super) fn is_optional(node: &Node) -> bool {
+pub(crate) fn is_optional(node: &Node) -> bool {
     matches!(node, Node::Pointer(_) | Node::Nullable(_))
 }
 
@@ -19,7 +19,7 @@ pub(crate) fn is_framed(node: &Node) -> bool {
 }
 
 /// What the elements of a fixed array are.
-pub(super) fn innermost(node: &Node) -> &Node {
+pub(crate) fn innermost(node: &Node) -> &Node {
     match node {
         Node::Array(element, _) => innermost(element),
         other => other,
@@ -44,20 +44,19 @@ pub(crate) fn least(node: &Node) -> usize {
 
 /// The fewest bytes of an object that is streamed member by member. A count of objects without a byte of their own must not
 /// be believed: they take at least one here.
-pub(super) fn least_of_version(version: &Version) -> usize {
-    fn least_of_steps(steps: &[Step]) -> usize {
-        let step = |step: &Step| match step {
-            Step::Field { node, .. } => least(node),
-            Step::Run(run) => run.fields.iter().map(|(.., node)| least(node)).sum(),
-            Step::Widened { from, .. } => from.width(),
-            Step::Base { version, .. } => least_of_steps(&version.steps),
-            Step::Pass { node, .. } => least(node),
-            Step::Counted { .. } => 1,
-            Step::Loop { .. } | Step::Triangle { .. } | Step::Absent { .. } | Step::Skip { .. } => 0,
-            // It can be left out.
-            Step::Object => 0,
-        };
-        steps.iter().map(step).sum()
-    }
-    least_of_steps(&version.steps).max(1)
+pub(super) fn least_of_object(steps: &[Step]) -> usize {
+    least_of_steps(steps).max(1)
+}
+
+fn least_of_steps(steps: &[Step]) -> usize {
+    let step = |step: &Step| match step {
+        Step::Field { node, .. } | Step::Pass { node, .. } => least(node),
+        Step::Run(run) => run.fields.iter().map(|(.., node)| least(node)).sum(),
+        Step::Widened { from, .. } => from.width(),
+        Step::Base { version, .. } => least_of_steps(&version.steps),
+        Step::Counted { .. } => 1,
+        // A TObject can be left out.
+        Step::Loop { .. } | Step::Triangle { .. } | Step::Absent { .. } | Step::Skip { .. } | Step::Object => 0,
+    };
+    steps.iter().map(step).sum()
 }
