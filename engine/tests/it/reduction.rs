@@ -38,6 +38,14 @@ fn the_reduction_of_split_and_unsplit_muons_gives_the_masses_that_root_computes(
 }
 
 #[test]
+fn the_reduction_of_real_events_has_the_masses_that_follow_from_what_uproot_reads() {
+    let Some(shared) = shared() else { return };
+    let file = "corpus/files/func_adl_xaod__cms__aod__sample_cms_opendata_1507_0025907B4F20.root";
+    // Computed with NumPy from the members as uproot reads them: events 7 and 9 of ten.
+    assert_eq!(reduced(shared.join(file), "Events"), [87.24557, 88.8612]);
+}
+
+#[test]
 fn the_reduction_of_forty_thousand_events_has_the_count_and_the_sum_of_root() {
     let Some(shared) = shared() else { return };
     let masses = reduced(shared.join("aod/aod_40k.root"), "Events");
