@@ -13,7 +13,7 @@ use crate::streamer::{ClassInfo, Element, Streamers, code};
 /// Classes nest in classes; real ones stay below 20.
 const MAX_DEPTH: usize = 40;
 /// Members of all nested classes together; the widest real products have some thousands.
-const MAX_NODES: usize = 50_000;
+const MAX_NODES: usize = 200_000;
 /// Classes that a pointer may lead to and still be given as columns.
 const MOST_POINTEES: usize = 64;
 /// The same for a pointer that may lead to any object of the file.
@@ -203,6 +203,9 @@ impl<'a> Classes<'a> {
         let mut steps = Vec::with_capacity(info.elements.len());
         for element in &info.elements {
             self.nodes += 1;
+            if self.nodes > MAX_NODES {
+                return Err(format!("class {} has too many members", info.name));
+            }
             if let Some(step) = self.step(builder, element)? {
                 steps.push(step);
             }
@@ -219,6 +222,9 @@ impl<'a> Classes<'a> {
                 let infos = self.infos(&element.name, wanted);
                 match (infos.first(), special(&element.name)) {
                     (_, Some(special)) => builder.field(element, Node::Special(special)),
+                    (Some(info), None) if builder.classes.contains(&info.name) || builder.classes.len() > MAX_DEPTH => {
+                        return Err(format!("class {} is its own base", element.name));
+                    }
                     (Some(info), None) => {
                         // A class is described with the version of each base class that it had then.
                         builder.classes.push(info.name.clone());
