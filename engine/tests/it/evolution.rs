@@ -136,3 +136,26 @@ async fn members_that_only_one_version_has_are_null_in_the_other_and_filters_kno
     let fifth = "SELECT count(*) FROM t WHERE t.\"evo.\"['evo.extra'] IS NULL AND t.\"evo.\"['evo.val'] < 2";
     assert_eq!(crate::support::count(&session, fifth).await, 4);
 }
+
+#[tokio::test]
+async fn files_of_a_chain_are_one_table_in_their_order_also_where_one_is_empty() {
+    let Some(folder) = folder().and_then(|folder| Some(folder.parent()?.join("sink"))) else { return };
+    let reference: Value = serde_json::from_slice(&std::fs::read(folder.join("ref_layout.json")).unwrap()).unwrap();
+    let session = RootSession::builder().threads(1).build();
+    let files = format!("{}:t", folder.join("chain_?.root").display());
+    session.register("t", &[files], &TableOptions::default()).await.unwrap();
+    assert_eq!(numbers(&column(&session, "v").await), expected(&reference["chain_v"]));
+}
+
+#[tokio::test]
+async fn the_newer_version_may_come_first() {
+    let Some(folder) = folder() else { return };
+    let references = references(&folder, "evo");
+    // As many entries of each.
+    let (older, newer) = references.split_at(references.len() / 2);
+    let theirs: Vec<f64> = newer.iter().chain(older).flat_map(|entry| expected(&entry["id"])).collect();
+    let session = RootSession::builder().threads(1).build();
+    let files = ["evo_v2.root:t", "evo_v1.root:t"].map(|name| folder.join(name).display().to_string());
+    session.register("t", &files, &TableOptions::default()).await.unwrap();
+    assert_eq!(numbers(&column(&session, "\"evo.id\"").await), theirs);
+}

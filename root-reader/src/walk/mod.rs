@@ -34,6 +34,8 @@ pub(crate) struct Walker<'a> {
     objects: HashMap<u32, (Arc<str>, usize)>,
     revisited: usize,
     length: usize,
+    /// Whether the object at hand leaves its TObject out.
+    lacks_object: bool,
     /// The values of the whole basket, and where the entry starts in them.
     basket: &'a [u8],
     start: usize,
@@ -86,6 +88,7 @@ impl<'a> Walker<'a> {
             objects: HashMap::new(),
             revisited: 0,
             length: entry.len(),
+            lacks_object: false,
             basket,
             start: range.start,
             nothing,
@@ -127,6 +130,8 @@ impl<'a> Walker<'a> {
                 if whole == Some(self.remaining()) {
                     return self.value(node, out);
                 }
+                // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
+                self.lacks_object = true;
                 match (node, out.slots()) {
                     (Node::Record(record), Some(mut slots)) => match record.versions.first() {
                         Some(version) => self.columns(&version.steps, 1, &mut slots),
@@ -542,8 +547,7 @@ impl<'a> Walker<'a> {
                 }
                 Ok(())
             }
-            // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
-            Step::Object if self.remaining() == 0 => Ok(()),
+            Step::Object if self.lacks_object => Ok(()),
             Step::Object => (0..count).try_for_each(|_| skip_tobject(&mut self.cursor)),
             Step::Absent { at } => self.leave_out(count, slots.get(*at)?),
             Step::Skip { name, how } => self.skip(*how, count).map_err(|e| e.within(name)),
