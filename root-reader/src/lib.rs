@@ -23,8 +23,8 @@
 //!
 //! Each layer uses only those before it: bytes (`wire`, `tags`), compressed frames (`compression`), the container
 //! (`file`), class descriptions (`streamer`) and metadata objects (`object`), trees (`tree`) and trees read beside them
-//! (`friend`), the choice of a decoder per branch (`layout`), its columns as objects (`nested`), decoders (`decode`),
-//! baskets (`basket`) and the scan.
+//! (`friend`), classes made ready to be decoded (`class`), the choice of a decoder per branch (`layout`), its columns as
+//! objects (`nested`), decoders (`decode`, and `walk` for objects), baskets (`basket`) and the scan.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]

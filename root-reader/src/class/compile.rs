@@ -59,6 +59,7 @@ impl<'a> Classes<'a> {
             CppType::List(element) => Node::List(Box::new(self.node(element)?)),
             CppType::Map(key, value) => Node::Map(Box::new(self.node(key)?), Box::new(self.node(value)?)),
             CppType::Bitset => Node::List(Box::new(Node::Number(Number::Bool))),
+            CppType::Array(_, 0) => return Err("an array of no elements".into()),
             CppType::Array(element, length) => Node::Array(Box::new(self.node(element)?), *length),
             CppType::Pair(first, second) => self.pair(first, second)?,
             CppType::Pointer(class) => self.pointer(class)?,

@@ -117,17 +117,14 @@ impl<'a> Walker<'a> {
             },
             Frame::Named => {
                 // A branch of objects of a class or one that is derived from it names it; old ones do not.
-                if Cursor::new(self.cursor.rest()).version().ok().and_then(|header| header.end)
-                    != Some(self.remaining())
-                {
+                if !self.is_one_object() {
                     self.cursor.string_bytes()?;
                     self.cursor.skip(1)?;
                 }
                 self.value(node, out)
             }
             Frame::Base => {
-                let whole = Cursor::new(self.cursor.rest()).version().ok().and_then(|header| header.end);
-                if whole == Some(self.remaining()) {
+                if self.is_one_object() {
                     return self.value(node, out);
                 }
                 // A class that is told to ignore its TObject leaves it out of the data, and not out of the description.
@@ -144,7 +141,9 @@ impl<'a> Walker<'a> {
                 let (offsets, child) = out.list_parts()?;
                 let mut count = 0;
                 while self.remaining() > 0 {
+                    let left = self.remaining();
                     self.value(node, child)?;
+                    self.has_advanced(left)?;
                     count += 1;
                 }
                 push_offset(offsets, count)
@@ -156,12 +155,28 @@ impl<'a> Walker<'a> {
                     let header = self.cursor.version()?;
                     let streamed = self.streamed(header, node)?;
                     while self.remaining() > 0 {
+                        let left = self.remaining();
                         self.content(node, streamed, child)?;
+                        self.has_advanced(left)?;
                         count += 1;
                     }
                 }
                 push_offset(offsets, count)
             }
+        }
+    }
+
+    /// Whether a byte count takes in all that is left.
+    fn is_one_object(&self) -> bool {
+        let header = Cursor::new(self.cursor.rest()).version();
+        header.is_ok_and(|header| header.end == Some(self.remaining()))
+    }
+
+    /// Values without bytes would go on for ever.
+    fn has_advanced(&self, left: usize) -> Result<()> {
+        match self.remaining() {
+            now if now < left => Ok(()),
+            _ => Err(FormatError::invalid("values of no size, followed by other bytes")),
         }
     }
 
