@@ -3,6 +3,8 @@
 
     python benches/run.py                  makes the data when they are missing, then measures
     python benches/run.py --only scan,sql  some of the goals: scan, small, sql, process
+    python benches/run.py --only aod --aod AOD.root --unsplit UNSPLIT.root
+                                           objects: a file of CMS AOD with split muons, and one with `EventsUnsplit`
 
 Needs `cargo build --release -p root-benches -p root-query` and the packages of benches/data/requirements.txt. Times are
 CPU seconds, since the machine may be shared; where two threads are compared with one they are wall seconds. Every
@@ -27,6 +29,7 @@ ALL = ["q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "dimuon"]
 SQL = ["q1", "q2", "q3", "q4", "dimuon"]
 CODECS = ["zlib", "zstd", "lz4", "none"]
 GOALS = ["scan", "small", "sql", "process"]
+AOD = [("floor", "aod"), ("scan", "aod"), ("reduce", "aod"), ("floor", "muons"), ("open", "muons"), ("scan", "muons")]
 
 
 def arguments():
@@ -36,6 +39,8 @@ def arguments():
     parser.add_argument("--large", default="nano_{codec}.root", help="files with large baskets")
     parser.add_argument("--small", default="small_{codec}.root", help="files with small baskets")
     parser.add_argument("--short", default="short_{codec}.root", help="files with large baskets and as few events")
+    parser.add_argument("--aod", type=pathlib.Path, help="file of CMS AOD with split muons, for the goal aod")
+    parser.add_argument("--unsplit", type=pathlib.Path, help="file with muons that were not split, for the goal aod")
     parser.add_argument("--bin", type=pathlib.Path, default=target / "release", help="directory of the programs")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=2, help="measured runs per round and contender")
@@ -45,6 +50,8 @@ def arguments():
     parser.add_argument("--log", type=pathlib.Path, help="append every measurement as a line of JSON")
     args = parser.parse_args()
     args.codecs, args.queries, args.only = (x.split(",") for x in (args.codecs, args.queries, args.only))
+    if "aod" in args.only and not (args.aod and args.unsplit):
+        parser.error("the goal aod needs --aod FILE and --unsplit FILE")
     return args
 
 
@@ -57,6 +64,8 @@ class Bench:
     # ------------------------------------------------------------------ data
 
     def path(self, kind, codec):
+        if kind in ("aod", "unsplit"):
+            return getattr(self.args, kind)
         return self.args.data / getattr(self.args, kind).format(codec=codec)
 
     def prepare(self):
@@ -160,6 +169,9 @@ class Bench:
                         self.uproot(codec, query, False)
             if "process" in args.only:
                 self.processes(sql)
+            if "aod" in args.only:
+                for contender, query in AOD:
+                    self.ours(contender, "aod" if query == "aod" else "unsplit", "-", query)
             print(f"round {turn + 1} of {args.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
 
     def processes(self, sql):
@@ -247,6 +259,19 @@ class Bench:
                     rows.append([q, codec, ms(one), ms(two), f"{one / two:.2f}", f"{work:.2f}", verdict(one / two >= 1.85)])
             head = ["query", "codec", "1 thread ms (wall, best)", "2 threads ms", "ratio (≥ 1.85)", "CPU 2 ÷ 1", ""]
             self.show("Query on two threads", head, rows, "sql")
+        if "aod" in args.only:
+            time = {}
+            for contender, query in AOD:
+                key = (contender, "aod" if query == "aod" else "unsplit", "-", query, 1)
+                time[contender, query] = self.median(key) / self.samples[key][0]["entries"] * 1e9
+            floor, whole = time["floor", "aod"], time["scan", "muons"]
+            decoding = whole - time["floor", "muons"] - time["open", "muons"]
+            rows = [["nine members, scan", time["scan", "aod"], None], ["reduction", time["reduce", "aod"], 1.6],
+                    ["unsplit muons, scan", whole, 12], ["of that decoding", decoding, None]]
+            rows = [[name, f"{value:.0f}", f"{value / floor:.2f}", f"≤ {limit}" if limit else "",
+                     verdict(value / floor <= limit) if limit else ""] for name, value, limit in rows]
+            head = ["", "ns/event", f"÷ floor of the nine members ({floor:.0f})", "goal", ""]
+            self.show("Muons of CMS AOD, one thread", head, rows, "floor", "scan", "reduce")
         if "process" in args.only:
             rows, names = [], [k for k in self.samples if isinstance(k, str)]
             for name in names:
@@ -278,7 +303,8 @@ def main():
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; medians of {args.rounds} rounds of "
           f"{args.repeat} runs", flush=True)
     bench = Bench(args)
-    bench.prepare()
+    if args.only != ["aod"]:
+        bench.prepare()
     if "sql" in args.only:
         bench.check()
     bench.measure()

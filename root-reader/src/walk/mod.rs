@@ -663,11 +663,15 @@ fn pick(record: &Record, version: i32, checksum: Option<u32>) -> Result<usize> {
 
 #[cold]
 fn disagrees(what: &str, end: usize, pos: usize) -> FormatError {
-    FormatError::invalid(if pos > end {
-        format!("{what} is {} bytes longer than its byte count", pos - end)
+    let how = if pos > end {
+        format!("goes on for {} bytes beyond its byte count", pos - end)
     } else {
-        format!("{what} is {} bytes shorter than its byte count", end - pos)
-    })
+        format!("ends {} bytes before its byte count", end - pos)
+    };
+    FormatError::invalid(format!(
+        "{what} {how}: it is damaged, or writes itself in another way than the file describes; other members can still be \
+         selected"
+    ))
 }
 
 #[cold]

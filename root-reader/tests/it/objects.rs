@@ -296,7 +296,10 @@ fn a_class_that_writes_itself_is_an_error_only_where_its_members_are_wanted() {
     let whole = tree(&folder.join("sink/sink.root"), "sink");
     let index = index_of(&whole, whole.column("sinku").unwrap()).unwrap();
     let error = read_column(&whole, index, 0..whole.entries(), ScanOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("branch 'sinku', basket 0") && error.contains("Custom is 1 bytes longer"), "{error}");
+    assert!(
+        error.contains("branch 'sinku', basket 0") && error.contains("Custom goes on for 1 bytes beyond"),
+        "{error}"
+    );
 
     // Base class `Custom` has a streamer function of its own.
     let some = whole.narrowed(without(&whole, "sinku", &["u", "v"]).fields()).unwrap();
