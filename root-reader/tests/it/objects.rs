@@ -208,14 +208,29 @@ fn split_muons_have_every_member_that_root_reads() {
             check(&array, row, &theirs, &format!("{member} {row}"));
         }
     }
-    for member in ["refittedTrackMap_", "muMatches_", "bestTrackType_", "combinedQuality_.trkKink", "type_"] {
+    // The reference has small objects of numbers as lists, in the order of their members.
+    let prefix = "recoMuons_muons__RECO.obj.";
+    let members: Vec<&str> = tree.columns().iter().filter_map(|c| c.name.strip_prefix(prefix)).collect();
+    let outer = |member: &str| member.rsplit_once('.').map(|(outer, _)| outer.to_string());
+    let mut compared = 0;
+    for member in members.iter().filter(|member| !member.ends_with("product_")) {
         let array = of(member);
+        let place =
+            members.iter().filter(|other| outer(other) == outer(member)).position(|other| other == member).unwrap();
+        let value = |muon: &Value| {
+            member.split('.').fold(muon.clone(), |value, name| match &value {
+                Value::Array(list) if name != "fCoordinates" => list[place].clone(),
+                Value::Object(members) => members[name].clone(),
+                other => other.clone(),
+            })
+        };
         for (row, muons) in reference.as_array().unwrap().iter().enumerate() {
-            let value = |muon: &Value| member.split('.').fold(muon.clone(), |v, name| v[name].clone());
             let theirs: Value = muons.as_array().unwrap().iter().map(value).collect();
             check(&array, row, &theirs, &format!("{member} {row}"));
         }
+        compared += 1;
     }
+    assert!(compared > 80, "{compared}");
 }
 
 #[test]
