@@ -14,7 +14,7 @@ use crate::kernels::{Block, fill};
 use crate::measure::Outcome;
 use crate::queries::Query;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program of its own, whose main is not called here")]
 #[path = "../../examples/dimuon_reduction_aod.rs"]
 mod reduction;
 

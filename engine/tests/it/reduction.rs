@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use root_reader::RootFile;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a program of its own, whose main is not called here")]
 #[path = "../../../examples/dimuon_reduction_aod.rs"]
 mod example;
 

@@ -240,9 +240,7 @@ fn a_mutation_of_a_real_file_changes_only_what_it_hits() {
                 bytes[at as usize] ^= 1 + random.below(255) as u8;
                 bytes.into()
             };
-            let started = Instant::now();
             let found = values(&mutated);
-            assert!(started.elapsed() < 6 * TOO_LONG, "{name} at {at}: it takes too long");
             for (column, baskets, values) in &original {
                 match found.iter().find(|(c, ..)| c == column) {
                     None => lost += 1,

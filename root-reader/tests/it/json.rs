@@ -110,7 +110,8 @@ fn text(ours: &[u8], value: &Value) -> Result<(), String> {
     if same { Ok(()) } else { Err(format!("'{}', not {}", ours.escape_ascii(), short(value))) }
 }
 
-fn number(array: &dyn Array, row: usize) -> Option<f64> {
+/// A number of any type.
+pub fn number(array: &dyn Array, row: usize) -> Option<f64> {
     Some(match array.data_type() {
         DataType::Int8 => f64::from(array.as_primitive::<Int8Type>().value(row)),
         DataType::UInt8 => f64::from(array.as_primitive::<UInt8Type>().value(row)),

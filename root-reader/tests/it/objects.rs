@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow_array::types::Int8Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Fields, Schema};
 use root_reader::{RootFile, ScanOptions, TextAs, Tree};
 use serde_json::Value;
 
 use crate::compare::{Leniency, compare};
+use crate::json;
 use crate::support::{fixtures, index_of, manifest_dir, read_column, read_parquet};
 
 fn folder() -> Option<PathBuf> {
@@ -25,7 +24,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn json(path: &Path) -> Value {
+fn reference(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
@@ -40,22 +39,12 @@ fn column(tree: &Tree, name: &str) -> ArrayRef {
     read_column(tree, index_of(tree, column).unwrap(), 0..tree.entries(), ScanOptions::default()).unwrap()
 }
 
-/// A number of the array as the reference prints it: floats with nine digits.
+/// A number, or a flag as one.
 fn number(array: &dyn Array, row: usize) -> Option<f64> {
-    Some(match array.data_type() {
-        DataType::Boolean => f64::from(u8::from(array.as_boolean().value(row))),
-        DataType::Int8 => f64::from(array.as_primitive::<Int8Type>().value(row)),
-        DataType::UInt8 => f64::from(array.as_primitive::<UInt8Type>().value(row)),
-        DataType::Int16 => f64::from(array.as_primitive::<Int16Type>().value(row)),
-        DataType::UInt16 => f64::from(array.as_primitive::<UInt16Type>().value(row)),
-        DataType::Int32 => f64::from(array.as_primitive::<Int32Type>().value(row)),
-        DataType::UInt32 => f64::from(array.as_primitive::<UInt32Type>().value(row)),
-        DataType::Int64 => array.as_primitive::<Int64Type>().value(row) as f64,
-        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row) as f64,
-        DataType::Float32 => f64::from(array.as_primitive::<Float32Type>().value(row)),
-        DataType::Float64 => array.as_primitive::<Float64Type>().value(row),
-        _ => return None,
-    })
+    match array.data_type() {
+        DataType::Boolean => Some(f64::from(u8::from(array.as_boolean().value(row)))),
+        _ => json::number(array, row),
+    }
 }
 
 /// The numbers and texts within a value, from left to right.
@@ -183,7 +172,7 @@ fn has_single(data_type: &DataType) -> bool {
 #[test]
 fn unsplit_muons_have_every_member_that_root_reads() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("ref_dimuon_full.json"));
+    let reference = reference(&folder.join("ref_dimuon_full.json"));
     let tree = tree(&folder.join("aod_dimuon_zlib.root"), "EventsUnsplit;9");
     let wrapper = column(&tree, "recoMuons_muons__RECO.");
     let wrapped = wrapper.as_struct().column_by_name("obj").unwrap().clone();
@@ -197,7 +186,7 @@ fn unsplit_muons_have_every_member_that_root_reads() {
 #[test]
 fn split_muons_have_every_member_that_root_reads() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("ref_dimuon_full.json"));
+    let reference = reference(&folder.join("ref_dimuon_full.json"));
     let tree = tree(&folder.join("aod_dimuon_zlib.root"), "Events");
     let of = |member: &str| column(&tree, &format!("recoMuons_muons__RECO.obj.{member}"));
     let product = |member: &str| format!("{member}.product_");
@@ -271,7 +260,7 @@ fn what_belongs_to_an_event_is_the_same_split_and_unsplit() {
 #[test]
 fn every_kind_of_branch_has_the_values_that_root_reads() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("sink/ref_sink.json"));
+    let reference = reference(&folder.join("sink/ref_sink.json"));
     let tree = tree(&folder.join("sink/sink.root"), "sink");
     let events = reference.as_array().unwrap();
     let names = ["p4u", "cu", "cb", "vs", "vvf", "vf", "vb", "vpu", "vnu", "ss", "ts", "si", "x", "a34"];
@@ -307,7 +296,7 @@ fn without(tree: &Tree, name: &str, unwanted: &[&str]) -> Schema {
 #[test]
 fn a_class_that_writes_itself_is_an_error_only_where_its_members_are_wanted() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("sink/ref_sink.json"));
+    let reference = reference(&folder.join("sink/ref_sink.json"));
     let whole = tree(&folder.join("sink/sink.root"), "sink");
     let index = index_of(&whole, whole.column("sinku").unwrap()).unwrap();
     let error = read_column(&whole, index, 0..whole.entries(), ScanOptions::default()).unwrap_err().to_string();
@@ -330,7 +319,7 @@ fn a_class_that_writes_itself_is_an_error_only_where_its_members_are_wanted() {
 #[test]
 fn members_that_nobody_wants_are_passed_over() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("ref_dimuon_full.json"));
+    let reference = reference(&folder.join("ref_dimuon_full.json"));
     let whole = tree(&folder.join("aod_dimuon_zlib.root"), "EventsUnsplit;9");
     let schema = whole.schema();
     let field = schema.field_with_name("recoMuonVec").unwrap();
@@ -354,7 +343,7 @@ fn members_that_nobody_wants_are_passed_over() {
 #[test]
 fn a_vector_of_pointers_that_is_split_by_class_has_the_members_of_each() {
     let Some(folder) = folder() else { return };
-    let reference = json(&folder.join("sink/ref_sink.json"));
+    let reference = reference(&folder.join("sink/ref_sink.json"));
     let tree = tree(&folder.join("sink/sink.root"), "sink");
     for (branch, class, member) in
         [("vpoly.Poly.p", "Poly", "p"), ("vpoly.PolyD.p", "PolyD", "p"), ("vpoly.PolyD.d", "PolyD", "d")]
@@ -377,7 +366,7 @@ fn a_vector_of_pointers_that_is_split_by_class_has_the_members_of_each() {
 fn each_version_of_a_class_is_read_as_it_was_written() {
     let Some(folder) = folder() else { return };
     for version in ["v1", "v2"] {
-        let reference = json(&folder.join(format!("evo/ref_{version}_as_{version}.json")));
+        let reference = reference(&folder.join(format!("evo/ref_{version}_as_{version}.json")));
         let tree = tree(&folder.join(format!("evo/evo_{version}.root")), "t");
         let array = column(&tree, "evou");
         for (row, event) in reference.as_array().unwrap().iter().enumerate() {
