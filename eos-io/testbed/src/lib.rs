@@ -1,0 +1,1 @@
+//! Real storage servers on loopback, for tests.
