@@ -14,6 +14,7 @@
     reason = "the crate is part of tests, and a test that cannot be set up has failed"
 )]
 
+mod cluster;
 mod credentials;
 mod place;
 mod port;
@@ -22,6 +23,7 @@ mod tools;
 mod volume;
 mod xrootd;
 
+pub use cluster::{Cluster, EosLike};
 pub use credentials::{Ca, Ccache, Identity, Kdc, SssKey, TokenIssuer, Variables};
 pub use tools::{Ran, Tool, program};
 pub use volume::{Volume, random_bytes};

@@ -1,6 +1,6 @@
 //! One XRootD server, of every kind.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::credentials::{Ca, Identity, Kdc, SssKey, TokenIssuer, Variables, variable};
@@ -19,9 +19,10 @@ use crate::volume::Volume;
 /// ```
 #[derive(Debug)]
 pub struct Xrootd {
-    /// Declared first, so that the server ends before its directories are removed.
-    process: Mutex<Option<Process>>,
-    spec: Spec,
+    /// The server and, in a cluster, the daemon beside it; none while it is down. Declared first, so that they end
+    /// before their directories are removed.
+    processes: Mutex<Vec<Process>>,
+    specs: Vec<Spec>,
     scheme: &'static str,
     host: &'static str,
     port: Port,
@@ -76,6 +77,16 @@ pub struct XrootdBuilder {
     file_limit: Option<u64>,
     volume: Option<Arc<Volume>>,
     stage: Option<&'static str>,
+    member: Option<Member>,
+}
+
+/// The part of a server in a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Member {
+    /// Through whose daemon, on this port, the servers are found.
+    Manager(u16),
+    /// The port of the manager's daemon.
+    Server(u16),
 }
 
 impl Xrootd {
@@ -83,6 +94,11 @@ impl Xrootd {
     /// crc32c and md5.
     pub fn standalone() -> XrootdBuilder {
         XrootdBuilder { http: true, ..XrootdBuilder::new() }
+    }
+
+    /// A server in a cluster.
+    pub(crate) fn member(member: Member) -> XrootdBuilder {
+        XrootdBuilder { member: Some(member), ..XrootdBuilder::new() }
     }
 
     /// A server that believes users' names, as the FSTs of EOS do.
@@ -190,35 +206,43 @@ impl Xrootd {
 
     /// What it wrote to its log.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.spec.log).unwrap_or_default()).into_owned()
+        let logs = self.specs.iter().map(|spec| std::fs::read(&spec.log).unwrap_or_default());
+        logs.map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
     }
 
     /// The number of its process, while it runs.
     pub fn process_id(&self) -> Option<u32> {
-        self.process.lock().unwrap().as_ref().map(Process::id)
+        self.processes.lock().unwrap().first().map(Process::id)
     }
 
     /// Ends it at once, as a crash does. Its files and its port stay.
     pub fn kill(&self) {
-        *self.process.lock().unwrap() = None;
+        self.processes.lock().unwrap().clear();
     }
 
     /// Starts it again on the same port, after ending it if it runs.
+    ///
+    /// # Panics
+    /// With its log, if it does not come up.
     pub fn restart(&self) {
-        let mut process = self.process.lock().unwrap();
-        *process = None;
-        *process = Some(Process::start(&self.spec).unwrap_or_else(|failed| panic!("{failed:?}")));
+        let mut processes = self.processes.lock().unwrap();
+        processes.clear();
+        *processes = start(&self.specs).unwrap_or_else(|failed| panic!("{failed:?}"));
     }
 
     /// Stops it in its tracks: connections stay open and nothing is answered.
     pub fn pause(&self) {
-        self.process.lock().unwrap().iter().for_each(Process::pause);
+        self.processes.lock().unwrap().iter().for_each(Process::pause);
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.process.lock().unwrap().iter().for_each(Process::resume);
+        self.processes.lock().unwrap().iter().for_each(Process::resume);
     }
+}
+
+fn start(specs: &[Spec]) -> Result<Vec<Process>, Failed> {
+    specs.iter().map(Process::start).collect()
 }
 
 impl XrootdBuilder {
@@ -236,6 +260,7 @@ impl XrootdBuilder {
             file_limit: None,
             volume: None,
             stage: None,
+            member: None,
         }
     }
 
@@ -297,7 +322,7 @@ impl XrootdBuilder {
                 Err(Failed::Other(reason)) => panic!("{reason}"),
             }
         }
-        panic!("five free ports were each taken before the server came to use them");
+        panic!("five free ports were each taken by others before the server came to use them");
     }
 
     fn try_start(&self) -> Result<Xrootd, Failed> {
@@ -314,7 +339,6 @@ impl XrootdBuilder {
         let mut lines = vec![
             format!("all.export / {}", if self.read_only { "r/o" } else { "r/w" }),
             format!("oss.localroot {}", volume.path("/").display()),
-            format!("xrd.port {}", port.number()),
             "xrd.network nodnr keepalive".to_owned(),
             "xrd.sched mint 8 maxt 64".to_owned(),
             "xrootd.chksum max 2 adler32 crc32c md5".to_owned(),
@@ -331,10 +355,24 @@ impl XrootdBuilder {
         }
         lines.extend(self.lines.iter().cloned());
 
-        let spec = spec(&dir, "xrootd", "server", &lines, server_env, self.file_limit, port.number());
-        let process = Mutex::new(Some(Process::start(&spec)?));
+        let mut specs = Vec::new();
+        if let Some(member) = self.member {
+            lines.extend(member.lines());
+            let daemon_port = match member {
+                Member::Manager(port) => format!("xrd.port {port}"),
+                Member::Server(_) => "xrd.port any".to_owned(),
+            };
+            let answers = if let Member::Manager(port) = member { Some(port) } else { None };
+            specs.push(spec(&dir, "cmsd", &lines, &daemon_port, &server_env, answers));
+        }
+        let at = format!("xrd.port {}", port.number());
+        let mut server = spec(&dir, "xrootd", &lines, &at, &server_env, Some(port.number()));
+        server.file_limit = self.file_limit;
+        specs.insert(0, server);
+
+        let processes = Mutex::new(start(&specs)?);
         let (scheme, host, _security) = (self.scheme, self.host, self.security.clone());
-        Ok(Xrootd { process, spec, scheme, host, port, http, env, volume, _dir: dir, _security })
+        Ok(Xrootd { processes, specs, scheme, host, port, http, env, volume, _dir: dir, _security })
     }
 
     fn tls_lines(&self, env: &mut Variables) -> Vec<String> {
@@ -432,38 +470,45 @@ fn stage_lines(how: &str, dir: &Dir, volume: &Volume) -> Vec<String> {
     );
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).expect("the script is ours");
-    let command = if how == "sync" { format!("sync {}", script.display()) } else { format!("async |{}", script.display()) };
+    let command =
+        if how == "sync" { format!("sync {}", script.display()) } else { format!("async |{}", script.display()) };
     vec!["all.export /stage stage r/w".to_owned(), format!("oss.stagecmd {command}"), "oss.xfr 4 1g 2".to_owned()]
 }
 
-/// How to start a daemon of XRootD with a configuration.
-pub(crate) fn spec(
-    dir: &Dir,
-    program: &'static str,
-    role: &str,
-    lines: &[String],
-    env: Variables,
-    file_limit: Option<u64>,
-    port: u16,
-) -> Spec {
-    let admin = dir.folder(&format!("admin-{role}"));
-    let mut config = format!("all.adminpath {0}\nall.pidpath {0}\n", admin.display());
-    config.extend(lines.iter().map(|line| format!("{line}\n")));
-    let config = dir.file(&format!("{role}-{program}.cfg"), config);
-    Spec {
-        program,
-        // Not `-l LOG`: the thread that it starts to rotate the log crashes one start in fifty.
-        args: ["-I", "v4", "-c", text(&config)].map(str::to_owned).to_vec(),
-        env,
-        dir: admin,
-        log: dir.path().join(format!("{role}-{program}.log")),
-        as_server: true,
-        file_limit,
-        ready: "initialization completed",
-        port: (port != 0).then_some(port),
+impl Member {
+    fn lines(self) -> Vec<String> {
+        let (role, port) = match self {
+            Self::Manager(port) => ("manager", port),
+            Self::Server(port) => ("server", port),
+        };
+        vec![
+            format!("all.role {role}"),
+            format!("all.manager 127.0.0.1:{port}"),
+            "cms.allow host *".to_owned(),
+            // All in seconds, for servers that are all on one machine.
+            "cms.delay startup 1 lookup 1 qdl 1 servers 1 suspend 1 full 1".to_owned(),
+            // Any server that has the file, not always the least busy one.
+            "cms.sched fuzz 100".to_owned(),
+        ]
     }
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("our own names are plain")
+/// How to start one of the two daemons of XRootD.
+fn spec(dir: &Dir, program: &'static str, lines: &[String], at: &str, env: &Variables, port: Option<u16>) -> Spec {
+    let admin = dir.folder("admin");
+    let mut config = format!("all.adminpath {0}\nall.pidpath {0}\n{at}\n", admin.display());
+    config.extend(lines.iter().map(|line| format!("{line}\n")));
+    let config = dir.file(&format!("{program}.cfg"), config);
+    Spec {
+        program,
+        // Not `-l LOG`: the thread that it starts to rotate the log crashes one start in fifty.
+        args: ["-I", "v4", "-c", config.to_str().expect("our own names are plain")].map(str::to_owned).to_vec(),
+        env: env.clone(),
+        dir: admin,
+        log: dir.path().join(format!("{program}.log")),
+        as_server: true,
+        file_limit: None,
+        ready: "initialization completed",
+        port,
+    }
 }

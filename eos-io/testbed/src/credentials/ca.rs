@@ -29,8 +29,11 @@ impl Ca {
     pub fn new() -> Self {
         let dir = Dir::new("ca");
         let request = "req -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 -keyout ca.key -out ca.pem -subj";
-        dir.file("ca.cnf", "[req]\ndistinguished_name=name\nx509_extensions=ca\n[name]\n[ca]\nbasicConstraints=critical,\
-             CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n");
+        dir.file(
+            "ca.cnf",
+            "[req]\ndistinguished_name=name\nx509_extensions=ca\n[name]\n[ca]\nbasicConstraints=critical,\
+             CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n",
+        );
         openssl(&dir, request).arg("/O=xrdtest/CN=Test CA").args("-config ca.cnf").check();
 
         // Programs look for the file under a hash of the subject; those of the grid under an older hash as well, with
@@ -45,7 +48,8 @@ impl Ca {
             fs::write(hashed.join(format!("{hash}.signing_policy")), policy).expect("our directory");
         }
 
-        let server = sign(&dir, "server", "/O=xrdtest/CN=localhost", &["localhost", "127.0.0.1"], "serverAuth,clientAuth");
+        let server =
+            sign(&dir, "server", "/O=xrdtest/CN=localhost", &["localhost", "127.0.0.1"], "serverAuth,clientAuth");
         crate::place::Account::give(&server.key);
         Self { dir, server }
     }
@@ -84,7 +88,8 @@ impl Ca {
 
     /// A user's certificate.
     pub fn user(&self) -> Identity {
-        let identity = Identity { certificate: self.dir.path().join("user.pem"), key: self.dir.path().join("user.key") };
+        let identity =
+            Identity { certificate: self.dir.path().join("user.pem"), key: self.dir.path().join("user.key") };
         if identity.certificate.exists() {
             return identity;
         }
@@ -130,7 +135,8 @@ fn sign(dir: &Dir, file: &str, subject: &str, names: &[&str], usage: &str) -> Id
         extensions.push_str(&format!("subjectAltName={}\n", names.join(",")));
     }
     dir.file(&format!("{file}.ext"), extensions);
-    let request = format!("req -newkey rsa:2048 -nodes -sha256 -config ca.cnf -keyout {file}.key -out {file}.csr -subj");
+    let request =
+        format!("req -newkey rsa:2048 -nodes -sha256 -config ca.cnf -keyout {file}.key -out {file}.csr -subj");
     openssl(dir, &request).arg(subject).check();
     let signing = format!(
         "x509 -req -in {file}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -sha256 -extfile {file}.ext -out \

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eos_testbed::{Ca, Kdc, Ran, SssKey, TokenIssuer, Tool, Variables, Xrootd, random_bytes};
+use eos_testbed::{Ca, Cluster, EosLike, Kdc, Ran, SssKey, TokenIssuer, Tool, Variables, Xrootd, random_bytes};
 
 fn xrdcp(url: &str, env: &Variables) -> Ran {
     Tool::new("xrdcp").args("-f -s").arg(url).arg("-").envs(env).run()
@@ -99,4 +99,48 @@ fn a_server_asks_for_tickets_that_are_still_valid() {
 
     kdc.renew(&expired, Duration::from_secs(60));
     assert!(xrdcp(&server.url("/some.bin"), &env).ok);
+}
+
+#[test]
+fn a_manager_redirects_to_the_data_server_that_has_the_file() {
+    let cluster = Cluster::start();
+    cluster.server(0).volume().write("/only-0.txt", "zero");
+    cluster.server(1).volume().write("/only-1.txt", "one");
+
+    assert!(xrdcp(&cluster.manager().url("/only-0.txt"), &vec![]).output == b"zero");
+    assert!(xrdcp(&cluster.manager().url("/only-1.txt"), &vec![]).output == b"one");
+}
+
+#[test]
+fn an_mgm_redirects_to_an_fst_that_wants_another_proof() {
+    let eos = EosLike::start();
+    let content = eos.volume().write_random("/dir/some.bin", 3, 5_000_000);
+
+    let got = xrdcp(&eos.mgm().url("/dir/some.bin"), eos.env());
+    assert!(got.ok, "{}\n{}\n{}", got.errors, eos.mgm().log(), eos.fst().log());
+    assert!(got.output == content);
+    let listed = Tool::new("xrdfs").arg(format!("127.0.0.1:{}", eos.mgm().port())).args("ls /dir").envs(eos.env());
+    assert_eq!(listed.check().text().trim(), "/dir/some.bin");
+}
+
+#[test]
+fn a_killed_server_comes_back_on_its_port_with_its_files() {
+    let server = Xrootd::standalone().start();
+    serves(&server);
+
+    server.kill();
+    assert!(!Tool::new("curl").args("-sf").arg(server.http_url("/dir/some.bin")).run().ok);
+
+    server.restart();
+    serves(&server);
+}
+
+#[test]
+fn staging_makes_a_file_that_was_not_there() {
+    for builder in [Xrootd::stage(), Xrootd::stage_async()] {
+        let server = builder.start();
+        let got = xrdcp(&server.url("/stage/late.bin"), server.env());
+        assert!(got.ok, "{}\n{}", got.errors, server.log());
+        assert!(got.output == server.volume().read("/staged.bin"));
+    }
 }
