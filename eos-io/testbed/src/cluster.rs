@@ -51,6 +51,11 @@ impl Cluster {
         };
         let servers = [server(), server()];
         let cluster = Self { manager, servers, _port: port };
+        // Whoever asks before that is told to come back ten seconds later.
+        let began = Instant::now();
+        while !cluster.manager.log().contains("Status changed to active") && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         cluster.wait();
         cluster
     }

@@ -19,8 +19,8 @@ use crate::volume::Volume;
 /// ```
 #[derive(Debug)]
 pub struct Xrootd {
-    /// The server and, in a cluster, the daemon beside it; none while it is down. Declared first, so that they end
-    /// before their directories are removed.
+    /// In a cluster the daemon that finds the other servers, and the server itself; none while it is down. Declared
+    /// first, so that they end before their directories are removed.
     processes: Mutex<Vec<Process>>,
     specs: Vec<Spec>,
     scheme: &'static str,
@@ -212,7 +212,7 @@ impl Xrootd {
 
     /// The number of its process, while it runs.
     pub fn process_id(&self) -> Option<u32> {
-        self.processes.lock().unwrap().first().map(Process::id)
+        self.processes.lock().unwrap().last().map(Process::id)
     }
 
     /// Ends it at once, as a crash does. Its files and its port stay.
@@ -368,7 +368,8 @@ impl XrootdBuilder {
         let at = format!("xrd.port {}", port.number());
         let mut server = spec(&dir, "xrootd", &lines, &at, &server_env, Some(port.number()));
         server.file_limit = self.file_limit;
-        specs.insert(0, server);
+        // After the daemon: a server that does not find it tries again after ten seconds.
+        specs.push(server);
 
         let processes = Mutex::new(start(&specs)?);
         let (scheme, host, _security) = (self.scheme, self.host, self.security.clone());
@@ -489,6 +490,8 @@ impl Member {
             "cms.delay startup 1 lookup 1 qdl 1 servers 1 suspend 1 full 1".to_owned(),
             // Any server that has the file, not always the least busy one.
             "cms.sched fuzz 100".to_owned(),
+            // However full the disk is.
+            "cms.space min 10m 11m".to_owned(),
         ]
     }
 }
