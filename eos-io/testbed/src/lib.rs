@@ -19,12 +19,14 @@ mod credentials;
 mod place;
 mod port;
 mod process;
+mod proxy;
 mod tools;
 mod volume;
 mod xrootd;
 
 pub use cluster::{Cluster, EosLike};
 pub use credentials::{Ca, Ccache, Identity, Kdc, SssKey, TokenIssuer, Variables};
+pub use proxy::{Counts, Fault, FaultProxy, FaultProxyBuilder, Request, Rule, RuleBuilder};
 pub use tools::{Ran, Tool, program};
 pub use volume::{Volume, random_bytes};
 pub use xrootd::{Xrootd, XrootdBuilder};
