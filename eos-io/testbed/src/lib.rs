@@ -16,6 +16,7 @@
 
 mod cluster;
 mod credentials;
+mod hdfs;
 mod place;
 mod port;
 mod process;
@@ -26,6 +27,7 @@ mod xrootd;
 
 pub use cluster::{Cluster, EosLike};
 pub use credentials::{Ca, Ccache, Identity, Kdc, SssKey, TokenIssuer, Variables};
+pub use hdfs::{Hdfs, Protection};
 pub use proxy::{Counts, Fault, FaultProxy, FaultProxyBuilder, Request, Rule, RuleBuilder};
 pub use tools::{Ran, Tool, program};
 pub use volume::{Volume, random_bytes};

@@ -2,5 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod hdfs;
 mod proxy;
 mod servers;
