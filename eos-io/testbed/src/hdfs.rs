@@ -16,6 +16,11 @@ const DATA_NODES: usize = 2;
 /// What Java 17 does not let Hadoop do otherwise.
 const OPENED: &[&str] = &["java.base/java.lang", "java.base/java.nio", "java.base/java.net", "java.base/sun.nio.ch"];
 
+const LOGGING: &str = "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n\
+                       log4j.appender.out.target=System.err\n\
+                       log4j.appender.out.layout=org.apache.log4j.PatternLayout\n\
+                       log4j.appender.out.layout.ConversionPattern=%d %p %c: %m%n\n";
+
 /// How much of what is sent is protected once a client has proved who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
@@ -47,6 +52,7 @@ pub struct Hdfs {
     http: u16,
     env: Variables,
     dir: Dir,
+    jars: PathBuf,
 }
 
 impl Hdfs {
@@ -103,13 +109,8 @@ impl Hdfs {
         let main = dir.file("Hdfs.java", MAIN);
         let ports = dir.path().join("ports");
 
-        let mut args = vec!["-Xmx512m".to_owned(), "-Djava.net.preferIPv4Stack=true".to_owned()];
-        args.extend(OPENED.iter().map(|module| format!("--add-opens={module}=ALL-UNNAMED")));
-        if let Some((_, config)) = env.iter().find(|(name, _)| name == "KRB5_CONFIG") {
-            args.push(format!("-Djava.security.krb5.conf={config}"));
-            args.push("-Dsun.security.krb5.rcache=none".to_owned());
-        }
-        args.extend(["-cp".to_owned(), format!("{}/*", jars.display())]);
+        let mut args = java(&dir, &env);
+        args.extend([format!("{}/*", jars.display())]);
         args.extend([&main, &dir.path().join("data"), &conf, &ports].map(|path| path.display().to_string()));
         let spec = Spec {
             program: "java",
@@ -130,7 +131,7 @@ impl Hdfs {
         let ports = fs::read_to_string(ports).expect("it writes them before it is ready");
         let mut numbers = ports.split(' ').map(|number| number.parse().expect("a port"));
         let mut next = || numbers.next().expect("three ports");
-        let mut hdfs = Self { process, name_node: next(), control: next(), http: next(), env, dir };
+        let mut hdfs = Self { process, name_node: next(), control: next(), http: next(), env, dir, jars };
         hdfs.configure_clients(settings);
         hdfs
     }
@@ -169,6 +170,14 @@ impl Hdfs {
     /// The variables that a client needs: `HADOOP_CONF_DIR` and, with Kerberos, `KRB5_CONFIG`.
     pub fn env(&self) -> &Variables {
         &self.env
+    }
+
+    /// Hadoop's own client, with arguments such as `-cat /dir/file`. With Kerberos it needs the variables of tickets.
+    pub fn shell(&self, line: &str) -> Tool {
+        let class_path = format!("{}:{}/*", self.dir.path().join("conf").display(), self.jars.display());
+        let arguments = java(&self.dir, &self.env);
+        let tool = arguments.into_iter().fold(Tool::new("java"), Tool::arg);
+        tool.arg(class_path).arg("org.apache.hadoop.fs.FsShell").args(line)
     }
 
     /// Makes a file, as the superuser, that everybody can read.
@@ -220,6 +229,26 @@ impl Hdfs {
         let url = format!("http://127.0.0.1:{}/{path}", self.control);
         Tool::new("curl").args("-sS --fail-with-body -X").arg(method).arg(url)
     }
+}
+
+/// The arguments of Java up to the class path, which follows.
+fn java(dir: &Dir, env: &Variables) -> Vec<String> {
+    let logging = dir.file("log4j.properties", LOGGING);
+    let mut args = vec![
+        "-Xmx512m".to_owned(),
+        // It runs for seconds: to compile little and to collect simply takes half the time.
+        "-XX:TieredStopAtLevel=1".to_owned(),
+        "-XX:+UseSerialGC".to_owned(),
+        "-Djava.net.preferIPv4Stack=true".to_owned(),
+        format!("-Dlog4j.configuration=file:{}", logging.display()),
+    ];
+    args.extend(OPENED.iter().map(|module| format!("--add-opens={module}=ALL-UNNAMED")));
+    if let Some((_, config)) = env.iter().find(|(name, _)| name == "KRB5_CONFIG") {
+        args.push(format!("-Djava.security.krb5.conf={config}"));
+        args.push("-Dsun.security.krb5.rcache=none".to_owned());
+    }
+    args.push("-cp".to_owned());
+    args
 }
 
 fn xml(settings: &[(&str, &str)]) -> String {

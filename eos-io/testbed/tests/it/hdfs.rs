@@ -30,8 +30,9 @@ fn with_kerberos_it_asks_for_tickets() {
     hdfs.write("/some.bin", content.clone());
 
     assert!(hdfs.read("/some.bin") == content);
-    let status = || Tool::new("curl").args("-sf --negotiate -u :").arg(hdfs.web_url("/some.bin") + "?op=GETFILESTATUS");
-    assert!(!status().envs(hdfs.env()).run().ok);
+    let cat = || hdfs.shell("-cat /some.bin");
+    let none = [("KRB5CCNAME".to_owned(), "FILE:/nonexistent".to_owned())];
+    assert!(!cat().envs(&none).run().ok);
     let tickets = kdc.kinit(Duration::from_secs(3_600));
-    assert!(status().envs(&tickets.env()).check().text().contains("2500000"));
+    assert!(cat().envs(&tickets.env()).check().output == content);
 }
