@@ -150,11 +150,13 @@ fn classify(error: HdfsError, path: &Path) -> Error {
         HdfsError::UnsupportedFeature(_) | HdfsError::UnsupportedErasureCodingPolicy(_) => {
             Error::NotSupported { source: Box::new(error) }
         }
-        // Of all its forms only this one knows what the system said.
         HdfsError::IOError(cause) => {
+            use io::ErrorKind::*;
             let kind = match cause.kind() {
-                io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => io::ErrorKind::ConnectionReset,
-                kind => kind,
+                kind @ (ConnectionRefused | ConnectionAborted | NetworkUnreachable | TimedOut | InvalidData) => kind,
+                ConnectionReset | UnexpectedEof | BrokenPipe => ConnectionReset,
+                // Names that cannot be looked up have no kind of their own.
+                _ => HostUnreachable,
             };
             generic(io::Error::new(kind, error.to_string()))
         }

@@ -479,7 +479,7 @@ async fn parts(mut response: Response, ranges: &[Range<u64>]) -> std::result::Re
     }
     // All ranges as one, or only the first of them.
     let given = text(&response, CONTENT_RANGE).and_then(ContentRange::parse);
-    let Some(given) = given.filter(|given| ranges.iter().any(|range| *range == given.range)) else {
+    let Some(given) = given.filter(|given| ranges.contains(&given.range)) else {
         return Ok(Vec::new());
     };
     let mut bytes = Vec::new();

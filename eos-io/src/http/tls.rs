@@ -29,7 +29,7 @@ pub(super) fn config(
     let directory = credentials.authorities_dir.clone().or_else(|| file("X509_CERT_DIR"));
     let bundle = credentials.authorities_file.clone().or_else(|| file("X509_CERT_FILE"));
     let builder = builder.with_root_certificates(authorities(directory, bundle, spec)?);
-    match identity(credentials, &file) {
+    match identity(credentials, file) {
         None => Ok(builder.with_no_client_auth()),
         Some(Identity { certificate, key }) => {
             let unusable = |path: &Path, reason: String| Error::Unauthenticated {

@@ -136,11 +136,7 @@ fn entries(xml: &[u8]) -> Result<Vec<Entry>, String> {
                     _ => {}
                 }
             }
-            Event::Empty(tag) => {
-                if local(tag.name()) == b"collection" {
-                    mark_directory(&mut current);
-                }
-            }
+            Event::Empty(tag) if local(tag.name()) == b"collection" => mark_directory(&mut current),
             Event::Text(piece) => text += &piece.decode().map_err(|e| broken(&e))?,
             Event::CData(piece) => text += &piece.decode().map_err(|e| broken(&e))?,
             Event::GeneralRef(reference) => {

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod faults;
+mod hdfs;
 mod http;
 mod scripted;
 mod tls;
