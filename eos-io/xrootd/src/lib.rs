@@ -2,3 +2,8 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod auth;
+mod bearer_token;
+mod environment;
+mod secret_file;
+
+pub use bearer_token::{BearerToken, BearerTokenError, bearer_token};
