@@ -2,6 +2,7 @@
 //! are tried in that order until one is accepted. The exchange is driven by the connection; a method only makes blobs.
 
 mod blowfish_cfb;
+mod gsi;
 mod krb5;
 mod offer;
 mod plain;
@@ -10,6 +11,7 @@ mod ztn;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::environment::Environment;
 
@@ -97,6 +99,7 @@ fn method_in(environment: Environment, name: &str, arguments: &str, peer: &Peer)
         "unix" => Box::new(plain::Unix::new(peer)),
         "ztn" => Box::new(ztn::Ztn::new(arguments, peer, environment)),
         "sss" => Box::new(sss::Sss::new(arguments, peer, environment)),
+        "gsi" => Box::new(gsi::Gsi::new(arguments, peer, environment)),
         "krb5" => Box::new(krb5::Krb5::new(arguments, peer, environment)),
         _ => return None,
     };
@@ -109,6 +112,26 @@ fn parameter<'a>(opaque: &'a str, name: &str) -> Option<&'a str> {
         .split(['&', '?'])
         .filter_map(|part| part.split_once('='))
         .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
+}
+
+/// Bytes that nobody can guess.
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], AuthError> {
+    let mut bytes = [0; LENGTH];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| AuthError::new("the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+/// A duration in its largest unit, for messages.
+fn coarse(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "seconds"),
+        120..7200 => (seconds / 60, "minutes"),
+        7200..172_800 => (seconds / 3600, "hours"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit}")
 }
 
 #[cfg(test)]
@@ -129,7 +152,7 @@ mod tests {
     #[test]
     fn the_methods_that_a_server_may_name_are_found_by_their_names() {
         let peer = peer("", false);
-        for name in ["host", "unix", "ztn", "sss", "krb5"] {
+        for name in ["host", "unix", "ztn", "sss", "krb5", "gsi"] {
             assert!(method(name, "", &peer).is_some(), "{name}");
         }
         assert!(method("pwd", "", &peer).is_none());
@@ -150,3 +173,4 @@ mod tests {
         assert_eq!(parameter("k=a=b", "k"), Some("a=b"));
     }
 }
+#[cfg(test)]

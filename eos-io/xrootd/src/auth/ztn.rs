@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AuthError, Method, Peer};
+use super::{AuthError, Method, Peer, coarse};
 use crate::bearer_token::{self, BearerToken, BearerTokenError};
 use crate::environment::Environment;
 
@@ -80,18 +80,6 @@ impl From<BearerTokenError> for AuthError {
     fn from(error: BearerTokenError) -> Self {
         AuthError { reason: error.reason, hint: error.hint }
     }
-}
-
-/// A duration in its largest unit.
-fn coarse(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (number, unit) = match seconds {
-        0..120 => (seconds, "seconds"),
-        120..7200 => (seconds / 60, "minutes"),
-        7200..172_800 => (seconds / 3600, "hours"),
-        _ => (seconds / 86_400, "days"),
-    };
-    format!("{number} {unit}")
 }
 
 #[cfg(test)]

@@ -70,11 +70,7 @@ impl Method for Sss {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let keytab = self.keytab(&arguments)?;
         let key = keytab.usable(now)?;
-        let mut random = [0; SHORTEST];
-        rustls::crypto::ring::default_provider()
-            .secure_random
-            .fill(&mut random)
-            .map_err(|_| AuthError::new("the system gives no random numbers"))?;
+        let random = super::random()?;
         seal(key, arguments.named_keys, &self.peer, now, &random).ok_or_else(|| {
             AuthError::new(format!(
                 "the key {:?} of the keytab {} cannot be used: its length or the length of its name is out of range",
