@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::environment::Environment;
 
-pub(crate) use offer::{Offer, Offered, offered};
+pub(crate) use offer::{Offer, names, offered};
 
 /// What a method may use of the connection that it is for.
 #[derive(Clone)]
@@ -65,7 +65,20 @@ pub(crate) trait Method: Send {
             hint: None,
         })
     }
+
+    /// What the user can do when the server does not believe the credentials.
+    fn hint_when_refused(&self) -> Option<String> {
+        None
+    }
+
+    /// Encrypts with the key that the exchange has yielded, for signing requests.
+    fn session_key(&mut self) -> Option<SessionKey> {
+        None
+    }
 }
+
+/// Encrypts the hash of a request with the key of a session.
+pub(crate) type SessionKey = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// Why a method has no credentials to offer. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,4 +186,3 @@ mod tests {
         assert_eq!(parameter("k=a=b", "k"), Some("a=b"));
     }
 }
-#[cfg(test)]

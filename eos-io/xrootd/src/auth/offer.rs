@@ -30,11 +30,7 @@ pub(crate) fn offered(list: &str, opaque: &str) -> Offered {
 }
 
 fn offered_in(environment: &Environment, list: &str, opaque: &str) -> Offered {
-    let methods = list.trim_end_matches('\0').split("&P=").skip(1).filter_map(|entry| {
-        let (name, arguments) = entry.split_once(',').unwrap_or((entry, ""));
-        let offer = Offer { name: name.trim().to_owned(), arguments: arguments.trim().to_owned() };
-        (!offer.name.is_empty()).then_some(offer)
-    });
+    let methods = offers(list);
     let (wanted, choice) = match (parameter(opaque, "xrd.wantprot"), environment.text("XrdSecPROTOCOL")) {
         (Some(wanted), _) => (wanted.to_owned(), format!("xrd.wantprot={wanted}")),
         (None, Some(wanted)) => (wanted.clone(), format!("XrdSecPROTOCOL={wanted}")),
@@ -45,6 +41,20 @@ fn offered_in(environment: &Environment, list: &str, opaque: &str) -> Offered {
     let (mut methods, unwanted): (Vec<Offer>, Vec<Offer>) = methods.partition(|offer| rank(offer).is_some());
     methods.sort_by_key(rank);
     Offered { methods, unwanted: unwanted.into_iter().map(|offer| offer.name).collect(), choice: Some(choice) }
+}
+
+fn offers(list: &str) -> impl Iterator<Item = Offer> {
+    list.trim_end_matches('\0').split("&P=").skip(1).filter_map(|entry| {
+        let (name, arguments) = entry.split_once(',').unwrap_or((entry, ""));
+        let offer = Offer { name: name.trim().to_owned(), arguments: arguments.trim().to_owned() };
+        (!offer.name.is_empty()).then_some(offer)
+    })
+}
+
+/// The names of the methods of a list, for messages.
+pub(crate) fn names(list: &str) -> String {
+    let names: Vec<String> = offers(list).map(|offer| offer.name).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]
@@ -97,6 +107,11 @@ mod tests {
     #[test]
     fn unknown_methods_are_kept() {
         assert_eq!(names(&offered_in(&environment(&[]), "&P=pwd,v:1&P=&P=host", "")), ["pwd", "host"]);
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_whole_list() {
+        assert_eq!(names(EOS), "krb5, gsi, sss, unix");
     }
 
     #[test]

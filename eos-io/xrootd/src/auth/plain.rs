@@ -33,6 +33,10 @@ impl Method for Unix {
         }
         Ok([b"unix\0", self.user.as_bytes(), b"\0"].concat())
     }
+
+    fn hint_when_refused(&self) -> Option<String> {
+        Some(format!("the server may not know the user {}: write another name into the URL", self.user))
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ impl Method for Ztn {
         blob.push(0);
         Ok(blob)
     }
+
+    fn hint_when_refused(&self) -> Option<String> {
+        Some("check that the token is for this server: its issuer, audience and scope".to_owned())
+    }
 }
 
 impl From<BearerTokenError> for AuthError {

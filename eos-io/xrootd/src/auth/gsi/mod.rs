@@ -14,7 +14,7 @@ use self::agreement::{Agreement, Disagreement, SECRET_LENGTH};
 use self::authorities::Authorities;
 use self::message::Message;
 use self::proxy::Proxy;
-use super::{AuthError, Method, Peer, random};
+use super::{AuthError, Method, Peer, SessionKey, random};
 use crate::environment::Environment;
 
 /// What we are, and the first version that signs what it says.
@@ -30,6 +30,7 @@ pub(super) struct Gsi {
     peer: Peer,
     environment: Environment,
     begun: Option<Begun>,
+    key: Option<agreement::SessionKey>,
 }
 
 /// What is remembered between the two questions.
@@ -42,7 +43,7 @@ struct Begun {
 impl Gsi {
     /// The arguments are `v:version,c:modules,ca:hashes`.
     pub(super) fn new(arguments: &str, peer: &Peer, environment: Environment) -> Self {
-        Gsi { arguments: arguments.to_owned(), peer: peer.clone(), environment, begun: None }
+        Gsi { arguments: arguments.to_owned(), peer: peer.clone(), environment, begun: None, key: None }
     }
 
     fn argument(&self, name: &str) -> Option<&str> {
@@ -142,14 +143,25 @@ impl Method for Gsi {
             .with(message::USER, self.peer.user.as_bytes())
             .with(message::RANDOM_TAG, random::<8>()?.map(|byte| b'a' + byte % 16));
         let main = main.encode().ok_or_else(|| self.malformed())?;
-        Message::new(message::OUR_CERTIFICATE)
+        let answer = Message::new(message::OUR_CERTIFICATE)
             .with(message::CRYPTO_MODULE, "ssl")
             .with(message::CIPHERS, agreement::CIPHER_WITH_VECTOR)
             .with(message::DIGESTS, digest)
             .with(message::MAIN, agreement.key.encrypt(random()?, &main))
             .with(message::AGREEMENT, proxy.key.sign(agreement.ours.as_bytes()).ok_or_else(broken)?)
             .with(message::PUBLIC_KEY, proxy.public_key)
-            .encode()
-            .ok_or_else(|| self.malformed())
+            .encode();
+        self.key = Some(agreement.key);
+        answer.ok_or_else(|| self.malformed())
+    }
+
+    fn hint_when_refused(&self) -> Option<String> {
+        Some("check with voms-proxy-info that the proxy is one of the right organisation".to_owned())
+    }
+
+    fn session_key(&mut self) -> Option<SessionKey> {
+        let key = self.key.take()?;
+        // Without a random vector there is no signature, and the server refuses the request.
+        Some(Box::new(move |hash| random().map(|vector| key.encrypt(vector, hash)).unwrap_or_default()))
     }
 }

@@ -87,6 +87,10 @@ impl Method for Krb5 {
         Ok([b"krb5\0", request].concat())
     }
 
+    fn hint_when_refused(&self) -> Option<String> {
+        Some(format!("get a new ticket: {}; if that does not help, check this machine's clock", self.kinit()))
+    }
+
     fn proceed(&mut self, _challenge: &[u8]) -> Result<Vec<u8>, AuthError> {
         Err(AuthError::new("the server insists on a forwarded ticket, to act as you elsewhere; none is given")
             .hint("tell the server's administrator that clients without forwarding exist"))

@@ -79,6 +79,13 @@ impl Method for Sss {
             ))
         })
     }
+
+    fn hint_when_refused(&self) -> Option<String> {
+        Some(
+            "check that the keytab is the one of this server, that no proxy is between, and this machine's clock"
+                .into(),
+        )
+    }
 }
 
 /// What the server says of itself: `cipher.[+]lifetime:keytab`.
