@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_whole_list() {
-        assert_eq!(names(EOS), "krb5, gsi, sss, unix");
+        assert_eq!(super::names(EOS), "krb5, gsi, sss, unix");
     }
 
     #[test]

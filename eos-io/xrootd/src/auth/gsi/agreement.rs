@@ -137,3 +137,80 @@ impl SessionKey {
         [&vector[..], &cipher.encrypt_padded_vec::<Pkcs7>(text)].concat()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARAMETERS: &str = "-----BEGIN DH PARAMETERS-----\n\
+                              MEYCQQDPaxGKFOGVlhMJb5h34rCNJKK/Y75fnXUTcQ2B1z2VsDTap0a98Palcyj9\n\
+                              TR1W/1l0V4LI0yy9XS7FljvpD///AgEC\n\
+                              -----END DH PARAMETERS-----\n";
+    const PRIME: &str = "CF6B118A14E1959613096F9877E2B08D24A2BF63BE5F9D7513710D81D73D95B034DAA746BDF0F6A57328FD4D1D56FF59\
+                         745782C8D32CBD5D2EC5963BE90FFFFF";
+    /// The generator to the power of the number with the bytes 100, 101, … 149.
+    const THEIRS: &str = "672047AFCD34709895A96AA58C11690FAE4650D3A7C7F519B0839296EC6DF0A9C8D0AE7B8F726A2477F42B2CB8215DDF\
+                          4D0AD3B4C3DB5C12E7EDE3DB107CE8EF";
+    /// The generator to the power of our secret.
+    const OURS: &str = "B697CEF8CB2302F9232F461BAAAE073EB4A813757EE8C6E89051A9BB3FA8A504E7A97598EF41B05E0E1DEC3804177CAC88\
+                        A6215591B92B61AACCD30B9CC7B04A";
+
+    /// The bytes 1, 2, … 64.
+    fn secret() -> [u8; SECRET_LENGTH] {
+        std::array::from_fn(|at| u8::try_from(at + 1).expect("small"))
+    }
+
+    fn answer(number: &str) -> Result<Agreement, Disagreement> {
+        Agreement::answer(format!("{PARAMETERS}{BEGIN}{number}{END}").as_bytes(), &secret())
+    }
+
+    #[test]
+    fn both_sides_come_to_the_same_key() {
+        // Computed with the integers of Python, from the side of the server.
+        let agreement = answer(THEIRS).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(agreement.ours, format!("{PARAMETERS}{BEGIN}{OURS}{END}"));
+        let key = 0x1144_cb15_a166_37df_87a5_e0eb_3f44_a11f_u128.to_be_bytes();
+        assert_eq!(*agreement.key.0, key);
+    }
+
+    #[test]
+    fn texts_are_encrypted_as_openssl_does_behind_their_vector() {
+        let key = SessionKey(Zeroizing::new(0x1144_cb15_a166_37df_87a5_e0eb_3f44_a11f_u128.to_be_bytes()));
+        let vector = std::array::from_fn(|at| u8::try_from(at).expect("small"));
+        let encrypted = [
+            0x3142_e15b_ba03_0e54_d2b6_c7e2_970d_d686_u128.to_be_bytes(),
+            0xe202_9d23_aaab_3150_b7e0_ecac_7932_868e_u128.to_be_bytes(),
+        ];
+        let expected = [&vector[..], encrypted.as_flattened()].concat();
+        assert_eq!(key.encrypt(vector, b"a text of more than one block"), expected);
+    }
+
+    #[test]
+    fn numbers_that_make_the_key_guessable_are_refused() {
+        let largest = format!("{}E", PRIME.strip_suffix('F').expect("an odd prime"));
+        for number in ["", "0", "1", "01", "0000", &largest, PRIME, &format!("{PRIME}FF"), "12G4"] {
+            assert_eq!(answer(number).err(), Some(Disagreement::Malformed), "{number}");
+        }
+        assert!(answer("2").is_ok());
+    }
+
+    #[test]
+    fn a_short_prime_is_refused() {
+        // The prime 23 and the generator 5.
+        let parameters = "-----BEGIN DH PARAMETERS-----\nMAYCARcCAQU=\n-----END DH PARAMETERS-----\n";
+        let theirs = format!("{parameters}{BEGIN}08{END}");
+        assert_eq!(Agreement::answer(theirs.as_bytes(), &secret()).err(), Some(Disagreement::Weak(8)));
+    }
+
+    #[test]
+    fn what_is_not_of_this_form_is_refused() {
+        for theirs in ["", PARAMETERS, "---BPUB---02---EPUB---", "---EPUB---02---BPUB---"] {
+            assert_eq!(
+                Agreement::answer(theirs.as_bytes(), &secret()).err(),
+                Some(Disagreement::Malformed),
+                "{theirs}"
+            );
+        }
+        assert_eq!(Agreement::answer(&[0xff; 40], &secret()).err(), Some(Disagreement::Malformed));
+    }
+}

@@ -126,3 +126,93 @@ fn certificates(path: &Path) -> Vec<CertificateDer<'static>> {
     let Ok(content) = std::fs::read(path) else { return Vec::new() };
     CertificateDer::pem_slice_iter(&content).filter_map(Result::ok).collect()
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use eos_testbed::{Ca, Identity, Tool};
+
+    use super::super::tests::CA;
+    use super::*;
+
+    fn verify(directory: PathBuf, identity: &Identity, host: &str) -> Result<PublicKey, AuthError> {
+        let pem = std::fs::read(&identity.certificate).expect("a certificate");
+        Authorities::load(directory).expect("readable").verify(&pem, host)
+    }
+
+    #[test]
+    fn a_certificate_of_a_known_authority_is_accepted_for_its_names_alone() {
+        let ca = &*CA;
+        assert_eq!(verify(ca.directory(), &ca.server(), "localhost").map(|key| key.bits()), Ok(2048));
+        assert!(verify(ca.directory(), &ca.server(), "127.0.0.1").is_ok());
+        let error = verify(ca.directory(), &ca.server(), "eos.example.org").expect_err("another name");
+        assert!(error.reason.starts_with("the server does not prove that it is eos.example.org"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_of_an_unknown_authority_is_refused_with_the_place_to_put_it() {
+        let (known, unknown) = (&*CA, Ca::new());
+        let error = verify(known.directory(), &unknown.server(), "localhost").expect_err("unknown");
+        let hint = error.hint.expect("a hint");
+        assert!(hint.contains("Test CA") && hint.contains("X509_CERT_DIR"), "{hint}");
+    }
+
+    #[test]
+    fn a_users_certificate_does_not_make_a_server() {
+        let ca = &*CA;
+        assert!(verify(ca.directory(), &ca.user(), "localhost").is_err());
+    }
+
+    #[test]
+    fn a_revoked_certificate_is_refused() {
+        let ca = Ca::new();
+        let place = ca.certificate().parent().expect("a directory").to_path_buf();
+        let openssl = |line: &str| Tool::new("openssl").args(line).inside(&place).check().text();
+        let serial = openssl("x509 -in server.pem -noout -serial").trim().replace("serial=", "");
+        std::fs::write(
+            place.join("revoked.txt"),
+            format!("R\t491231235959Z\t250101000000Z\t{serial}\tunknown\t/O=xrdtest/CN=localhost\n"),
+        )
+        .expect("written");
+        std::fs::write(place.join("number"), "01\n").expect("written");
+        std::fs::write(
+            place.join("crl.cnf"),
+            "[ca]\ndefault_ca=all\n[all]\ndatabase=revoked.txt\ncrlnumber=number\ndefault_md=sha256\n\
+             default_crl_days=30\n",
+        )
+        .expect("written");
+        let hash = openssl("x509 -in ca.pem -noout -subject_hash").trim().to_owned();
+        let other = ca.server_named(&["localhost"]);
+        assert!(verify(ca.directory(), &ca.server(), "localhost").is_ok());
+
+        openssl(&format!("ca -gencrl -config crl.cnf -keyfile ca.key -cert ca.pem -out certs/{hash}.r0"));
+        let error = verify(ca.directory(), &ca.server(), "localhost").expect_err("revoked");
+        assert!(error.reason.contains("Revoked"), "{error}");
+        assert!(verify(ca.directory(), &other, "localhost").is_ok());
+
+        std::fs::write(ca.directory().join(format!("{hash}.r0")), "no list").expect("written");
+        let error = verify(ca.directory(), &other, "localhost").expect_err("no list");
+        assert!(error.hint.expect("a hint").contains("fetch-crl"));
+    }
+
+    #[test]
+    fn the_hashes_of_an_authority_are_the_names_of_its_files() {
+        let ca = &*CA;
+        let openssl = |kind: &str| {
+            let tool = Tool::new("openssl").args("x509 -noout").arg(kind).arg("-in").arg(ca.certificate());
+            tool.check().text().trim().to_owned()
+        };
+        let mut expected = [openssl("-subject_hash"), openssl("-subject_hash_old")];
+        expected.sort();
+        let pem = std::fs::read(ca.certificate()).expect("a certificate");
+        let der = CertificateDer::from_pem_slice(&pem).expect("a certificate");
+        let subject = Certificate::from_der(&der).expect("a certificate").tbs_certificate().subject().to_der();
+        let authorities = Authorities::load(ca.directory()).expect("readable");
+        assert_eq!(authorities.hashes(&subject.expect("encodable")), expected);
+    }
+
+    #[test]
+    fn without_a_directory_the_hint_says_which_variable_names_it() {
+        let error = Authorities::load("/nowhere/at/all".into()).err().expect("missing");
+        assert!(error.hint.expect("a hint").contains("X509_CERT_DIR"));
+    }
+}

@@ -165,3 +165,88 @@ impl Method for Gsi {
         Some(Box::new(move |hash| random().map(|vector| key.encrypt(vector, hash)).unwrap_or_default()))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    use eos_testbed::Ca;
+
+    use super::super::tests::peer;
+    use super::*;
+
+    /// An authority with a user and a proxy, made once for all tests, which run at the same time.
+    pub(super) static CA: LazyLock<Ca> = LazyLock::new(|| {
+        let ca = Ca::new();
+        ca.proxy();
+        ca
+    });
+
+    const ARGUMENTS: &str = "v:10600,c:ssl,ca:c368b2c2.0";
+
+    fn gsi(arguments: &str) -> Gsi {
+        let (directory, proxy) = (CA.directory().display().to_string(), CA.proxy().display().to_string());
+        let variables = [("X509_CERT_DIR", directory.as_str()), ("X509_USER_PROXY", proxy.as_str())];
+        let environment = Environment::with(&variables, rustix::process::geteuid().as_raw(), Path::new("/nowhere"));
+        Gsi::new(arguments, &peer("", false), environment)
+    }
+
+    #[test]
+    fn the_first_message_asks_for_a_certificate_and_wants_no_delegation() {
+        let message = Message::parse(&gsi(ARGUMENTS).begin().expect("a blob")).expect("a message");
+        assert_eq!(message.step, message::ASK_FOR_CERTIFICATE);
+        assert_eq!(message.get(message::CRYPTO_MODULE), Some(&b"ssl"[..]));
+        assert_eq!(message.get(message::OPTIONS), Some(&[0; 4][..]));
+        let main = Message::parse(message.get(message::MAIN).expect("a main bucket")).expect("a message");
+        assert_eq!(main.get(message::RANDOM_TAG).map(<[u8]>::len), Some(8));
+    }
+
+    #[test]
+    fn servers_that_do_not_sign_are_refused() {
+        for arguments in ["v:10300,c:ssl,ca:x", "c:ssl", "", "v:10600,c:sslnopad,ca:x"] {
+            let error = gsi(arguments).begin().expect_err(arguments);
+            assert!(error.reason.starts_with("eos.example.org speaks gsi in a way that is not safe"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_user_whose_authority_is_unknown_here_is_told_so() {
+        let unknown = tempfile::tempdir().expect("a directory");
+        let (directory, proxy) = (unknown.path().display().to_string(), CA.proxy().display().to_string());
+        let variables = [("X509_CERT_DIR", directory.as_str()), ("X509_USER_PROXY", proxy.as_str())];
+        let environment = Environment::with(&variables, rustix::process::geteuid().as_raw(), Path::new("/nowhere"));
+        let error = Gsi::new(ARGUMENTS, &peer("", false), environment).begin().expect_err("unknown");
+        assert!(error.reason.contains("CN=Test CA") && error.reason.contains(&directory), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_signed_before_the_server_has_proven_itself() {
+        let certificate = std::fs::read(CA.user().certificate).expect("a certificate");
+        let main = Message::new(message::SERVER_CERTIFICATE).with(message::RANDOM_TAG, *b"abcdefgh");
+        let challenge = Message::new(message::SERVER_CERTIFICATE)
+            .with(message::CERTIFICATES, certificate)
+            .with(message::MAIN, main.encode().expect("a message"));
+        let mut gsi = gsi(ARGUMENTS);
+        gsi.begin().expect("a blob");
+        let error = gsi.proceed(&challenge.encode().expect("a message")).expect_err("no server");
+        assert!(error.reason.starts_with("the server does not prove that it is eos.example.org"), "{error}");
+    }
+
+    #[test]
+    fn a_wish_for_delegation_is_declined() {
+        let mut gsi = gsi(ARGUMENTS);
+        gsi.begin().expect("a blob");
+        let wish = Message::new(message::ASK_FOR_DELEGATION).encode().expect("a message");
+        assert!(gsi.proceed(&wish).expect_err("declined").reason.contains("delegated"));
+    }
+
+    #[test]
+    fn a_challenge_that_comes_too_early_or_is_malformed_is_refused() {
+        let early = Message::new(message::SERVER_CERTIFICATE).encode().expect("a message");
+        assert!(gsi(ARGUMENTS).proceed(&early).is_err());
+        let mut gsi = gsi(ARGUMENTS);
+        gsi.begin().expect("a blob");
+        assert!(gsi.proceed(b"gsi").is_err());
+    }
+}

@@ -106,3 +106,89 @@ fn is_proxy(certificate: &Certificate) -> bool {
 fn in_pem(label: &str, der: &[u8]) -> Option<String> {
     pem::encode_string(label, LineEnding::LF, der).ok()
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::CA;
+    use super::*;
+
+    fn proxy() -> String {
+        std::fs::read_to_string(CA.proxy()).expect("a proxy")
+    }
+
+    fn parse(content: &str, now: SystemTime) -> Result<Proxy, AuthError> {
+        Proxy::parse(Path::new("/tmp/x509up_u1"), content.as_bytes(), now)
+    }
+
+    /// The blocks of a file of PEM.
+    fn blocks(pem: &str) -> Vec<String> {
+        let mut all = vec![String::new()];
+        for line in pem.lines() {
+            if let Some(last) = all.last_mut() {
+                last.push_str(line);
+                last.push('\n');
+            }
+            if line.starts_with("-----END ") {
+                all.push(String::new());
+            }
+        }
+        all.retain(|block| block.contains("-----BEGIN "));
+        all
+    }
+
+    #[test]
+    fn a_proxy_gives_its_chain_without_its_key() {
+        let parsed = parse(&proxy(), SystemTime::now()).unwrap_or_else(|error| panic!("{error}"));
+        let certificates: Vec<String> =
+            blocks(&proxy()).into_iter().filter(|block| block.contains("BEGIN CERTIFICATE")).collect();
+        assert_eq!(blocks(&parsed.chain), certificates);
+        assert!(parsed.public_key.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        assert_eq!(parsed.authority_name, "CN=Test CA,O=xrdtest");
+    }
+
+    #[test]
+    fn an_expired_proxy_says_so_with_the_command_that_helps() {
+        let error = parse(&proxy(), SystemTime::now() + Duration::from_secs(34 * 3600 + 1800)).err().expect("expired");
+        assert!(error.reason.starts_with("the X.509 proxy /tmp/x509up_u1 expired 10 hours ago"), "{error}");
+        assert!(error.hint.expect("a hint").contains("voms-proxy-init"));
+    }
+
+    #[test]
+    fn what_a_proxy_lacks_is_named() {
+        let blocks = blocks(&proxy());
+        let [own, key, user] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+        let reason = |content: String| parse(&content, SystemTime::now()).err().expect("incomplete").reason;
+        assert!(reason([own.as_str(), user].concat()).contains("has no private key"));
+        assert!(reason(key.clone()).contains("has no certificate"));
+        assert!(reason([own.as_str(), key].concat()).contains("lacks the certificate of the user"));
+        assert!(reason([user.as_str(), key, own].concat()).contains("not the one of its first certificate"));
+        assert!(
+            reason([key.as_str(), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"].concat())
+                .contains("malformed")
+        );
+    }
+
+    #[test]
+    fn a_users_own_certificate_and_key_need_no_proxy() {
+        let identity = CA.user();
+        let content = [identity.certificate, identity.key].map(|path| std::fs::read_to_string(path).expect("readable"));
+        assert!(parse(&content.concat(), SystemTime::now()).is_ok());
+    }
+
+    #[test]
+    fn the_places_of_a_proxy_are_the_url_the_variable_and_the_usual_one() {
+        let user = rustix::process::geteuid().as_raw();
+        let directory = tempfile::tempdir().expect("a directory");
+        let reason = |named: Option<&str>, variables: &[(&str, &str)]| {
+            let environment = Environment::with(variables, user, directory.path());
+            Proxy::load(named, &environment).err().expect("missing").reason
+        };
+        let variable = [("X509_USER_PROXY", "/nowhere/variable")];
+        assert_eq!(reason(Some("/nowhere/url"), &variable), "there is no X.509 proxy at /nowhere/url");
+        assert_eq!(reason(None, &variable), "there is no X.509 proxy at /nowhere/variable");
+        let usual = format!("{}/x509up_u{user}", directory.path().display());
+        assert_eq!(reason(None, &[]), format!("there is no X.509 proxy at {usual}"));
+    }
+}

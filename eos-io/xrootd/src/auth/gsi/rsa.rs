@@ -61,7 +61,7 @@ impl PublicKey {
 
     /// The text that was signed, if all pieces of the signature are right.
     pub(super) fn recover(&self, signature: &[u8]) -> Option<Vec<u8>> {
-        if signature.is_empty() || signature.len() % self.length != 0 {
+        if signature.is_empty() || !signature.len().is_multiple_of(self.length) {
             return None;
         }
         let mut text = Vec::new();
@@ -170,3 +170,6 @@ impl PrivateKey {
         Some(signature)
     }
 }
+
+#[cfg(test)]
+mod tests;
