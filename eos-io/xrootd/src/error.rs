@@ -170,21 +170,22 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed at another time or at another server.
-    pub(crate) fn is_transient(&self) -> bool {
+    /// Whether the same request may succeed at another time, or at another server if there is one.
+    pub(crate) fn is_transient(&self, has_others: bool) -> bool {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Disconnected { .. } | Self::Data { .. } => true,
-            Self::Server { code, .. } => matches!(
-                *code,
-                code::FS_ERROR
-                    | code::IO_ERROR
-                    | code::NO_MEMORY
-                    | code::SERVER_ERROR
-                    | code::NO_SERVER
-                    | code::OVERLOADED
-                    | code::TIMER_EXPIRED
-                    | code::FILE_NOT_OPEN
-            ),
+            Self::Server { code, .. } => match *code {
+                code::IO_ERROR
+                | code::NO_MEMORY
+                | code::SERVER_ERROR
+                | code::NO_SERVER
+                | code::OVERLOADED
+                | code::TIMER_EXPIRED
+                | code::FILE_NOT_OPEN => true,
+                // What one server does not have, or cannot read, another may.
+                code::NOT_FOUND | code::FS_ERROR => has_others,
+                _ => false,
+            },
             _ => false,
         }
     }

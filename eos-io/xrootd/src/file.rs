@@ -337,7 +337,7 @@ impl File {
                 Answer::Response(Response::Error(error)) => {
                     let error = Error::server(connection.host(), &self.place.path, error);
                     // Whatever it is, another replica may have it better.
-                    let is_passing = error.is_transient() || handle.redirected_to.is_some();
+                    let is_passing = error.is_transient(false) || handle.redirected_to.is_some();
                     return Err(if is_passing { Trouble::Passing(error) } else { Trouble::Lasting(error) });
                 }
                 // The server hands the file over: it is opened anew.

@@ -69,6 +69,18 @@ impl Shared {
         self.simple(place, |path| Request::rename(path, to)).await.map(drop)
     }
 
+    /// Renames a file to a name that another one may have. `to` is a path as it goes onto the wire.
+    pub(crate) async fn replace(self: &Arc<Self>, place: &Place, to: &str) -> Result<(), Error> {
+        match self.rename(place, to).await {
+            // Some servers do not replace: the old file has to go first.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.remove(&Place { path: to.to_owned(), url: Arc::clone(&place.url) }).await?;
+                self.rename(place, to).await
+            }
+            other => other,
+        }
+    }
+
     pub(crate) async fn truncate(self: &Arc<Self>, place: &Place, size: u64) -> Result<(), Error> {
         self.simple(place, |path| Request::truncate(path, size)).await.map(drop)
     }

@@ -79,10 +79,11 @@ impl Shared {
                 // A host that was never reached is more likely misspelt than down.
                 attempts.allow_at_most(2);
             }
-            let host = redirected_to.filter(|_| error.is_transient() || error.kind() == ErrorKind::NotFound);
+            let is_transient = error.is_transient(redirected_to.is_some());
+            let host = redirected_to.filter(|_| is_transient);
             let is_manager_out_of_servers =
                 !manner.tried.is_empty() && host.is_none() && error.kind() == ErrorKind::NotFound;
-            let may_retry = error.is_transient() || host.is_some() || is_manager_out_of_servers;
+            let may_retry = is_transient || is_manager_out_of_servers;
             let reason = mask(&error.to_string());
             let pause = attempts.failed(error.clone(), may_retry, &self.budget)?;
             add(&self.counters().retries, 1);

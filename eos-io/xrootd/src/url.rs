@@ -149,7 +149,7 @@ mod tests {
             ["h//a", "http://h//a", "root:///a", "root://h:x//a", "root://a:b:c//x", "root://h:0//x", "root://[::1//x"]
         {
             let error = XrootdUrl::parse(url).unwrap_err().to_string();
-            assert!(!error.contains("//"), "{error}");
+            assert!(!error.contains(url), "{error}");
         }
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{Error as StoreError, ListResult, ObjectMeta, Result};
 
-use super::{XrootdStore, meta, to_store};
+use super::{XrootdStore, generic, meta, to_store};
 use crate::error::{Error, ErrorKind};
 use crate::route::Place;
 use crate::wire::Listed;
+use crate::writer::is_staging_name;
 
 /// Directories listed at a time.
 const AT_A_TIME: usize = 8;
@@ -39,10 +40,14 @@ pub(super) async fn directory(store: &XrootdStore, directory: &Path) -> Result<L
     };
     let mut result = ListResult { common_prefixes: Vec::new(), objects: Vec::new() };
     for Listed { name, stat } in listed {
-        let path = directory.clone().join(name.as_str());
+        // Paths hold names as they are on the server.
+        let path = match PathPart::parse(&name) {
+            Ok(part) => directory.clone().join(part),
+            Err(error) => return Err(generic(Box::new(error))),
+        };
         match stat {
             Some(stat) if stat.is_directory() => result.common_prefixes.push(path),
-            Some(stat) if !stat.is_other() => result.objects.push(meta(path, &stat)),
+            Some(stat) if !stat.is_other() && !is_staging_name(&name) => result.objects.push(meta(path, &stat)),
             _ => {}
         }
     }

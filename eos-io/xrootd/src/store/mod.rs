@@ -179,6 +179,13 @@ impl XrootdStore {
         creating.await.map(Arc::new).map_err(|error| to_store(error, path))
     }
 
+    /// What is told of a file that has been written.
+    async fn written(&self, path: &Path) -> Result<PutResult> {
+        self.files.forget(path);
+        let meta = meta(path.clone(), &self.stat(path).await?);
+        Ok(PutResult { e_tag: meta.e_tag, version: None })
+    }
+
     async fn delete_one(&self, path: Path) -> Result<Path> {
         self.files.forget(&path);
         let place = self.place(&path).map_err(|error| to_store(error, &path))?;
@@ -202,10 +209,10 @@ impl ObjectStore for XrootdStore {
         let data = payload.into_iter().collect();
         let writing = self.client.run(|_| async move {
             writer.write(0, data).await?;
-            writer.close().await
+            writer.finish().await
         });
         writing.await.map_err(|error| to_store(error, path))?;
-        Ok(PutResult { e_tag: None, version: None })
+        self.written(path).await
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -297,7 +304,7 @@ impl ObjectStore for XrootdStore {
             while let Some(piece) = pieces.try_next().await? {
                 writer.write(writer.reserve(piece.len()), vec![piece]).await?;
             }
-            writer.close().await
+            writer.finish().await
         });
         copying.await.map_err(|error| to_store(error, &to))
     }
@@ -316,14 +323,7 @@ impl ObjectStore for XrootdStore {
             if !directory.is_empty() {
                 shared.make_directory(&Place { path: directory.to_owned(), ..target.clone() }).await?;
             }
-            match shared.rename(&place, &target.path).await {
-                // Some servers do not replace: the old file has to go first.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    shared.remove(&target).await?;
-                    shared.rename(&place, &target.path).await
-                }
-                other => other,
-            }
+            shared.replace(&place, &target.path).await
         });
         renaming.await.map_err(|error| to_store(error, from))
     }
@@ -336,39 +336,19 @@ fn wire_path(prefix: &str, path: &Path) -> std::result::Result<String, Error> {
     let mut wire = String::with_capacity(prefix.len() + path.as_ref().len() + 1);
     wire.push_str(prefix);
     for part in path.parts() {
-        let name = percent_decoded(part.as_ref());
+        let name = part.as_ref();
         // What follows a '?' would be taken for the opaque part.
         if name.contains(['?', '\0', '\n']) {
             let reason = "a name on an XRootD server cannot hold '?', NUL or a line break".to_owned();
             return Err(crate::url::InvalidUrl { reason }.into());
         }
         wire.push('/');
-        wire.push_str(&name);
+        wire.push_str(name);
     }
     if path.is_root() {
         wire.push('/');
     }
     Ok(wire)
-}
-
-/// A part of a path is kept in the store's own encoding.
-fn percent_decoded(part: &str) -> String {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn meta(location: Path, stat: &Stat) -> ObjectMeta {

@@ -48,20 +48,15 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let writer = Arc::clone(&self.writer);
-        let closing = self.store.client.run(|_| async move { writer.close().await });
+        let closing = self.store.client.run(|_| async move { writer.finish().await });
         closing.await.map_err(|error| to_store(error, &self.path))?;
-        self.store.files.forget(&self.path);
-        Ok(PutResult { e_tag: None, version: None })
+        self.store.written(&self.path).await
     }
 
     async fn abort(&mut self) -> Result<()> {
         let writer = Arc::clone(&self.writer);
-        // An unfinished file of some servers stays after its close, of others it goes with it.
-        drop(self.store.client.run(|_| async move { writer.close().await }).await);
-        match self.store.delete_one(self.path.clone()).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let abandoning = self.store.client.run(|_| async move { writer.abandon().await });
+        abandoning.await.map_err(|error| to_store(error, &self.path))
     }
 }
 
