@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::credentials::{Kdc, Variables, variable};
 use crate::place::Dir;
@@ -284,6 +285,7 @@ fn fetch(cache: &Path, jars: &Path) {
         .args("-B -q -ntp dependency:copy-dependencies -f")
         .arg(&pom)
         .arg(format!("-DoutputDirectory={}", partial.display()))
+        .patience(Duration::from_secs(1_200))
         .check();
     fs::rename(partial, jars).expect("both are in the cache");
 }
