@@ -1,6 +1,6 @@
 //! One XRootD server, of every kind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::credentials::{Ca, Identity, Kdc, SssKey, TokenIssuer, Variables, variable};
@@ -502,10 +502,14 @@ fn spec(dir: &Dir, program: &'static str, lines: &[String], at: &str, env: &Vari
     let mut config = format!("all.adminpath {0}\nall.pidpath {0}\n{at}\n", admin.display());
     config.extend(lines.iter().map(|line| format!("{line}\n")));
     let config = dir.file(&format!("{program}.cfg"), config);
+    // Beside this file it writes another one, which all servers of the machine would otherwise share.
+    let identity = admin.join(format!("{program}.id"));
+    let text = |path: &Path| path.to_str().expect("our own names are plain").to_owned();
+    let (config, identity) = (text(&config), text(&identity));
     Spec {
         program,
         // Not `-l LOG`: the thread that it starts to rotate the log crashes one start in fifty.
-        args: ["-I", "v4", "-c", config.to_str().expect("our own names are plain")].map(str::to_owned).to_vec(),
+        args: ["-I", "v4", "-c", &config, "-s", &identity].map(str::to_owned).to_vec(),
         env: env.clone(),
         dir: admin,
         log: dir.path().join(format!("{program}.log")),
