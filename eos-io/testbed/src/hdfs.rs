@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::credentials::{Kdc, Variables, variable};
 use crate::place::Dir;
-use crate::process::{Failed, Process, Spec};
+use crate::process::{Process, Spec};
 use crate::tools::{Tool, program};
 
 const POM: &str = include_str!("../hdfs/pom.xml");
@@ -124,10 +124,7 @@ impl Hdfs {
             ready: "the file system is ready",
             port: None,
         };
-        let process = Process::start(&spec).unwrap_or_else(|failed| match failed {
-            Failed::PortTaken => panic!("a port of HDFS was taken"),
-            Failed::Other(reason) => panic!("{reason}"),
-        });
+        let process = Process::start(&spec).unwrap_or_else(|failed| failed.give_up());
 
         let ports = fs::read_to_string(ports).expect("it writes them before it is ready");
         let mut numbers = ports.split(' ').map(|number| number.parse().expect("a port"));

@@ -46,6 +46,15 @@ pub(crate) enum Failed {
     Other(String),
 }
 
+impl Failed {
+    pub fn give_up(self) -> ! {
+        match self {
+            Self::PortTaken => panic!("its port was taken by another program"),
+            Self::Other(reason) => panic!("{reason}"),
+        }
+    }
+}
+
 /// A running server, the leader of its own process group.
 #[derive(Debug)]
 pub(crate) struct Process {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use eos_testbed::{Kdc, Xrootd};
+use eos_testbed::{Kdc, Tool, Xrootd};
 
 const MARK: &str = "started: ";
 
@@ -95,4 +95,29 @@ fn a_server_that_is_dropped_is_gone_with_its_files() {
     drop(server);
 
     assert!(!process.exists() && !folder.exists());
+}
+
+#[test]
+fn a_script_that_a_server_started_ends_with_it() {
+    for builder in [Xrootd::stage(), Xrootd::stage_async()] {
+        let server = builder.start();
+        let at = format!("127.0.0.1:{}", server.port());
+        let impatient = [("XRD_REQUESTTIMEOUT", "1"), ("XRD_TIMEOUTRESOLUTION", "1")];
+        let impatient = impatient.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert!(!Tool::new("xrdfs").arg(at).args("cat /stage/never.bin").envs(&impatient).run().ok);
+        let scripts = scripts_of(&server);
+        assert!(!scripts.is_empty());
+
+        drop(server);
+
+        assert!(scripts.iter().all(|process| gone(process)), "{scripts:?}");
+    }
+}
+
+/// The processes of the script that brings a server's files.
+fn scripts_of(server: &Xrootd) -> Vec<PathBuf> {
+    let script = server.folder().join("stage.sh").display().to_string();
+    let processes = std::fs::read_dir("/proc").expect("a list of processes").flatten().map(|entry| entry.path());
+    let line = |process: &Path| std::fs::read(process.join("cmdline")).unwrap_or_default();
+    processes.filter(|process| String::from_utf8_lossy(&line(process)).contains(&script)).collect()
 }

@@ -232,3 +232,11 @@ fn a_certificate_can_be_for_another_name() {
     let named = Tool::new("curl").args(&format!("-sS --resolve elsewhere.test:{port}:127.0.0.1 --cacert")).arg(&ca);
     assert_eq!(named.arg(format!("https://elsewhere.test:{port}/hello.txt")).check().text(), "hello");
 }
+
+#[test]
+fn any_server_can_speak_tls_as_well() {
+    let server = Xrootd::unix().tls().start();
+
+    assert!(server.url("/").starts_with("roots://"));
+    serves(&server);
+}
