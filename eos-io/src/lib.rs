@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod backend;
+mod cache;
 mod error;
 mod expand;
 mod file_list;
@@ -35,6 +36,7 @@ mod suggest;
 mod testing;
 mod walk;
 
+pub use cache::{Cache, CacheStats};
 pub use error::{Error, ErrorKind};
 pub use expand::FileEntry;
 pub use file_list::read_file_list;

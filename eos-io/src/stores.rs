@@ -10,6 +10,7 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::backend::{self, Address, Backend};
+use crate::cache::{Cache, CachedStore};
 use crate::error::Error;
 use crate::redact::redact;
 use crate::spec;
@@ -22,7 +23,8 @@ pub struct Stores {
 
 #[derive(Debug)]
 struct Inner {
-    backends: Vec<Box<dyn Backend>>,
+    backends: Arc<[Box<dyn Backend>]>,
+    cache: Option<Cache>,
     opened: Mutex<HashMap<Url, Arc<dyn ObjectStore>>>,
 }
 
@@ -58,7 +60,18 @@ impl Stores {
     }
 
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
-        Self { inner: Arc::new(Inner { backends, opened: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { backends: backends.into(), cache: None, opened: Mutex::default() }) }
+    }
+
+    /// The same registry, with what is read of remote files kept in a cache. Local files are read as they are.
+    pub fn with_cache(self, cache: Cache) -> Self {
+        let backends = Arc::clone(&self.inner.backends);
+        Self { inner: Arc::new(Inner { backends, cache: Some(cache), opened: Mutex::default() }) }
+    }
+
+    /// The cache, if there is one.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.as_ref()
     }
 
     /// Finds the store and the path a spec stands for, without looking whether anything is
@@ -99,7 +112,10 @@ impl Stores {
         if let Some(store) = opened.get(root) {
             return Ok(Arc::clone(store));
         }
-        let store = backend.open(root)?;
+        let mut store = backend.open(root)?;
+        if let Some(cache) = self.inner.cache.as_ref().filter(|_| root.scheme() != "file") {
+            store = Arc::new(CachedStore::new(store, root.clone(), cache.clone()));
+        }
         opened.insert(root.clone(), Arc::clone(&store));
         Ok(store)
     }

@@ -27,7 +27,10 @@ pub(crate) trait Method: Send {
 
     /// The answer to what the server asks for further.
     fn proceed(&mut self, _challenge: &[u8]) -> Result<Vec<u8>, AuthError> {
-        Err(AuthError { reason: "the server asks a further question, which this method does not have".into(), hint: None })
+        Err(AuthError {
+            reason: "the server asks a further question, which this method does not have".into(),
+            hint: None,
+        })
     }
 }
 
