@@ -114,7 +114,7 @@ impl Stores {
         }
         let mut store = backend.open(root)?;
         if let Some(cache) = self.inner.cache.as_ref().filter(|_| root.scheme() != "file") {
-            store = Arc::new(CachedStore::new(store, root.clone(), cache.clone()));
+            store = Arc::new(CachedStore::new(store, root.to_string(), cache.clone()));
         }
         opened.insert(root.clone(), Arc::clone(&store));
         Ok(store)

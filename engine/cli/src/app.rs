@@ -1,6 +1,7 @@
 //! What a verb works with: settings, messages, the output, the record of the run.
 
 use arrow::array::RecordBatch;
+use eos_io::Stores;
 use root_engine::{Ledger, Outcome, RootSession};
 
 use crate::config::Settings;
@@ -15,6 +16,8 @@ use crate::shutdown::Shutdown;
 pub struct App {
     /// What was asked for.
     pub settings: Settings,
+    /// The stores behind paths and URLs.
+    pub stores: Stores,
     /// Standard error.
     pub console: Console,
     /// Ctrl-C.
@@ -26,8 +29,10 @@ pub struct App {
 impl App {
     /// A DataFusion session. Building one takes some milliseconds, so only verbs that run SQL do.
     pub fn session(&self) -> RootSession {
-        let mut builder =
-            RootSession::builder().threads(self.settings.threads.get()).table_options(self.settings.table.clone());
+        let mut builder = RootSession::builder()
+            .stores(self.stores.clone())
+            .threads(self.settings.threads.get())
+            .table_options(self.settings.table.clone());
         if let Some(size) = self.settings.memory {
             builder = builder.memory_limit(size.0);
         }
@@ -100,6 +105,9 @@ impl App {
     /// Tells what the ledger has to say that was not told yet.
     pub fn tell_warnings(&self) {
         let ledger = self.ledger();
+        if let Some(warning) = self.stores.cache().and_then(|cache| cache.stats().warning) {
+            self.console.warning(&format!("{warning}; files are read without it"));
+        }
         for warning in ledger.warnings() {
             self.console.warning(&warning);
         }

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches};
+use eos_io::Stores;
 
 use crate::app::App;
 use crate::args::{Cli, ColorWhen, Verb};
@@ -61,10 +62,12 @@ fn main() -> ExitCode {
         }
     };
     let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let stores = settings.cache().map_or_else(Stores::new, |cache| Stores::new().with_cache(cache));
     let app = App {
+        stores: stores.clone(),
         console: Console::new(settings.quiet, settings.color),
         shutdown: Shutdown::default(),
-        record: Record::new(settings.report.clone(), command),
+        record: Record::new(settings.report.clone(), command, stores),
         settings,
     };
     run(&app, cli.verb).into()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use eos_io::{CacheStats, Stores};
 use root_engine::{Ledger, Outcome};
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use crate::shutdown::Shutdown;
 pub struct Record {
     started: Instant,
     path: Option<PathBuf>,
+    stores: Stores,
     command: Arc<Vec<String>>,
     slot: Slot,
     inner: Arc<Mutex<Inner>>,
@@ -40,6 +42,8 @@ struct Report<'a> {
     files: Vec<FileLine>,
     events: u64,
     bytes_read: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheLine>,
     rows: u64,
     seconds: f64,
     warnings: Vec<String>,
@@ -58,12 +62,37 @@ struct FileLine {
     bytes: u64,
 }
 
+/// What the cache of remote files did.
+#[derive(Serialize)]
+struct CacheLine {
+    hits: u64,
+    misses: u64,
+    bytes_from_cache: u64,
+    bytes_fetched: u64,
+    bytes_evicted: u64,
+    damaged_blocks: u64,
+}
+
+impl From<CacheStats> for CacheLine {
+    fn from(stats: CacheStats) -> Self {
+        Self {
+            hits: stats.hits,
+            misses: stats.misses,
+            bytes_from_cache: stats.bytes_cached,
+            bytes_fetched: stats.bytes_fetched,
+            bytes_evicted: stats.bytes_evicted,
+            damaged_blocks: stats.damaged,
+        }
+    }
+}
+
 impl Record {
     /// A record that starts now, of a run that was called like this.
-    pub fn new(path: Option<PathBuf>, command: Vec<String>) -> Self {
+    pub fn new(path: Option<PathBuf>, command: Vec<String>, stores: Stores) -> Self {
         // A command line can hold a token in a URL, and reports are passed around.
         let command = command.iter().map(|word| eos_io::redact(word)).collect();
-        Self { started: Instant::now(), path, command: Arc::new(command), slot: Slot::default(), inner: Arc::default() }
+        let (slot, inner) = (Slot::default(), Arc::default());
+        Self { started: Instant::now(), path, stores, command: Arc::new(command), slot, inner }
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -139,6 +168,7 @@ impl Record {
             files: files.collect(),
             events: counts.entries_done,
             bytes_read: counts.bytes + inner.bytes,
+            cache: self.stores.cache().map(|cache| cache.stats().into()),
             rows: inner.rows,
             seconds: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             warnings: inner.ledger.warnings(),

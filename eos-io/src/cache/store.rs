@@ -18,7 +18,6 @@ use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
-use url::Url;
 
 use super::Cache;
 use super::block::{PAGE, Piece};
@@ -60,7 +59,8 @@ pub(crate) struct CachedStore {
 #[derive(Debug)]
 struct Inner {
     remote: Arc<dyn ObjectStore>,
-    root: Url,
+    /// What the store is called, in full.
+    name: String,
     cache: Cache,
     files: Mutex<HashMap<Path, File>>,
 }
@@ -91,8 +91,8 @@ enum Known {
 type First = (Arc<Object>, Option<Piece>);
 
 impl CachedStore {
-    pub(crate) fn new(remote: Arc<dyn ObjectStore>, root: Url, cache: Cache) -> Self {
-        Self { inner: Arc::new(Inner { remote, root, cache, files: Mutex::default() }) }
+    pub(crate) fn new(remote: Arc<dyn ObjectStore>, name: String, cache: Cache) -> Self {
+        Self { inner: Arc::new(Inner { remote, name, cache, files: Mutex::default() }) }
     }
 
     /// The file's present version. If the server has to be asked, and nothing of the file is kept, the pages of `first` are
@@ -170,7 +170,7 @@ impl Inner {
     async fn ask(turn: Turn, first: Option<Range<u64>>) -> Result<First> {
         let (inner, path) = (&turn.inner, &turn.path);
         let cache = inner.cache.clone();
-        let url = url_digest(&inner.root, path);
+        let url = url_digest(&inner.name, path);
         let first = match first {
             Some(range) if !blocking(move || cache.shelf.knows(&url)).await.unwrap_or(true) => pages_of(&range),
             _ => {
@@ -197,7 +197,7 @@ impl Inner {
     /// new one may have been taken for its own between the change and now.
     async fn observe(&self, meta: ObjectMeta) -> Arc<Object> {
         let path = meta.location.clone();
-        let url = url_digest(&self.root, &path);
+        let url = url_digest(&self.name, &path);
         let kept = Kept { url, object: object_digest(&url, &meta), size: meta.size };
         let (object, older) = {
             let mut files = self.files();
@@ -260,7 +260,7 @@ impl Inner {
     /// Forgets a file that is being changed through this store.
     async fn forget(&self, path: &Path) {
         self.files().remove(path);
-        let (cache, url) = (self.cache.clone(), url_digest(&self.root, path));
+        let (cache, url) = (self.cache.clone(), url_digest(&self.name, path));
         blocking(move || cache.shelf.forget(&url)).await;
     }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use url::Url;
 
 use super::block::PAGE;
 use super::{Cache, CachedStore};
@@ -48,7 +47,7 @@ fn open_trusting(directory: &FilePath, limit: u64) -> Cache {
 
 fn behind(origin: &Arc<Origin>, cache: &Cache) -> CachedStore {
     let remote: Arc<dyn ObjectStore> = origin.clone();
-    CachedStore::new(remote, Url::parse("far://host/").unwrap(), cache.clone())
+    CachedStore::new(remote, "far://host/".to_string(), cache.clone())
 }
 
 /// The files below a directory, blocks and drafts and all.
