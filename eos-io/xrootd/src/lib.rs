@@ -1,4 +1,30 @@
-//! An asynchronous client for the XRootD protocol: `root://` and `roots://`.
+//! An asynchronous client for the XRootD protocol, in Rust alone: `root://` and `roots://`, the way to the storage of
+//! high-energy physics (EOS, dCache, XRootD itself and its caches).
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod auth;
+mod client;
+mod connection;
+mod diagnosis;
+mod endpoint;
+mod error;
+mod file;
+mod metrics;
+mod namespace;
+mod options;
+mod plan;
+mod recovery;
+mod route;
+mod store;
+mod url;
+mod wire;
+mod writer;
+
+pub use client::Client;
+pub use diagnosis::{Outcome, Step, diagnose};
+pub use error::{Error, ErrorKind};
+pub use metrics::{Event, Listener, Metrics};
+pub use namespace::Location;
+pub use options::Options;
+pub use store::XrootdStore;
+pub use url::{DEFAULT_PORT, InvalidUrl, XrootdUrl};

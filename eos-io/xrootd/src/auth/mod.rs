@@ -32,7 +32,20 @@ pub(crate) trait Method: Send {
             hint: None,
         })
     }
+
+    /// What the user can do when the server does not believe the credentials.
+    fn hint_when_refused(&self) -> Option<String> {
+        None
+    }
+
+    /// Encrypts with the key that the exchange has yielded, for signing requests.
+    fn session_key(&mut self) -> Option<SessionKey> {
+        None
+    }
 }
+
+/// Encrypts the hash of a request with the key of a session.
+pub(crate) type SessionKey = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// Why a method has no credentials to offer. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +59,31 @@ pub(crate) struct AuthError {
 
 /// The method that a server calls by this name, with the arguments that it gave; `None` for a name that is not known.
 pub(crate) fn method(name: &str, arguments: &str, peer: &Peer) -> Option<Box<dyn Method>> {
-    let _ = (name, arguments, peer);
-    None
+    let _ = arguments;
+    match name {
+        "unix" => Some(Box::new(Unix(peer.user.clone()))),
+        _ => None,
+    }
+}
+
+struct Unix(String);
+
+impl Method for Unix {
+    fn begin(&mut self) -> Result<Vec<u8>, AuthError> {
+        Ok(format!("unix\0{}\0", self.0).into_bytes())
+    }
+}
+
+/// The methods of a list `&P=name,arguments&P=…`, in its order.
+pub(crate) fn offered(list: &str, _peer: &Peer) -> Vec<(String, String)> {
+    let entries = list.split('&').filter_map(|entry| entry.strip_prefix("P="));
+    let parts = entries.map(|entry| entry.split_once(',').unwrap_or((entry, "")));
+    parts.map(|(name, arguments)| (name.to_owned(), arguments.to_owned())).collect()
+}
+
+/// The names of the methods of a list, for messages.
+pub(crate) fn names(list: &str) -> String {
+    let entries = list.split('&').filter_map(|entry| entry.strip_prefix("P="));
+    let names: Vec<_> = entries.map(|entry| entry.split(',').next().unwrap_or_default()).collect();
+    names.join(", ")
 }

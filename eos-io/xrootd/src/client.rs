@@ -1,0 +1,194 @@
+//! The client: servers and their connections, shared by everything that is done through it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::AbortHandle;
+
+use crate::connection::{Patience, TlsSettings};
+use crate::endpoint::{Dialer, Endpoint, Key};
+use crate::error::Error;
+use crate::metrics::{Counters, Metrics};
+use crate::options::Options;
+use crate::recovery::Budget;
+use crate::url::XrootdUrl;
+
+/// A client. Cheap to clone; clones share their connections.
+///
+/// It does its input and output on threads of its own, so it can be used from any executor, and a busy executor does not
+/// keep it from receiving.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    _runtime: Option<Arc<OwnRuntime>>,
+}
+
+/// What all tasks of a client share.
+pub(crate) struct Shared {
+    pub(crate) dialer: Dialer,
+    pub(crate) budget: Budget,
+    handle: Handle,
+    endpoints: Mutex<HashMap<Key, Arc<Endpoint>>>,
+    /// Servers that have handed over to others for good.
+    moved: Mutex<HashMap<Key, Key>>,
+    user: String,
+}
+
+/// Ends without waiting for what is under way.
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("metrics", &self.metrics()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client. Nothing is connected to before it is needed.
+    ///
+    /// # Errors
+    /// When the threads for input and output cannot be started.
+    pub fn new(options: Options) -> std::io::Result<Self> {
+        let (handle, runtime) = match &options.runtime {
+            Some(handle) => (handle.clone(), None),
+            None => {
+                let threads =
+                    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4)).clamp(2, 4);
+                let mut builder = Builder::new_multi_thread();
+                let runtime = builder.worker_threads(threads).thread_name("xrootd").enable_all().build()?;
+                (runtime.handle().clone(), Some(Arc::new(OwnRuntime(Some(runtime)))))
+            }
+        };
+        let user = options.user.clone().unwrap_or_else(user_name);
+        let budget = Budget::new(options.retry_budget);
+        let counters = Counters { listener: options.listener.clone(), ..Counters::default() };
+        let dialer = Dialer {
+            options: Arc::new(options),
+            tls: Arc::new(TlsSettings::from_environment()),
+            counters: Arc::new(counters),
+        };
+        let (endpoints, moved) = Default::default();
+        let shared = Arc::new(Shared { dialer, budget, handle, endpoints, moved, user });
+        Ok(Self { shared, _runtime: runtime })
+    }
+
+    /// What has been done so far.
+    pub fn metrics(&self) -> Metrics {
+        self.shared.dialer.counters.snapshot()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Runs work on the client's own threads. Dropping the future ends the work.
+    pub(crate) async fn run<T, F, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+        W: FnOnce(Arc<Shared>) -> F,
+    {
+        let task = self.shared.handle.spawn(work(Arc::clone(&self.shared)));
+        let _abort = AbortOnDrop(task.abort_handle());
+        task.await.unwrap_or(Err(Error::ShutDown))
+    }
+}
+
+/// Ends a task when nobody wants its result any more.
+pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    pub(crate) fn options(&self) -> &Options {
+        &self.dialer.options
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.dialer.counters
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// How long a request about a file may take.
+    pub(crate) fn patience(&self) -> Patience {
+        let options = self.options();
+        Patience { silence: options.silence_timeout, total: options.request_timeout }
+    }
+
+    /// The server of a URL, or the one that it has handed over to.
+    pub(crate) fn endpoint(&self, url: &XrootdUrl) -> Arc<Endpoint> {
+        let key = self.key(url);
+        let key = self.moved.lock().get(&key).cloned().unwrap_or(key);
+        let mut endpoints = self.endpoints.lock();
+        Arc::clone(endpoints.entry(key.clone()).or_insert_with(|| Arc::new(Endpoint::new(key))))
+    }
+
+    fn key(&self, url: &XrootdUrl) -> Key {
+        let user = url.user.clone().unwrap_or_else(|| self.user.clone());
+        let login: Vec<_> = url.opaque.split('&').filter(|parameter| parameter.starts_with("xrd.")).collect();
+        Key { host: url.host.clone(), port: url.port, is_tls: url.is_tls, user, login: login.join("&") }
+    }
+
+    /// Remembers that `to` answers for `from`.
+    pub(crate) fn hand_over(&self, from: &XrootdUrl, to: &XrootdUrl) {
+        let (from, to) = (self.key(from), self.key(to));
+        if from != to {
+            self.moved.lock().insert(from, to);
+        }
+    }
+
+    /// Goes back to the server that was asked first.
+    pub(crate) fn take_back(&self, url: &XrootdUrl) -> bool {
+        self.moved.lock().remove(&self.key(url)).is_some()
+    }
+}
+
+/// A pause that a server has asked for, within what is allowed altogether.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    left: Duration,
+}
+
+impl Waiting {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { left: limit }
+    }
+
+    /// Waits; answers whether the limit allowed it.
+    pub(crate) async fn wait(&mut self, seconds: u32) -> bool {
+        let time = Duration::from_secs(u64::from(seconds));
+        let Some(left) = self.left.checked_sub(time) else {
+            return false;
+        };
+        self.left = left;
+        tokio::time::sleep(time).await;
+        true
+    }
+}
+
+/// Who runs the program.
+fn user_name() -> String {
+    let named =
+        ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
+    named.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}

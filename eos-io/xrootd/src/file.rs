@@ -1,0 +1,537 @@
+//! An open file. It may be open on several connections at once, which share the reading; when one of them fails the file
+//! is opened anew, perhaps at another server, and what was under way is asked for again.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures::future::{Either, select};
+use futures::stream::{self, FuturesOrdered, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::client::{Shared, Waiting};
+use crate::connection::{Answer, Connection};
+use crate::diagnosis::Trace;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{Event, add};
+use crate::plan::{Piece, Plan, plan};
+use crate::recovery::{Attempts, Tried};
+use crate::route::{Answered, Manner, Place, named};
+use crate::wire::codes::open;
+use crate::wire::{FileHandle, Open, Request, Response, Segment, Stat, opened};
+
+/// KiB that may be under way for each connection that the file is open on.
+const GATE: usize = 16 << 10;
+
+/// A file that is open for reading.
+pub(crate) struct File {
+    shared: Arc<Shared>,
+    place: Place,
+    pub(crate) stat: Stat,
+    pub(crate) opened: Instant,
+    handles: Mutex<Vec<Arc<Handle>>>,
+    /// Held by whoever opens the file again.
+    reopening: tokio::sync::Mutex<()>,
+    /// Replicas that failed while the file was read.
+    tried: Mutex<Tried>,
+    /// What may be under way on all connections together; only then does a read choose one.
+    gate: Semaphore,
+    is_growing: AtomicBool,
+    /// Whether asking for another replica has been in vain.
+    is_alone: AtomicBool,
+}
+
+/// The file on one connection.
+struct Handle {
+    connection: Arc<Connection>,
+    endpoint: Arc<Endpoint>,
+    id: FileHandle,
+    /// The host as the redirect named it; `None` where the first server has the file itself.
+    redirected_to: Option<String>,
+}
+
+impl Drop for Handle {
+    /// Nobody waits for the answer.
+    fn drop(&mut self) {
+        if self.connection.is_usable() {
+            self.connection.send_unanswered(&Request::close(self.id));
+        }
+    }
+}
+
+/// Why a part could not be read from one handle.
+enum Trouble {
+    /// Another attempt, there or elsewhere, may succeed.
+    Passing(Error),
+    Lasting(Error),
+}
+
+impl File {
+    /// Opens a file for reading; the answer tells size and time.
+    pub(crate) async fn open(shared: Arc<Shared>, place: Place, trace: Trace) -> Result<Self, Error> {
+        let manner = Manner { trace, ..Manner::new(shared.patience()) };
+        let (handle, stat) = open_for_reading(&shared, &place, manner).await?;
+        let stat = match stat {
+            Some(stat) => stat,
+            // Some proxies leave it out.
+            None => shared.stat(&place).await?,
+        };
+        Ok(Self {
+            shared,
+            place,
+            stat,
+            opened: Instant::now(),
+            handles: Mutex::new(vec![Arc::new(handle)]),
+            reopening: tokio::sync::Mutex::default(),
+            tried: Mutex::default(),
+            gate: Semaphore::new(GATE),
+            is_growing: AtomicBool::new(false),
+            is_alone: AtomicBool::new(false),
+        })
+    }
+
+    /// The server that the file is read from, `host:port`.
+    pub(crate) fn server(&self) -> String {
+        let handles = self.handles.lock();
+        handles.first().map_or_else(|| self.place.url.authority(), |handle| handle.connection.host().to_owned())
+    }
+
+    /// Reads ranges, which lie within the file; small ones that are close to each other go together.
+    pub(crate) async fn read(self: &Arc<Self>, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Error> {
+        let limits = match self.usable() {
+            Some(handle) if crate::plan::wants_vectors(ranges) => {
+                handle.endpoint.vector_limits(&handle.connection, self.shared.patience())
+            }
+            _ => None,
+        };
+        let Plan { pieces, parts } = plan(ranges, limits, self.shared.options().verify);
+        // Dropping the future of a read must also end its parts, so they are not tasks of their own.
+        let reads: FuturesOrdered<_> = pieces.into_iter().map(|piece| self.piece(piece)).collect();
+        let pieces: Vec<Vec<Bytes>> = reads.try_collect().await?;
+        Ok(parts.into_iter().map(|part| part.assemble(&pieces)).collect())
+    }
+
+    async fn piece(self: &Arc<Self>, piece: Piece) -> Result<Vec<Bytes>, Error> {
+        match piece {
+            Piece::Whole { range, chunk } => {
+                let length = length(&range)?;
+                let mut rest = BytesMut::with_capacity(length);
+                let mut chunks = Vec::with_capacity(length.div_ceil(chunk));
+                let mut offset = range.start;
+                while offset < range.end {
+                    let count = chunk.min(length - chunks.len() * chunk);
+                    // Neighbours in one allocation, to be joined without copying.
+                    let after = rest.split_off(count.min(rest.capacity()));
+                    chunks.push((offset, std::mem::replace(&mut rest, after), count));
+                    offset += count as u64;
+                }
+                let reads: FuturesOrdered<_> =
+                    chunks.into_iter().map(|(offset, buffer, count)| self.chunk(offset, buffer, count)).collect();
+                let joined = reads.try_fold(BytesMut::new(), |mut joined, chunk| async move {
+                    if joined.is_empty() {
+                        return Ok(chunk);
+                    }
+                    joined.unsplit(chunk);
+                    Ok(joined)
+                });
+                Ok(vec![joined.await?.freeze()])
+            }
+            Piece::Vector { segments } => match self.vector(&segments).await? {
+                Some(data) => Ok(split(data, &segments)),
+                None => {
+                    let reads: FuturesOrdered<_> = segments
+                        .iter()
+                        .map(|segment| {
+                            let count = segment.length as usize;
+                            self.chunk(segment.offset, BytesMut::with_capacity(count), count)
+                        })
+                        .collect();
+                    reads.map_ok(BytesMut::freeze).try_collect().await
+                }
+            },
+        }
+    }
+
+    /// Reads `count` bytes into a buffer, with all that can be done about failures.
+    async fn chunk(self: &Arc<Self>, offset: u64, mut buffer: BytesMut, count: usize) -> Result<BytesMut, Error> {
+        let mut attempts = Attempts::new(self.shared.options().retries);
+        let mut done = BytesMut::new();
+        loop {
+            let start = offset + done.len() as u64;
+            let missing = count - done.len();
+            if buffer.capacity() < missing {
+                buffer = BytesMut::with_capacity(missing);
+            }
+            let _turn = self.turn(missing).await?;
+            let handle = self.handle().await?;
+            let (handle, read) = self.hedged(handle, start, std::mem::take(&mut buffer), missing).await;
+            match read {
+                Ok(part) if part.is_empty() => {
+                    let reason = format!(
+                        "the server has nothing at byte {start}, though it says that the file has {} bytes: the replica is \
+                         truncated",
+                        self.stat.size
+                    );
+                    let error = Error::Data {
+                        host: handle.connection.host().to_owned(),
+                        path: self.place.path.clone(),
+                        reason,
+                    };
+                    self.failed(&handle, error, &mut attempts).await?;
+                }
+                Ok(part) => {
+                    attempts.reset();
+                    if done.is_empty() {
+                        done = part;
+                    } else {
+                        done.unsplit(part);
+                    }
+                    if done.len() >= count {
+                        self.shared.budget.give();
+                        return Ok(done);
+                    }
+                }
+                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Passing(error)) => self.failed(&handle, error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Reads segments by one request; `None` says that they have to be read one by one.
+    async fn vector(self: &Arc<Self>, segments: &[Segment]) -> Result<Option<BytesMut>, Error> {
+        let total: usize = segments.iter().map(|segment| segment.length as usize).sum();
+        let _turn = self.turn(total).await?;
+        let handle = self.handle().await?;
+        let room = handle.connection.room(total).await?;
+        let request = Request::read_vector(handle.id, segments);
+        let buffer = BytesMut::with_capacity(total);
+        let patience = self.shared.patience();
+        match handle.connection.read_vector(&request, buffer, segments.to_vec(), room, patience).await {
+            Ok(Answer::Data(data)) => {
+                self.shared.budget.give();
+                Ok(Some(data))
+            }
+            // Servers differ in what they refuse; plain reads also know what to do about each failure.
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Reads from one handle and, if that takes long, from another replica too.
+    async fn hedged(
+        self: &Arc<Self>,
+        handle: Arc<Handle>,
+        offset: u64,
+        buffer: BytesMut,
+        count: usize,
+    ) -> (Arc<Handle>, Result<BytesMut, Trouble>) {
+        let first = Box::pin(self.read_once(Arc::clone(&handle), offset, buffer, count));
+        let Some(after) = self.shared.options().hedge_after.filter(|_| self.may_hedge(&handle)) else {
+            return (handle, first.await);
+        };
+        let first = match select(first, Box::pin(tokio::time::sleep(after))).await {
+            Either::Left((read, _)) => return (handle, read),
+            Either::Right(((), first)) => first,
+        };
+        let slow = Arc::clone(&handle);
+        let second = Box::pin(async move {
+            let other = self.replica(&slow).await?;
+            let read = self.read_once(Arc::clone(&other), offset, BytesMut::with_capacity(count), count).await;
+            Some((other, read))
+        });
+        match select(first, second).await {
+            Either::Left((read, _)) => (handle, read),
+            Either::Right((Some((other, Ok(data))), _)) if !data.is_empty() => {
+                self.prefer(&other, &handle);
+                (other, Ok(data))
+            }
+            Either::Right((_, first)) => (handle, first.await),
+        }
+    }
+
+    fn may_hedge(&self, handle: &Handle) -> bool {
+        handle.redirected_to.is_some() && !self.is_alone.load(Ordering::Relaxed)
+    }
+
+    /// The file at another server than the handle's, by the manager's choice.
+    async fn replica(&self, slow: &Arc<Handle>) -> Option<Arc<Handle>> {
+        let host = slow.redirected_to.clone()?;
+        if !self.shared.budget.take() {
+            return None;
+        }
+        let mut manner = Manner::new(self.shared.patience());
+        let reason = Error::Timeout {
+            host: host.clone(),
+            path: self.place.path.clone(),
+            request: "a read",
+            waited: Duration::ZERO,
+        };
+        manner.tried = self.tried.lock().clone();
+        manner.tried.add(&host, &reason);
+        let other = open_for_reading(&self.shared, &self.place, manner).await;
+        let other = other.ok().map(|(handle, _)| Arc::new(handle));
+        let other = other.filter(|other| other.connection.host() != slow.connection.host());
+        if other.is_none() {
+            self.is_alone.store(true, Ordering::Relaxed);
+            return None;
+        }
+        add(&self.shared.counters().hedges, 1);
+        let path = self.place.path.clone();
+        self.shared.counters().tell(|| Event::Hedge { host: slow.connection.host().to_owned(), path });
+        other
+    }
+
+    /// From now on reads go to the replica that was faster.
+    fn prefer(&self, fast: &Arc<Handle>, slow: &Arc<Handle>) {
+        let mut handles = self.handles.lock();
+        handles.retain(|handle| handle.connection.host() != slow.connection.host());
+        handles.push(Arc::clone(fast));
+    }
+
+    async fn read_once(
+        &self,
+        handle: Arc<Handle>,
+        offset: u64,
+        buffer: BytesMut,
+        count: usize,
+    ) -> Result<BytesMut, Trouble> {
+        let connection = &handle.connection;
+        let passing = |error: Error| Trouble::Passing(named(error, &self.place.path));
+        let length = u32::try_from(count).unwrap_or(u32::MAX);
+        let patience = self.shared.patience();
+        let mut waiting = Waiting::new(self.shared.options().wait_limit);
+        let mut buffer = Some(buffer);
+        let has_pages = self.shared.options().verify && connection.has_pages() && !connection.is_tls;
+        loop {
+            let room = connection.room(count).await.map_err(Trouble::Lasting)?;
+            let buffer = buffer.take().unwrap_or_else(|| BytesMut::with_capacity(count));
+            let answer = match has_pages {
+                true => {
+                    let request = Request::read_pages(handle.id, offset, length, false);
+                    connection.read_pages(&request, buffer, (offset, count), room, patience).await
+                }
+                false => {
+                    let request = Request::read(handle.id, offset, length);
+                    connection.read(&request, buffer, count, room, patience).await
+                }
+            };
+            match answer.map_err(passing)? {
+                Answer::Data(data) => return Ok(data),
+                Answer::Pages(mut data, bad) => {
+                    for page in bad {
+                        let good = self.page_again(&handle, page.offset, page.length).await?;
+                        let at = usize::try_from(page.offset - offset).unwrap_or(usize::MAX);
+                        if let Some(slot) = data.get_mut(at..at.saturating_add(page.length)) {
+                            slot.copy_from_slice(&good);
+                        }
+                    }
+                    return Ok(data);
+                }
+                Answer::Response(Response::Wait { seconds, message }) => {
+                    let waited = self.shared.wait(connection.host(), &self.place.path, seconds, message, &mut waiting);
+                    waited.await.map_err(Trouble::Lasting)?;
+                }
+                Answer::Response(Response::Error(error)) => {
+                    let error = Error::server(connection.host(), &self.place.path, error);
+                    // Whatever it is, another replica may have it better.
+                    let is_passing = error.is_transient(false) || handle.redirected_to.is_some();
+                    return Err(if is_passing { Trouble::Passing(error) } else { Trouble::Lasting(error) });
+                }
+                // The server hands the file over: it is opened anew.
+                Answer::Response(_) => {
+                    let reason = "it handed the file over while it was read".to_owned();
+                    return Err(Trouble::Passing(Error::Disconnected { host: connection.host().to_owned(), reason }));
+                }
+            }
+        }
+    }
+
+    /// Reads a page again whose checksum was wrong.
+    async fn page_again(&self, handle: &Arc<Handle>, offset: u64, length: usize) -> Result<BytesMut, Trouble> {
+        const TIMES: usize = 3;
+        let connection = &handle.connection;
+        let count = u32::try_from(length).unwrap_or(u32::MAX);
+        for _ in 0..TIMES {
+            add(&self.shared.counters().retries, 1);
+            let room = connection.room(length).await.map_err(Trouble::Lasting)?;
+            let request = Request::read_pages(handle.id, offset, count, true);
+            let buffer = BytesMut::with_capacity(length);
+            let answer = connection.read_pages(&request, buffer, (offset, length), room, self.shared.patience());
+            match answer.await.map_err(|error| Trouble::Passing(named(error, &self.place.path)))? {
+                Answer::Pages(data, bad) if bad.is_empty() && data.len() == length => return Ok(data),
+                _ => {}
+            }
+        }
+        let reason =
+            format!("bytes {offset}..{} arrive with a wrong checksum, each of {TIMES} times", offset + length as u64);
+        let (host, path) = (connection.host().to_owned(), self.place.path.clone());
+        Err(Trouble::Passing(Error::Data { host, path, reason }))
+    }
+
+    /// Waits until so many bytes more may be under way; where that takes waiting, a further connection may help.
+    async fn turn(self: &Arc<Self>, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {
+        let units = bytes.div_ceil(1 << 10).clamp(1, GATE) as u32;
+        if let Ok(permit) = self.gate.try_acquire_many(units) {
+            return Ok(permit);
+        }
+        self.grow();
+        self.gate.acquire_many(units).await.map_err(|_| Error::ShutDown)
+    }
+
+    /// A handle to read from: the one with the most room.
+    async fn handle(self: &Arc<Self>) -> Result<Arc<Handle>, Error> {
+        if let Some(handle) = self.usable() {
+            return Ok(handle);
+        }
+        let _one_at_a_time = self.reopening.lock().await;
+        if let Some(handle) = self.usable() {
+            return Ok(handle);
+        }
+        let mut manner = Manner::new(self.shared.patience());
+        manner.tried = self.tried.lock().clone();
+        let (handle, stat) = match open_for_reading(&self.shared, &self.place, manner).await {
+            // No other replica: the ones that failed get another chance.
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.tried.lock().is_empty() => {
+                self.tried.lock().clear();
+                open_for_reading(&self.shared, &self.place, Manner::new(self.shared.patience())).await?
+            }
+            other => other?,
+        };
+        if let Some(stat) = stat
+            && stat.size != self.stat.size
+        {
+            return Err(Error::Data {
+                host: handle.connection.host().to_owned(),
+                path: self.place.path.clone(),
+                reason: format!(
+                    "the file now has {} bytes, and had {} when it was opened first",
+                    stat.size, self.stat.size
+                ),
+            });
+        }
+        let handle = Arc::new(handle);
+        self.handles.lock().push(Arc::clone(&handle));
+        Ok(handle)
+    }
+
+    fn usable(&self) -> Option<Arc<Handle>> {
+        let mut handles = self.handles.lock();
+        handles.retain(|handle| handle.connection.is_usable());
+        handles.iter().max_by_key(|handle| handle.connection.free_window()).cloned()
+    }
+
+    /// Opens the file on one connection more, without waiting for it.
+    fn grow(self: &Arc<Self>) {
+        let connections: Vec<_> = self.handles.lock().iter().map(|handle| Arc::clone(&handle.connection)).collect();
+        if connections.len() >= self.shared.options().connections || self.is_growing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let file = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut manner = Manner::new(file.shared.patience());
+            manner.except = &connections;
+            manner.tried = file.tried.lock().clone();
+            // Without it the others go on reading.
+            if let Ok((handle, Some(stat))) = open_for_reading(&file.shared, &file.place, manner).await
+                && stat.size == file.stat.size
+                && !connections.iter().any(|known| Arc::ptr_eq(known, &handle.connection))
+            {
+                file.handles.lock().push(Arc::new(handle));
+                file.gate.add_permits(GATE);
+            }
+            file.is_growing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Takes a handle out of use, and waits as long as is right before the next attempt.
+    async fn failed(&self, handle: &Arc<Handle>, error: Error, attempts: &mut Attempts) -> Result<(), Error> {
+        let reason = error.to_string();
+        let was_in_use = {
+            let mut handles = self.handles.lock();
+            let before = handles.len();
+            handles.retain(|other| !Arc::ptr_eq(other, handle));
+            handles.len() < before
+        };
+        let (host, path) = (handle.connection.host().to_owned(), self.place.path.clone());
+        if let (Some(host), true) = (&handle.redirected_to, was_in_use) {
+            self.tried.lock().add(host, &error);
+        }
+        let pause = match was_in_use {
+            true => attempts.failed(error, true, &self.shared.budget)?,
+            // Many reads fail together when a connection does: that counts once.
+            false => Duration::ZERO,
+        };
+        if !was_in_use {
+            return Ok(());
+        }
+        add(&self.shared.counters().retries, 1);
+        if handle.redirected_to.is_some() {
+            add(&self.shared.counters().failovers, 1);
+            self.shared.counters().tell(|| Event::Failover { host, path, reason });
+        } else {
+            self.shared.counters().tell(|| Event::Retry { host, path, reason });
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Reads a range piece by piece, several pieces ahead of whoever takes them.
+    pub(crate) fn stream(
+        self: Arc<Self>,
+        range: Range<u64>,
+    ) -> impl futures::Stream<Item = Result<Bytes, Error>> + Send {
+        /// Bytes in a piece.
+        const PIECE: u64 = 2 << 20;
+        /// Pieces under way.
+        const AHEAD: usize = 8;
+        let count = (range.end - range.start).div_ceil(PIECE);
+        let pieces = (0..count).map(move |at| {
+            let start = range.start + at * PIECE;
+            start..(start + PIECE).min(range.end)
+        });
+        stream::iter(pieces)
+            .map(move |piece| {
+                let file = Arc::clone(&self);
+                async move { file.read(&[piece]).await.map(|read| read.into_iter().next().unwrap_or_default()) }
+            })
+            .buffered(AHEAD)
+    }
+}
+
+/// The data of segments that came one after the other.
+fn split(data: BytesMut, segments: &[Segment]) -> Vec<Bytes> {
+    let mut data = data.freeze();
+    segments.iter().map(|segment| data.split_to((segment.length as usize).min(data.len()))).collect()
+}
+
+fn length(range: &Range<u64>) -> Result<usize, Error> {
+    usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| Error::Data {
+        host: String::new(),
+        path: String::new(),
+        reason: "a range is larger than the memory of this machine".to_owned(),
+    })
+}
+
+async fn open_for_reading(
+    shared: &Arc<Shared>,
+    place: &Place,
+    manner: Manner<'_>,
+) -> Result<(Handle, Option<Stat>), Error> {
+    let make = |path: &str, is_refreshed: bool| {
+        let refresh = if is_refreshed { open::REFRESH } else { 0 };
+        Request::open(path, Open { mode: 0, options: open::READ | open::RETURN_STAT | refresh })
+    };
+    let started = Instant::now();
+    let trace = manner.trace.clone();
+    let answered = shared.ask(place, &make, manner).await;
+    let target =
+        answered.as_ref().map_or_else(|_| place.url.authority(), |answered| answered.endpoint.shown().to_owned());
+    trace.step("open", &target, started, &answered, |_| String::new());
+    let Answered { connection, endpoint, redirected_to, body } = answered?;
+    let (id, stat) = opened(&body).map_err(|error| Error::protocol(connection.host(), error))?;
+    add(&shared.counters().opens, 1);
+    Ok((Handle { connection, endpoint, id, redirected_to }, stat))
+}

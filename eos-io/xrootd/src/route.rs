@@ -1,0 +1,306 @@
+//! Requests about a path, from the first server through redirects to the one that answers, and around servers that fail.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::client::{Shared, Waiting};
+use crate::connection::{Connection, Patience};
+use crate::diagnosis::{Outcome, Trace};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind, mask};
+use crate::metrics::{Event, add};
+use crate::recovery::{Attempts, Tried};
+use crate::url::XrootdUrl;
+use crate::wire::{Redirect, Request, Response, Target};
+
+/// Redirects are followed this often for one request.
+const MOST_HOPS: usize = 16;
+
+/// A path at the server that is asked first.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) url: Arc<XrootdUrl>,
+    /// The whole path as it goes onto the wire, without the opaque part.
+    pub(crate) path: String,
+}
+
+/// Who answered, and what.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// The host as the redirect named it, unless the first server answered itself.
+    pub(crate) redirected_to: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A failed attempt.
+struct Failed {
+    error: Error,
+    /// The host as the redirect named it.
+    redirected_to: Option<String>,
+    /// Whether the server had been reached before.
+    is_known: bool,
+}
+
+/// Makes the request for a path with its opaque part; the flag asks the manager not to trust what it remembers.
+pub(crate) type Make<'a> = &'a (dyn Fn(&str, bool) -> Request + Send + Sync);
+
+/// How a request is made.
+pub(crate) struct Manner<'a> {
+    pub(crate) patience: Patience,
+    /// Connections that the answer should not come over.
+    pub(crate) except: &'a [Arc<Connection>],
+    pub(crate) tried: Tried,
+    pub(crate) trace: Trace,
+}
+
+impl Manner<'_> {
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self { patience, except: &[], tried: Tried::default(), trace: Trace::default() }
+    }
+}
+
+impl Shared {
+    /// Makes a request until it is answered, or nothing more can be tried.
+    pub(crate) async fn ask(&self, place: &Place, make: Make<'_>, mut manner: Manner<'_>) -> Result<Answered, Error> {
+        let mut attempts = Attempts::new(self.options().retries);
+        loop {
+            let failed = match self.attempt(place, make, &manner).await {
+                Ok(answered) => {
+                    self.budget.give();
+                    return Ok(answered);
+                }
+                Err(failed) => failed,
+            };
+            let Failed { error, redirected_to, is_known } = failed;
+            if !is_known {
+                // A host that was never reached is more likely misspelt than down.
+                attempts.allow_at_most(2);
+            }
+            let is_transient = error.is_transient(redirected_to.is_some());
+            let host = redirected_to.filter(|_| is_transient);
+            let is_manager_out_of_servers =
+                !manner.tried.is_empty() && host.is_none() && error.kind() == ErrorKind::NotFound;
+            let may_retry = is_transient || is_manager_out_of_servers;
+            let reason = mask(&error.to_string());
+            let pause = attempts.failed(error.clone(), may_retry, &self.budget)?;
+            add(&self.counters().retries, 1);
+            let path = place.path.clone();
+            match host {
+                Some(host) => {
+                    add(&self.counters().failovers, 1);
+                    self.counters().tell(|| Event::Failover { host: host.clone(), path, reason });
+                    manner.tried.add(&host, &error);
+                }
+                None => {
+                    if is_manager_out_of_servers {
+                        manner.tried.clear();
+                    }
+                    self.take_back(&place.url);
+                    self.counters().tell(|| Event::Retry { host: place.url.authority(), path, reason });
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Follows redirects until a server answers or fails.
+    async fn attempt(&self, place: &Place, make: Make<'_>, manner: &Manner<'_>) -> Result<Answered, Failed> {
+        let mut url = (*place.url).clone();
+        let mut path = place.path.clone();
+        let mut from_redirect = String::new();
+        let mut redirected_to = None;
+        let mut waiting = Waiting::new(self.options().wait_limit);
+        for _ in 0..MOST_HOPS {
+            let endpoint = self.endpoint(&url);
+            let failed = |error| Failed { error, redirected_to: redirected_to.clone(), is_known: endpoint.is_known() };
+            let connection = endpoint.connection(manner.except, &self.dialer, &manner.trace).await.map_err(failed)?;
+            let opaque = [place.url.opaque.as_str(), &from_redirect, &manner.tried.opaque()];
+            let request = make(&with_opaque(&path, &opaque), !manner.tried.is_empty());
+            let started = Instant::now();
+            let response = self.patiently(&connection, &request, manner.patience, &mut waiting, &path).await;
+            match response.map_err(failed)? {
+                Response::Ok(body) => return Ok(Answered { connection, endpoint, redirected_to, body }),
+                Response::Redirect(redirect) => {
+                    let next = follow(&url, &redirect).map_err(|reason| {
+                        let host = endpoint.shown().to_owned();
+                        failed(Error::Redirect { host, path: path.clone(), reason })
+                    })?;
+                    let name = crate::connection::name(request.id).trim_start_matches("an ").trim_start_matches("a ");
+                    manner
+                        .trace
+                        .tell(step_name(name), endpoint.shown(), started, || Outcome::Redirect(next.url.authority()));
+                    if redirect.is_lasting {
+                        self.hand_over(&place.url, &next.url);
+                    }
+                    redirected_to = Some(next.named);
+                    url = next.url;
+                    from_redirect = next.opaque;
+                    path = next.path.unwrap_or(path);
+                }
+                Response::Error(error) => return Err(failed(Error::server(endpoint.shown(), &path, error))),
+                Response::AuthMore(_) | Response::Wait { .. } | Response::WaitForResponse { .. } => {
+                    let reason = "an answer that belongs to a login".to_owned();
+                    return Err(failed(Error::Protocol { host: endpoint.shown().to_owned(), reason }));
+                }
+            }
+        }
+        let reason = format!("{MOST_HOPS} redirects in a row, the last to {}", url.authority());
+        let error = Error::Redirect { host: place.url.authority(), path: place.path.clone(), reason };
+        Err(Failed { error, redirected_to: None, is_known: true })
+    }
+
+    /// Makes a request on one connection, as often as the server asks for patience.
+    pub(crate) async fn patiently(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        patience: Patience,
+        waiting: &mut Waiting,
+        path: &str,
+    ) -> Result<Response, Error> {
+        loop {
+            let response = connection.call(request, patience).await.map_err(|error| named(error, path))?;
+            let Response::Wait { seconds, message } = response else {
+                return Ok(response);
+            };
+            self.wait(connection.host(), path, seconds, message, waiting).await?;
+        }
+    }
+
+    /// Waits as a server has asked for, if that is not too long.
+    pub(crate) async fn wait(
+        &self,
+        host: &str,
+        path: &str,
+        seconds: u32,
+        message: String,
+        waiting: &mut Waiting,
+    ) -> Result<(), Error> {
+        let time = std::time::Duration::from_secs(u64::from(seconds));
+        add(&self.counters().waits, 1);
+        self.counters().waited_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+        self.counters().tell(|| Event::Waiting {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            time,
+            message: mask(&message),
+        });
+        if waiting.wait(seconds).await {
+            return Ok(());
+        }
+        Err(Error::Timeout {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            request: "a request, for which the server asks to wait,",
+            waited: self.options().wait_limit,
+        })
+    }
+}
+
+/// The diagnosis knows a few kinds of requests by name.
+fn step_name(name: &str) -> &'static str {
+    match name {
+        "open" => "open",
+        "stat" => "stat",
+        "listing" => "listing",
+        _ => "request",
+    }
+}
+
+/// Where a redirect leads.
+struct Next {
+    url: XrootdUrl,
+    /// The host as the redirect names it.
+    named: String,
+    opaque: String,
+    /// Another path than the one asked for.
+    path: Option<String>,
+}
+
+fn follow(from: &XrootdUrl, redirect: &Redirect) -> Result<Next, String> {
+    match &redirect.target {
+        Target::Host { host, port, opaque } => {
+            // What follows a second '?' is meant for the login of old servers.
+            let opaque = opaque.split('?').next().unwrap_or_default().trim_start_matches('&').to_owned();
+            let port = if *port == 0 { crate::url::DEFAULT_PORT } else { *port };
+            let url = XrootdUrl { host: host.clone(), port, ..from.clone() };
+            Ok(Next { url, named: host.clone(), opaque, path: None })
+        }
+        Target::Url(text) => {
+            let (to, path) = XrootdUrl::parse(text).map_err(|error| {
+                let scheme = text.split("://").next().unwrap_or_default();
+                format!(
+                    "it redirects to a URL of the kind '{}', which cannot be followed here: {}",
+                    mask(scheme),
+                    error.reason
+                )
+            })?;
+            let path = format!("{}{path}", to.prefix.trim_end_matches('/'));
+            let named = to.host.clone();
+            // What has begun encrypted stays so.
+            let url = XrootdUrl {
+                is_tls: from.is_tls || to.is_tls,
+                user: to.user.or_else(|| from.user.clone()),
+                host: to.host,
+                port: to.port,
+                prefix: String::new(),
+                opaque: from.opaque.clone(),
+            };
+            Ok(Next { url, named, opaque: to.opaque, path: (path != "/").then_some(path) })
+        }
+    }
+}
+
+fn with_opaque(path: &str, parts: &[&str]) -> String {
+    let mut whole = path.to_owned();
+    for (at, part) in parts.iter().filter(|part| !part.is_empty()).enumerate() {
+        whole.push(if at == 0 { '?' } else { '&' });
+        whole.push_str(part.trim_start_matches('&'));
+    }
+    whole
+}
+
+/// An error of a connection, with the path that was asked for.
+pub(crate) fn named(error: Error, path: &str) -> Error {
+    match error {
+        Error::Timeout { host, path: unnamed, request, waited } if unnamed.is_empty() => {
+            Error::Timeout { host, path: path.to_owned(), request, waited }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_opaque_part_of_a_redirect_is_handed_on_as_it_is() {
+        let from = XrootdUrl::server("mgm", 1094, true);
+        let target = Target::Host { host: "fst".into(), port: 1095, opaque: "&cap.sym=a/b+c==&mgm.id=1?token".into() };
+        let next = follow(&from, &Redirect { is_lasting: false, target }).unwrap();
+        assert_eq!((next.url.authority().as_str(), next.url.is_tls), ("fst:1095", true));
+        assert_eq!(next.opaque, "cap.sym=a/b+c==&mgm.id=1");
+        assert_eq!(with_opaque("/x", &["eos.app=me", &next.opaque, ""]), "/x?eos.app=me&cap.sym=a/b+c==&mgm.id=1");
+    }
+
+    #[test]
+    fn a_redirect_to_a_url_may_change_the_path_but_never_drops_encryption() {
+        let from = XrootdUrl::server("mgm", 1094, true);
+        let target = Target::Url("root://other:1096//new/path?a=b".into());
+        let next = follow(&from, &Redirect { is_lasting: false, target }).unwrap();
+        assert!(next.url.is_tls);
+        assert_eq!(next.path.as_deref(), Some("/new/path"));
+    }
+
+    #[test]
+    fn a_redirect_to_another_protocol_is_refused() {
+        let from = XrootdUrl::server("mgm", 1094, false);
+        for url in ["file://localhost/etc/passwd", "http://h/x", "nonsense"] {
+            assert!(follow(&from, &Redirect { is_lasting: false, target: Target::Url(url.into()) }).is_err(), "{url}");
+        }
+    }
+}
