@@ -4,6 +4,8 @@ mod behaviour;
 mod faults;
 mod origin;
 mod processes;
+#[cfg(target_os = "linux")]
+mod server;
 
 use std::path::Path as FilePath;
 use std::path::PathBuf;
