@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use eos_io::Stores;
 use root_engine::{Ledger, Outcome, RootSession};
 
+use crate::attention::Attention;
 use crate::config::Settings;
 use crate::console::{Console, wants_color};
 use crate::exit::{Exit, Failure};
@@ -18,6 +19,8 @@ pub struct App {
     pub settings: Settings,
     /// The stores behind paths and URLs.
     pub stores: Stores,
+    /// What servers make us wait for.
+    pub attention: Attention,
     /// Standard error.
     pub console: Console,
     /// Ctrl-C.
@@ -45,13 +48,13 @@ impl App {
     }
 
     /// Where the result goes.
-    pub fn target(&self) -> Target {
-        Target::new(self.settings.output.as_deref())
+    pub fn target(&self) -> Result<Target, Failure> {
+        Target::new(self.settings.output.as_deref(), &self.stores)
     }
 
     /// Opens the output; `auto` stands for the format if none was asked for and no name says one.
     pub fn open(&self, auto: Format) -> Result<(Destination, Format), Failure> {
-        let target = self.target();
+        let target = self.target()?;
         let format = match (self.settings.format, &target) {
             (Format::Auto, Target::Stdout { .. }) => auto,
             (chosen, _) => chosen,
@@ -85,7 +88,7 @@ impl App {
 
     /// Writes a text that no other format can hold.
     pub fn emit_text(&self, text: &str) -> Result<(), Failure> {
-        let mut to = Destination::open(self.target(), &self.shutdown)?;
+        let mut to = Destination::open(self.target()?, &self.shutdown)?;
         to.put(text.as_bytes())?;
         to.commit()
     }
@@ -94,7 +97,7 @@ impl App {
     pub fn bar(&self, watch: Watch) -> Bar {
         self.record.set_watch(watch.clone());
         let wanted = self.settings.progress == crate::args::ProgressWhen::Auto && !self.console.is_quiet();
-        Bar::start(watch, wanted, self.record.slot())
+        Bar::start(watch, self.attention.clone(), wanted, self.record.slot())
     }
 
     /// The ledger of the run.

@@ -29,7 +29,7 @@ pub(crate) use store::CachedStore;
 use shelf::Shelf;
 use stats::Counters;
 
-/// A directory that keeps what is read of remote files; see [`Stores::with_cache`](crate::Stores::with_cache). Clones
+/// A directory that keeps what is read of remote files; see [`StoresBuilder::cache`](crate::StoresBuilder::cache). Clones
 /// share it, and so do all processes that use the same directory.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -57,7 +57,7 @@ impl Cache {
     /// use eos_io::{Cache, Stores};
     ///
     /// let cache = Cache::open(home.path().join("root-query"), 20 << 30);
-    /// let stores = Stores::new().with_cache(cache.clone());
+    /// let stores = Stores::builder().cache(cache.clone()).build();
     /// assert_eq!(cache.stats().warning, None);
     /// # Ok::<(), std::io::Error>(())
     /// ```

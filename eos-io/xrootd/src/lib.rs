@@ -3,10 +3,12 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod auth;
+mod bearer_token;
 mod client;
 mod connection;
 mod diagnosis;
 mod endpoint;
+mod environment;
 mod error;
 mod file;
 mod metrics;
@@ -15,11 +17,13 @@ mod options;
 mod plan;
 mod recovery;
 mod route;
+mod secret_file;
 mod store;
 mod url;
 mod wire;
 mod writer;
 
+pub use bearer_token::{BearerToken, BearerTokenError, bearer_token};
 pub use client::Client;
 pub use diagnosis::{Outcome, Step, diagnose};
 pub use error::{Error, ErrorKind};

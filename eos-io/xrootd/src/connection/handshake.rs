@@ -247,22 +247,28 @@ impl Greeting<'_> {
         peer: &Peer,
         methods: &str,
     ) -> Result<(String, Option<SessionKey>), Error> {
-        let mut tried = Vec::new();
-        let mut hint = None;
-        for (name, arguments) in auth::offered(methods, peer) {
+        let offered = auth::offered(methods, &peer.opaque);
+        let (mut tried, mut hints) = (Vec::new(), Vec::new());
+        for auth::Offer { name, arguments } in offered.methods {
             match self.try_method(stream, peer, &name, &arguments).await? {
                 Ok(key) => return Ok((name, key)),
                 Err(failure) => {
-                    hint = hint.or(failure.hint);
+                    hints.extend(failure.hint.map(|hint| format!("for {name}: {hint}")));
                     tried.push(format!("{name} ({})", failure.reason));
                 }
             }
         }
+        if tried.is_empty() {
+            tried.push("none".to_owned());
+        }
+        if let Some(choice) = offered.choice.filter(|_| !offered.unwanted.is_empty()) {
+            tried.push(format!("not {}, because of {choice}", offered.unwanted.join(", ")));
+        }
         Err(Error::Authentication {
             host: self.target.shown.clone(),
             offered: auth::names(methods),
-            tried: if tried.is_empty() { "none, as none of them is allowed here".to_owned() } else { tried.join(", ") },
-            hint,
+            tried: tried.join(", "),
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
         })
     }
 
