@@ -108,11 +108,11 @@ impl Stores {
     /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
     /// made on.
     pub fn separate(&self) -> Self {
-        let (settings, listener) = (self.inner.settings.clone(), self.inner.listener.clone());
-        StoresBuilder { settings, listener, cache: self.inner.cache.clone() }.build()
+        let Inner { settings, listener, cache, .. } = &*self.inner;
+        StoresBuilder { settings: settings.clone(), listener: listener.clone(), cache: cache.clone() }.build()
     }
 
-    /// The cache of remote files, if there is one.
+    /// The cache, if there is one.
     pub fn cache(&self) -> Option<&Cache> {
         self.inner.cache.as_ref()
     }
@@ -229,7 +229,7 @@ impl StoresBuilder {
         self
     }
 
-    /// A cache for what is read of remote files. Local files are read as they are.
+    /// Keeps what is read of remote files in a cache. Local files are read as they are.
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
@@ -239,7 +239,8 @@ impl StoresBuilder {
     pub fn build(self) -> Stores {
         let Self { settings, listener, cache } = self;
         let backends = backend::all(&settings, listener.clone());
-        Stores { inner: Arc::new(Inner { backends, settings, listener, cache, ..Inner::default() }) }
+        let opened = Mutex::default();
+        Stores { inner: Arc::new(Inner { backends, settings, listener, cache, opened }) }
     }
 }
 
