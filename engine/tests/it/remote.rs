@@ -10,14 +10,13 @@ use root_engine::{ErrorKind, RootSession, TableOptions};
 use crate::support::{count, data, rows};
 
 /// The files of `tests/data` that are served.
-const FILES: [&str; 8] = [
+const FILES: [&str; 7] = [
     "runs/2011.root",
     "runs/2012.root",
     "runs/2013.root",
     "friends/keyed.root",
     "friends/scores_2011.root",
     "friends/scores_2012.root",
-    "friends/scores_2013.root",
     "samples/samples.csv",
 ];
 
@@ -105,16 +104,16 @@ async fn dataset_files_on_servers_name_what_lies_beside_them() {
 async fn friends_may_lie_on_servers() {
     for folder in folders() {
         let session = session();
-        let files = [format!("{folder}/runs/*.root:Events")];
+        let files = [format!("{folder}/runs/201[12].root:Events")];
         let mut options = TableOptions::default();
-        options.set("friends", &format!("{folder}/friends/scores_201*.root AS s")).unwrap();
+        options.set("friends", &format!("{folder}/friends/scores_201[12].root AS s")).unwrap();
         session.register("t", &files, &options).await.unwrap();
         let mut local = TableOptions::default();
-        local.set("friends", &format!("{} AS s", data("friends/scores_201*.root"))).unwrap();
-        session.register("l", &[data("runs/*.root:Events")], &local).await.unwrap();
+        local.set("friends", &format!("{} AS s", data("friends/scores_201[12].root"))).unwrap();
+        session.register("l", &[data("runs/201[12].root:Events")], &local).await.unwrap();
         let sql = "SELECT * FROM t EXCEPT SELECT * FROM l";
         assert!(rows(&session, sql).await.iter().all(|batch| batch.num_rows() == 0), "{folder}");
-        assert_eq!(count(&session, "SELECT count(*) FROM t").await, 300);
+        assert_eq!(count(&session, "SELECT count(*) FROM t").await, 200);
     }
 }
 
@@ -135,6 +134,8 @@ async fn secrets_stay_out_of_rows_plans_and_errors() {
     for folder in [XROOTD.http_url("/data"), XROOTD.url("/data")] {
         let files = format!("'{folder}/runs/2011.root?authz=hunter2'");
         assert_eq!(count(&session, &format!("SELECT count(*) FROM {files}")).await, 100);
+        let frame = session.sql(&format!("SELECT sum(event) FROM {files} WHERE event > 1")).await.unwrap();
+        assert!(frame.schema().field(0).name().contains("authz=***"), "{:?}", frame.schema());
         let plan = rows(&session, &format!("EXPLAIN ANALYZE SELECT sum(event) FROM {files}")).await;
         assert!(!format!("{plan:?}").contains("hunter2"), "{plan:?}");
         let error = session.sql(&format!("SELECT * FROM '{folder}/runs/201x.root?authz=hunter2'")).await.unwrap_err();
