@@ -82,10 +82,11 @@ async fn a_user() {
         let (url, path) = XrootdUrl::parse(&line).unwrap();
         let (store, path) = (XrootdStore::new(&client, &url), Path::parse(path.trim_start_matches('/')).unwrap());
         let read = async { store.get(&path).await?.bytes().await };
-        match read.await {
-            Ok(content) => println!("CONTENT {}", String::from_utf8_lossy(&content)),
-            Err(error) => println!("ERROR {}", error.to_string().replace('\n', " ")),
-        }
+        let answer = match read.await {
+            Ok(content) => format!("CONTENT {}", String::from_utf8_lossy(&content)),
+            Err(error) => format!("ERROR {}", error.to_string().replace('\n', " ")),
+        };
+        writeln!(std::io::stdout(), "{answer}").unwrap();
     }
 }
 
