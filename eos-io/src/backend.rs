@@ -6,17 +6,22 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::path::Path;
-use url::Url;
 
 use crate::error::Error;
+use crate::hdfs::Hdfs;
+use crate::http::Http;
 use crate::local::Local;
+use crate::s3::S3;
+use crate::settings::Settings;
+use crate::site::Site;
+use crate::xrootd::Xrootd;
 
 /// A spec taken apart: which store, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// The root of the store; everything with the same root shares one store.
-    pub(crate) root: Url,
-    /// The path below that root, decoded as the store wants it.
+    /// Everything at sites of one identity shares one store.
+    pub(crate) site: Site,
+    /// The path at that site, decoded as the store wants it.
     pub(crate) path: Path,
 }
 
@@ -28,8 +33,8 @@ pub(crate) trait Backend: Debug + Send + Sync {
     /// Takes a spec apart, without talking to any server.
     fn address(&self, spec: &str) -> Result<Address, Error>;
 
-    /// Makes the store for a root, without talking to any server.
-    fn open(&self, root: &Url) -> Result<Arc<dyn ObjectStore>, Error>;
+    /// Makes the store of a site that [`address`](Self::address) gave, without talking to any server.
+    fn open(&self, site: &Site) -> Result<Arc<dyn ObjectStore>, Error>;
 
     /// What tells one directory from another when both can be reached under several names (by
     /// symbolic links). `None` where a directory has only one name.
@@ -39,6 +44,12 @@ pub(crate) trait Backend: Debug + Send + Sync {
 }
 
 /// Every protocol this build can read.
-pub(crate) fn all() -> Vec<Box<dyn Backend>> {
-    vec![Box::new(Local)]
+pub(crate) fn all(settings: &Settings) -> Vec<Box<dyn Backend>> {
+    vec![
+        Box::new(Local),
+        Box::new(Xrootd::new(settings)),
+        Box::new(Http::new(settings)),
+        Box::new(S3::new(settings)),
+        Box::new(Hdfs::new(settings)),
+    ]
 }

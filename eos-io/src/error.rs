@@ -81,6 +81,15 @@ pub enum Error {
         message: String,
     },
 
+    /// The server cannot be reached, or does not answer.
+    #[error("cannot reach the server of '{spec}': {message}")]
+    Unreachable {
+        /// What the user wrote.
+        spec: String,
+        /// What failed.
+        message: String,
+    },
+
     /// A line of a file list cannot be used.
     #[error("{list}, line {line}: {reason}")]
     FileList {
@@ -112,6 +121,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// Credentials are missing or no longer valid.
     Unauthenticated,
+    /// The server cannot be reached, or does not answer.
+    Unreachable,
     /// This build cannot read such a place.
     Unsupported,
     /// The user wrote something that cannot be a place.
@@ -136,6 +147,7 @@ impl Error {
             Self::FileNotFound { .. } | Self::NoMatch { .. } | Self::EmptyDirectory { .. } => ErrorKind::NotFound,
             Self::PermissionDenied { .. } => ErrorKind::PermissionDenied,
             Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::Io { .. } => ErrorKind::Io,
         }
     }
@@ -156,6 +168,7 @@ impl Error {
             _ if io_kind(error) == Some(io::ErrorKind::PermissionDenied) => {
                 Self::PermissionDenied { spec, path: redact(path) }
             }
+            _ if is_unreachable(error) => Self::Unreachable { spec, message: redact(&innermost(error)) },
             // Met in a listing; its own cause would not say which name it is.
             object_store::Error::InvalidPath { source } => Self::Io { spec, message: redact(&source.to_string()) },
             _ => Self::Io { spec, message: redact(&innermost(error)) },
@@ -182,6 +195,28 @@ pub(crate) fn is_missing(error: &object_store::Error) -> bool {
 /// is often both when it is first tried as a plain name.
 fn is_missing_kind(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
+}
+
+/// Whether there was no talking to the server.
+fn is_unreachable(error: &object_store::Error) -> bool {
+    let of_xrootd = causes(error).find_map(|cause| cause.downcast_ref::<xrootd_client::Error>());
+    of_xrootd.is_some_and(|error| error.kind() == xrootd_client::ErrorKind::Unreachable)
+        || io_kind(error).is_some_and(is_unreachable_kind)
+}
+
+fn is_unreachable_kind(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionRefused
+            | ConnectionReset
+            | ConnectionAborted
+            | NotConnected
+            | TimedOut
+            | HostUnreachable
+            | NetworkUnreachable
+            | BrokenPipe
+    )
 }
 
 /// The kind of the innermost `io::Error` among the causes.
@@ -231,7 +266,9 @@ mod tests {
             (io::ErrorKind::NotADirectory, ErrorKind::NotFound),
             (io::ErrorKind::InvalidFilename, ErrorKind::NotFound),
             (io::ErrorKind::PermissionDenied, ErrorKind::PermissionDenied),
-            (io::ErrorKind::TimedOut, ErrorKind::Io),
+            (io::ErrorKind::TimedOut, ErrorKind::Unreachable),
+            (io::ErrorKind::ConnectionRefused, ErrorKind::Unreachable),
+            (io::ErrorKind::InvalidData, ErrorKind::Io),
         ] {
             let error = Error::from_store("x.root", "/d/x.root", &generic(cause));
             assert_eq!(error.kind(), kind, "{error}");

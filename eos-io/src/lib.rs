@@ -1,6 +1,6 @@
 //! The one place where what a user writes - a path, a URL, a pattern, a directory - becomes an
-//! [`object_store::ObjectStore`] and a path in it. Local files today; every further protocol is
-//! one more module beside `local`. Nothing here knows about ROOT or about queries.
+//! [`object_store::ObjectStore`] and a path in it. Every protocol is a module beside `local`.
+//! Nothing here knows about ROOT or about queries.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,19 +25,28 @@ mod backend;
 mod error;
 mod expand;
 mod file_list;
+mod hdfs;
+mod http;
 mod local;
+mod parts;
 mod pattern;
+mod ranges;
 mod redact;
+mod s3;
+mod settings;
+mod site;
 mod spec;
 mod stores;
 mod suggest;
 #[cfg(test)]
 mod testing;
 mod walk;
+mod xrootd;
 
 pub use error::{Error, ErrorKind};
 pub use expand::FileEntry;
 pub use file_list::read_file_list;
 pub use redact::redact;
+pub use settings::{Credentials, EosSettings, HdfsSettings, HttpSettings, S3Settings, Settings};
 pub use spec::split_object;
-pub use stores::{Location, Stores};
+pub use stores::{Location, Stores, StoresBuilder};

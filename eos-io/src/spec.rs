@@ -88,6 +88,15 @@ pub(crate) fn path_start(spec: &str) -> usize {
     spec.get(authority..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(spec.len(), |at| authority + at)
 }
 
+/// The spec up to its query. The name of a local file may hold any `?`.
+pub(crate) fn without_query(spec: &str) -> &str {
+    let start = path_start(spec);
+    match scheme(spec).and(spec.get(start..)).and_then(|path| path.find('?')) {
+        Some(at) => spec.get(..start + at).unwrap_or(spec),
+        None => spec,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{path_start, scheme, split_object};

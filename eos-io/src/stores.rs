@@ -12,6 +12,8 @@ use url::Url;
 use crate::backend::{self, Address, Backend};
 use crate::error::Error;
 use crate::redact::redact;
+use crate::settings::Settings;
+use crate::site::Site;
 use crate::spec;
 
 /// The stores in use. Cheap to clone; clones share their stores.
@@ -23,13 +25,22 @@ pub struct Stores {
 #[derive(Debug)]
 struct Inner {
     backends: Vec<Box<dyn Backend>>,
-    opened: Mutex<HashMap<Url, Arc<dyn ObjectStore>>>,
+    opened: Mutex<HashMap<Url, Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    /// As it was first named.
+    site: Arc<Site>,
 }
 
 /// A place in a store. It need not exist, and may be a directory or a pattern.
 #[derive(Debug, Clone)]
 pub struct Location {
-    /// The root of the store, e.g. `file:///`.
+    /// What tells the store from every other, e.g. `file:///` or `https://host:8443/`: scheme, host and port. Where
+    /// there is more to a store (a user, a query, a server behind a proxy), the host holds a digest of that, so that
+    /// this is no URL to connect to.
     pub url: Url,
     /// The store.
     pub store: Arc<dyn ObjectStore>,
@@ -37,6 +48,7 @@ pub struct Location {
     pub path: Path,
     /// The place as the user wrote it, secrets masked, for messages.
     pub display: String,
+    pub(crate) site: Arc<Site>,
 }
 
 impl fmt::Display for Location {
@@ -52,9 +64,14 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// A registry of everything this build can read.
+    /// A registry of everything this build can read, with the default settings.
     pub fn new() -> Self {
-        Self::with_backends(backend::all())
+        Self::builder().build()
+    }
+
+    /// A registry with other settings.
+    pub fn builder() -> StoresBuilder {
+        StoresBuilder::default()
     }
 
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
@@ -76,9 +93,37 @@ impl Stores {
     /// ```
     pub fn resolve(&self, spec: &str) -> Result<Location, Error> {
         let backend = self.backend(spec)?;
-        let Address { root, path } = backend.address(spec)?;
-        let store = self.store(backend, &root)?;
-        Ok(Location { url: root, store, path, display: shown(spec) })
+        let Address { site, path } = backend.address(spec)?;
+        let site = Arc::new(site);
+        let store = self.store(backend, &site)?;
+        Ok(Location { url: site.identity.clone(), store, path, display: shown(spec), site })
+    }
+
+    /// The path a spec stands for, without the store.
+    pub(crate) fn path_of(&self, spec: &str) -> Result<Path, Error> {
+        Ok(self.backend(spec)?.address(spec)?.path)
+    }
+
+    /// How messages call a file of a store that [`resolve`](Self::resolve) has given: `/path` for a local file, else
+    /// its URL, secrets masked.
+    ///
+    /// ```
+    /// use eos_io::Stores;
+    ///
+    /// let stores = Stores::new();
+    /// let location = stores.resolve("https://host/d/x.root?token=secret")?;
+    /// assert_eq!(stores.name(&location.url, &location.path), "https://host/d/x.root?token=***");
+    /// # Ok::<(), eos_io::Error>(())
+    /// ```
+    pub fn name(&self, store: &Url, path: &Path) -> String {
+        if store.scheme() == "file" {
+            return format!("/{path}");
+        }
+        let opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.get(store) {
+            Some(opened) => opened.site.name(path),
+            None => format!("{store}{path}"),
+        }
     }
 
     /// The protocol a spec, or the URL of a store, is for.
@@ -92,15 +137,15 @@ impl Stores {
             .ok_or_else(|| Error::UnsupportedScheme { spec: redact(spec), scheme, supported: self.supported() })
     }
 
-    fn store(&self, backend: &dyn Backend, root: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
+    fn store(&self, backend: &dyn Backend, site: &Arc<Site>) -> Result<Arc<dyn ObjectStore>, Error> {
         // Opening does no I/O, so the lock is held for the blink of an eye; a thread that
         // panicked under it cannot have left the map half changed.
         let mut opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = opened.get(root) {
-            return Ok(Arc::clone(store));
+        if let Some(opened) = opened.get(&site.identity) {
+            return Ok(Arc::clone(&opened.store));
         }
-        let store = backend.open(root)?;
-        opened.insert(root.clone(), Arc::clone(&store));
+        let store = backend.open(site)?;
+        opened.insert(site.identity.clone(), Opened { store: Arc::clone(&store), site: Arc::clone(site) });
         Ok(store)
     }
 
@@ -108,6 +153,25 @@ impl Stores {
         let schemes = self.inner.backends.iter().flat_map(|b| b.schemes());
         let urls: Vec<String> = schemes.map(|scheme| format!("{scheme}://")).collect();
         format!("local paths, {}", urls.join(", "))
+    }
+}
+
+/// Puts a registry together.
+#[derive(Debug, Default)]
+pub struct StoresBuilder {
+    settings: Settings,
+}
+
+impl StoresBuilder {
+    /// Settings of the protocols.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The registry.
+    pub fn build(self) -> Stores {
+        Stores::with_backends(backend::all(&self.settings))
     }
 }
 
@@ -145,19 +209,12 @@ mod tests {
 
     #[test]
     fn an_unsupported_scheme_is_answered_with_what_is_supported() {
-        for (spec, scheme) in [
-            ("root://eos.cern.ch//x.root", "root"),
-            ("ROOTS://h//x.root", "roots"),
-            ("hdfs://h/x.root", "hdfs"),
-            ("http://h/x.root", "http"),
-            ("https://u:pw@h/x.root?authz=pw", "https"),
-            ("s3://bucket/x.root", "s3"),
-        ] {
+        for (spec, scheme) in [("gopher://h/x.root", "gopher"), ("SRM://u:pw@h/x.root?authz=pw", "srm")] {
             let error = Stores::new().resolve(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{spec}");
             let text = error.to_string();
             assert!(text.contains(&format!("'{scheme}'")), "{text}");
-            assert!(text.contains("local paths, file://"), "{text}");
+            assert!(text.contains("local paths, file://") && text.contains("root://"), "{text}");
             assert!(!text.contains("pw"), "{text}");
         }
     }
