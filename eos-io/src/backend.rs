@@ -4,9 +4,14 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use crate::checksum::{Checksum, ChecksumKind};
+use crate::diagnose::Step;
 use crate::error::Error;
 use crate::hdfs::Hdfs;
 use crate::http::Http;
@@ -14,6 +19,8 @@ use crate::local::Local;
 use crate::s3::S3;
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::statistics::{Listener, Statistics};
+use crate::stores::Location;
 use crate::xrootd::Xrootd;
 
 /// A spec taken apart: which store, and where in it.
@@ -41,13 +48,32 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn identity(&self, _directory: &Path) -> Option<String> {
         None
     }
+
+    /// The checksum that the server keeps of a file or computes itself. `None` where it has none of that kind.
+    fn checksum<'a>(
+        &'a self,
+        _location: &'a Location,
+        _kind: ChecksumKind,
+    ) -> BoxFuture<'a, Result<Option<Checksum>, Error>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
+    /// Tries to reach a file step by step, where the protocol can tell more than connections and reads do.
+    fn diagnose(&self, _location: &Location) -> Option<BoxStream<'static, Step>> {
+        None
+    }
+
+    /// What the servers of this protocol were asked so far.
+    fn statistics(&self) -> Statistics {
+        Statistics::default()
+    }
 }
 
 /// Every protocol this build can read.
-pub(crate) fn all(settings: &Settings) -> Vec<Box<dyn Backend>> {
+pub(crate) fn all(settings: &Settings, listener: Option<Listener>) -> Vec<Box<dyn Backend>> {
     vec![
         Box::new(Local),
-        Box::new(Xrootd::new(settings)),
+        Box::new(Xrootd::new(settings, listener)),
         Box::new(Http::new(settings)),
         Box::new(S3::new(settings)),
         Box::new(Hdfs::new(settings)),

@@ -22,6 +22,8 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod backend;
+mod checksum;
+mod diagnose;
 mod error;
 mod expand;
 mod file_list;
@@ -36,17 +38,24 @@ mod s3;
 mod settings;
 mod site;
 mod spec;
+mod statistics;
 mod stores;
 mod suggest;
 #[cfg(test)]
 mod testing;
+mod transfer;
+mod upload;
 mod walk;
 mod xrootd;
 
+pub use checksum::{Checksum, ChecksumKind, Summing};
+pub use diagnose::{Step, Trouble};
 pub use error::{Error, ErrorKind};
 pub use expand::FileEntry;
 pub use file_list::read_file_list;
 pub use redact::redact;
-pub use settings::{Credentials, EosSettings, HdfsSettings, HttpSettings, S3Settings, Settings};
-pub use spec::split_object;
+pub use settings::{Credentials, EosSettings, HdfsSettings, HttpSettings, S3Settings, Settings, XrootdSettings};
+pub use spec::{is_url, split_object};
+pub use statistics::{Listener, Notice, Statistics};
 pub use stores::{Location, Stores, StoresBuilder};
+pub use upload::Upload;

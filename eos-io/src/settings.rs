@@ -21,6 +21,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Settings {
+    /// XRootD.
+    pub xrootd: XrootdSettings,
     /// What `eos://` URLs stand for.
     pub eos: EosSettings,
     /// HTTP and WebDAV.
@@ -31,6 +33,31 @@ pub struct Settings {
     pub hdfs: HdfsSettings,
     /// Where tokens, certificates and keys are.
     pub credentials: Credentials,
+}
+
+/// XRootD. Times that are not set are those of the variables `XRD_CONNECTIONWINDOW`, `XRD_STREAMTIMEOUT` and
+/// `XRD_REQUESTTIMEOUT`, in seconds, which other clients read too, or else the client's own.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct XrootdSettings {
+    /// Connections to one server at most.
+    pub connections: Option<usize>,
+    /// How long a connection, and each step of a login, may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long a request may go without a byte from the server.
+    pub silence_timeout: Option<Duration>,
+    /// How long a request may take altogether, besides what the server asks for.
+    pub request_timeout: Option<Duration>,
+    /// How long, altogether, a server may ask to wait, as for a file on tape.
+    pub wait_limit: Option<Duration>,
+    /// How often a request is made again after errors that may pass.
+    pub retries: Option<u32>,
+    /// After which time another server is asked for a read too; zero for never.
+    pub hedge_after: Option<Duration>,
+    /// Whether data are read with a checksum for each page, which costs the server a lot of time.
+    pub verify: bool,
+    /// The name to log in with, where the URL has none; by default the user's.
+    pub user: Option<String>,
 }
 
 /// What `eos://` URLs stand for.

@@ -63,6 +63,16 @@ pub(crate) fn ends_as_root_file(name: &str) -> bool {
     unnumbered.ends_with(".root")
 }
 
+/// Whether a spec is a URL, and no path.
+///
+/// ```
+/// assert!(eos_io::is_url("root://eos.cern.ch//x.root"));
+/// assert!(!eos_io::is_url("data/run_12:30.root"));
+/// ```
+pub fn is_url(spec: &str) -> bool {
+    scheme(spec).is_some()
+}
+
 /// The scheme of a URL as written; `None` for a path. One letter is a drive, not a scheme.
 pub(crate) fn scheme(spec: &str) -> Option<&str> {
     let (scheme, rest) = spec.split_once(':')?;

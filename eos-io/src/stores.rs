@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
@@ -10,11 +11,13 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::backend::{self, Address, Backend};
+use crate::checksum::{Checksum, ChecksumKind};
 use crate::error::Error;
 use crate::redact::redact;
 use crate::settings::Settings;
-use crate::site::Site;
+use crate::site::{Site, Spelling};
 use crate::spec;
+use crate::statistics::{Listener, Statistics};
 
 /// The stores in use. Cheap to clone; clones share their stores.
 #[derive(Debug, Clone)]
@@ -22,10 +25,18 @@ pub struct Stores {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
 struct Inner {
     backends: Vec<Box<dyn Backend>>,
+    settings: Settings,
+    listener: Option<Listener>,
     opened: Mutex<HashMap<Url, Opened>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("backends", &self.backends).field("opened", &self.opened).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -51,6 +62,19 @@ pub struct Location {
     pub(crate) site: Arc<Site>,
 }
 
+impl Location {
+    /// A place in a store that no spec has led to.
+    pub fn new(url: Url, store: Arc<dyn ObjectStore>, path: Path) -> Self {
+        let site = Arc::new(Site::new(url.clone(), url.to_string(), String::new(), Spelling::Plain));
+        Self { url, store, display: site.name(&path), path, site }
+    }
+
+    /// The path of a local file; `None` for one that is elsewhere.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| PathBuf::from(format!("/{}", self.path)))
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.display)
@@ -74,8 +98,16 @@ impl Stores {
         StoresBuilder::default()
     }
 
+    #[cfg(test)]
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
-        Self { inner: Arc::new(Inner { backends, opened: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { backends, ..Inner::default() }) }
+    }
+
+    /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
+    /// made on.
+    pub fn separate(&self) -> Self {
+        let (settings, listener) = (self.inner.settings.clone(), self.inner.listener.clone());
+        StoresBuilder { settings, listener }.build()
     }
 
     /// Finds the store and the path a spec stands for, without looking whether anything is
@@ -126,6 +158,16 @@ impl Stores {
         }
     }
 
+    /// The checksum that the server itself has for a file; `None` where it has none of that kind, and for local files.
+    pub async fn checksum(&self, location: &Location, kind: ChecksumKind) -> Result<Option<Checksum>, Error> {
+        self.backend(location.url.as_str())?.checksum(location, kind).await
+    }
+
+    /// What servers were asked so far.
+    pub fn statistics(&self) -> Statistics {
+        self.inner.backends.iter().map(|backend| backend.statistics()).sum()
+    }
+
     /// The protocol a spec, or the URL of a store, is for.
     pub(crate) fn backend(&self, spec: &str) -> Result<&dyn Backend, Error> {
         let scheme = spec::scheme(spec).unwrap_or("file").to_ascii_lowercase();
@@ -157,9 +199,10 @@ impl Stores {
 }
 
 /// Puts a registry together.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct StoresBuilder {
     settings: Settings,
+    listener: Option<Listener>,
 }
 
 impl StoresBuilder {
@@ -169,9 +212,17 @@ impl StoresBuilder {
         self
     }
 
+    /// Who is told of what goes wrong or slowly and is being put right.
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// The registry.
     pub fn build(self) -> Stores {
-        Stores::with_backends(backend::all(&self.settings))
+        let Self { settings, listener } = self;
+        let backends = backend::all(&settings, listener.clone());
+        Stores { inner: Arc::new(Inner { backends, settings, listener, ..Inner::default() }) }
     }
 }
 

@@ -2,42 +2,98 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use xrootd_client::{Client, DEFAULT_PORT, Options, XrootdStore, XrootdUrl};
+use xrootd_client::{Client, DEFAULT_PORT, ErrorKind, Event, Options, Outcome, XrootdStore, XrootdUrl};
 
 use crate::backend::{Address, Backend};
+use crate::checksum::{Checksum, ChecksumKind};
+use crate::diagnose::{self, Step, Trouble};
 use crate::error::Error;
 use crate::parts::{Parts, normalized};
-use crate::settings::{EosSettings, Settings};
+use crate::redact::redact;
+use crate::settings::{EosSettings, Settings, XrootdSettings};
 use crate::site::{Site, Spelling, identity};
 use crate::spec;
+use crate::statistics::{Listener, Notice, Statistics};
+use crate::stores::Location;
 
 /// Servers that speak XRootD's protocol.
 #[derive(Debug)]
 pub(crate) struct Xrootd {
     eos: EosSettings,
+    options: Options,
     /// Shared by all stores, and with it the connections. It has threads of its own, so that it is made at the first use.
     client: OnceLock<Client>,
 }
 
 impl Xrootd {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, listener: Option<Listener>) -> Self {
         let mut eos = settings.eos.clone();
         let of_instance = || std::env::var("EOS_MGM_URL").ok().filter(|url| !url.is_empty());
         eos.default_host = eos.default_host.or_else(of_instance);
-        Self { eos, client: OnceLock::new() }
+        let options = options(&settings.xrootd, listener, &|name| std::env::var(name).ok());
+        Self { eos, options, client: OnceLock::new() }
     }
 
     fn client(&self, site: &Site) -> Result<&Client, Error> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::new(Options::default())
+        let client = Client::new(self.options.clone())
             .map_err(|e| Error::Io { spec: site.name(&Path::default()), message: e.to_string() })?;
         Ok(self.client.get_or_init(|| client))
     }
+
+    /// The store of a site.
+    fn connect(&self, site: &Site) -> Result<XrootdStore, Error> {
+        let place = site.url(&Path::default());
+        let (url, _) = parse(&place)?;
+        Ok(XrootdStore::new(self.client(site)?, &url))
+    }
+}
+
+/// How the client behaves: as is set, or else as the variables say that other clients read too.
+fn options(
+    settings: &XrootdSettings,
+    listener: Option<Listener>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Options {
+    let own = Options::default();
+    let time = |set: Option<Duration>, name: &str, default: Duration| {
+        let seconds = || variable(name)?.trim().parse().ok().filter(|&seconds| seconds > 0).map(Duration::from_secs);
+        set.or_else(seconds).unwrap_or(default)
+    };
+    Options {
+        connections: settings.connections.unwrap_or(own.connections),
+        connect_timeout: time(settings.connect_timeout, "XRD_CONNECTIONWINDOW", own.connect_timeout),
+        silence_timeout: time(settings.silence_timeout, "XRD_STREAMTIMEOUT", own.silence_timeout),
+        request_timeout: time(settings.request_timeout, "XRD_REQUESTTIMEOUT", own.request_timeout),
+        wait_limit: settings.wait_limit.unwrap_or(own.wait_limit),
+        retries: settings.retries.unwrap_or(own.retries),
+        hedge_after: settings.hedge_after.map_or(own.hedge_after, |after| Some(after).filter(|after| !after.is_zero())),
+        verify: settings.verify,
+        user: settings.user.clone(),
+        listener: listener.map(|listener| -> xrootd_client::Listener {
+            Arc::new(move |event| notice(event).into_iter().for_each(|notice| listener(notice)))
+        }),
+        ..own
+    }
+}
+
+fn notice(event: Event) -> Option<Notice> {
+    Some(match event {
+        Event::Waiting { host, time, message, .. } => Notice::Waiting { host, time, message },
+        Event::Retry { host, reason, .. } => Notice::Retry { host, reason },
+        Event::Failover { host, reason, .. } => Notice::Failover { host, reason },
+        Event::Hedge { host, .. } => Notice::Hedge { host },
+        _ => return None,
+    })
 }
 
 /// The `root://` URL that an `eos://` URL stands for.
@@ -134,10 +190,72 @@ impl Backend for Xrootd {
     }
 
     fn open(&self, site: &Site) -> Result<Arc<dyn ObjectStore>, Error> {
-        let place = site.url(&Path::default());
-        let (url, _) = parse(&place)?;
-        Ok(Arc::new(XrootdStore::new(self.client(site)?, &url)))
+        Ok(Arc::new(self.connect(site)?))
     }
+
+    fn checksum<'a>(
+        &'a self,
+        location: &'a Location,
+        kind: ChecksumKind,
+    ) -> BoxFuture<'a, Result<Option<Checksum>, Error>> {
+        async move {
+            match self.connect(&location.site)?.checksum(&location.path, kind.name()).await {
+                Ok((told, digits)) if told.eq_ignore_ascii_case(kind.name()) => Ok(Checksum::parse(kind, &digits)),
+                // Some servers have only one kind, whatever is asked for.
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+                Err(error) => Err(Error::from_client(&location.display, &error)),
+            }
+        }
+        .boxed()
+    }
+
+    fn diagnose(&self, location: &Location) -> Option<BoxStream<'static, Step>> {
+        // A client that has no connections yet.
+        let client = Client::new(self.options.clone()).ok()?;
+        let steps = xrootd_client::diagnose(&client, &location.site.url(&location.path));
+        Some(steps.map(step).boxed())
+    }
+
+    fn statistics(&self) -> Statistics {
+        let Some(metrics) = self.client.get().map(Client::metrics) else { return Statistics::default() };
+        Statistics {
+            connections: metrics.connections,
+            requests: metrics.requests,
+            bytes_read: metrics.bytes_read,
+            bytes_written: metrics.bytes_written,
+            retries: metrics.retries,
+            failovers: metrics.failovers,
+            hedged_reads: metrics.hedges,
+            waits: metrics.waits,
+            waited: Duration::from_millis(metrics.waited_ms),
+        }
+    }
+}
+
+/// A step as we tell it.
+fn step(step: xrootd_client::Step) -> Step {
+    let xrootd_client::Step { name, target, elapsed, outcome } = step;
+    let outcome = match outcome {
+        Outcome::Success(detail) => Ok(detail),
+        Outcome::Redirect(to) => Ok(format!("redirected to {to}")),
+        Outcome::Failure(error) => Err(trouble(&error)),
+    };
+    Step { name, target, elapsed, outcome }
+}
+
+fn trouble(error: &xrootd_client::Error) -> Trouble {
+    let own = Error::from_client("", error);
+    let hint = match error {
+        // They say themselves what helps.
+        xrootd_client::Error::Authentication { hint: Some(_), .. }
+        | xrootd_client::Error::Connect { hint: Some(_), .. }
+        | xrootd_client::Error::Tls { hint: Some(_), .. } => None,
+        xrootd_client::Error::Connect { reason, .. } => Some(diagnose::network_hint(reason)),
+        xrootd_client::Error::Tls { .. } => Some(diagnose::TLS_HINT.to_owned()),
+        _ => diagnose::hint("root", own.kind()),
+    };
+    Trouble { kind: own.kind(), message: redact(&error.to_string()), hint }
 }
 
 #[cfg(test)]
@@ -150,8 +268,9 @@ mod tests {
             ("public".to_owned(), "root://eospublic.cern.ch".to_owned()),
             ("lab".to_owned(), "roots://me@lab.org:1095/".to_owned()),
         ]);
-        let eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
-        Xrootd { eos, client: OnceLock::new() }
+        let mut settings = Settings::default();
+        settings.eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
+        Xrootd::new(&settings, None)
     }
 
     fn address(spec: &str) -> (String, String, String) {
@@ -225,7 +344,7 @@ mod tests {
         let error = backend().address("eos://publik/x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidSpec);
         assert!(error.to_string().contains("known are lab, public"), "{error}");
-        let nothing = Xrootd { eos: EosSettings::default(), client: OnceLock::new() };
+        let nothing = Xrootd { eos: EosSettings::default(), ..Xrootd::new(&Settings::default(), None) };
         assert!(nothing.address("eos:///x").unwrap_err().to_string().contains("EOS_MGM_URL"));
     }
 
@@ -237,5 +356,23 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}");
             assert!(!error.to_string().contains("secret"));
         }
+    }
+
+    #[test]
+    fn times_are_those_that_are_set_before_those_of_the_variables_that_other_clients_read() {
+        let variable = |name: &str| match name {
+            "XRD_CONNECTIONWINDOW" => Some("3".to_owned()),
+            "XRD_STREAMTIMEOUT" => Some("4".to_owned()),
+            "XRD_REQUESTTIMEOUT" => Some("soon".to_owned()),
+            _ => None,
+        };
+        let mut settings =
+            XrootdSettings { silence_timeout: Some(Duration::from_secs(7)), ..XrootdSettings::default() };
+        let set = options(&settings, None, &variable);
+        assert_eq!((set.connect_timeout, set.silence_timeout), (Duration::from_secs(3), Duration::from_secs(7)));
+        assert_eq!(set.request_timeout, Options::default().request_timeout);
+        assert_eq!(set.hedge_after, Options::default().hedge_after);
+        settings.hedge_after = Some(Duration::ZERO);
+        assert_eq!(options(&settings, None, &variable).hedge_after, None);
     }
 }

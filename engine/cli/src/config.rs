@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
 use crate::exit::{Failure, did_you_mean};
 use crate::output::Format;
+use crate::remote::{Remote, SECTIONS};
 
 /// Rows that a table shows by default.
 const MAX_ROWS: usize = 40;
@@ -43,6 +44,10 @@ pub struct Settings {
     pub report: Option<PathBuf>,
     /// Options of the table of files.
     pub table: TableOptions,
+    /// What is set about places that are not local, and what the stores make of it.
+    pub remote: Remote,
+    /// See `remote`.
+    pub stores: eos_io::Settings,
     /// Every setting as `config show` prints it: key, value, origin.
     pub origins: Vec<(&'static str, String, String)>,
     /// The configuration file that was looked for, and whether it is there.
@@ -71,7 +76,7 @@ const KEYS: [&str; 9] =
 impl Settings {
     /// Settles what the command line, the environment and the configuration file say.
     pub fn new(args: &GlobalArgs, matches: &ArgMatches) -> Result<Self, Failure> {
-        let (config_file, file) = find_file(args.config.as_deref())?;
+        let (config_file, file, mut remote) = find_file(args.config.as_deref())?;
         let mut settle = Settle { matches, file: config_file.as_ref().map(|(path, _)| path), origins: Vec::new() };
         let format = settle.value("format", args.format, file.format.as_deref(), Format::Auto)?;
         let max_rows = settle.plain("max_rows", args.max_rows, file.max_rows, MAX_ROWS);
@@ -87,9 +92,19 @@ impl Settings {
         let mut table = TableOptions::default();
         table.set("on_bad_file", &spelling(&on_bad_file))?;
         table.set("layout", &spelling(&layout))?;
-        for option in &args.options {
-            table.set(&option.key, &option.value)?;
+        // First the file alone, so that a mistake in it is said to be there.
+        if let Err(what) = remote.settings() {
+            let file = config_file.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
+            return Err(Failure::usage(format!("{file}: {what}")));
         }
+        for option in &args.options {
+            match Remote::is_key(&option.key) {
+                true => remote.set(&option.key, &option.value).map_err(|what| in_set(&option.key, &what))?,
+                false => table.set(&option.key, &option.value)?,
+            }
+            remote.settings().map_err(|what| in_set(&option.key, &what))?;
+        }
+        let stores = remote.settings().map_err(Failure::usage)?;
         for friend in &args.friend {
             table.friends.push(friend.parse()?);
         }
@@ -106,10 +121,16 @@ impl Settings {
             datasets: args.dataset.clone(),
             report: args.report.clone(),
             table,
+            remote,
+            stores,
             origins,
             config_file,
         })
     }
+}
+
+fn in_set(key: &str, what: &str) -> Failure {
+    Failure::usage(format!("--set {key}: {what}"))
 }
 
 /// Settles one setting after the other, and remembers where each came from.
@@ -188,21 +209,22 @@ pub fn spelling<T: clap::ValueEnum>(value: &T) -> String {
 }
 
 /// The configuration file: the one that was named, or the one in its usual place if it is there.
-fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File), Failure> {
+fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File, Remote), Failure> {
     if let Some(path) = named {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::side_input(path, &e))?;
-        return Ok((Some((path.to_path_buf(), true)), parse(&text, path)?));
+        let (file, remote) = parse(&text, path)?;
+        return Ok((Some((path.to_path_buf(), true)), file, remote));
     }
     let Some(path) = in_home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml")) else {
-        return Ok((None, File::default()));
+        return Ok((None, File::default(), Remote::default()));
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let file = parse(&text, &path)?;
-            Ok((Some((path, true)), file))
+            let (file, remote) = parse(&text, &path)?;
+            Ok((Some((path, true)), file, remote))
         }
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok((Some((path, false)), File::default()))
+            Ok((Some((path, false)), File::default(), Remote::default()))
         }
         Err(error) => Err(Failure::side_input(&path, &error)),
     }
@@ -215,13 +237,20 @@ pub fn in_home(variable: &str, fallback: &str) -> Option<PathBuf> {
     Some(base.join("root-query"))
 }
 
-fn parse(text: &str, path: &Path) -> Result<File, Failure> {
+fn parse(text: &str, path: &Path) -> Result<(File, Remote), Failure> {
     let bad = |what: String| Failure::usage(format!("{}: {what}", path.display()));
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    let remote = Remote::take(&mut table);
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(bad(format!("there is no setting '{unknown}'{}", did_you_mean(unknown, KEYS))));
+        let sections = SECTIONS.iter().map(|(name, _)| *name);
+        return Err(bad(format!(
+            "there is no setting '{unknown}'{}",
+            did_you_mean(unknown, KEYS.into_iter().chain(sections))
+        )));
     }
-    table.try_into().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))
+    let file = table.try_into().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    Ok((file, remote))
 }
 
 #[cfg(test)]
@@ -229,7 +258,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<File, String> {
-        parse(text, Path::new("c.toml")).map_err(|e| e.to_string())
+        parse(text, Path::new("c.toml")).map(|(file, _)| file).map_err(|e| e.to_string())
     }
 
     #[test]
