@@ -46,6 +46,6 @@ pub use diagnosis::{Outcome, Step, diagnose};
 pub use error::{Error, ErrorKind};
 pub use metrics::{Event, Listener, Metrics};
 pub use namespace::Location;
-pub use options::Options;
+pub use options::{Credentials, Options};
 pub use store::XrootdStore;
 pub use url::{DEFAULT_PORT, InvalidUrl, XrootdUrl};

@@ -9,10 +9,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eos_testbed::{EosLike, Kdc, SssKey, TokenIssuer, Variables, Xrootd, XrootdBuilder};
+use eos_testbed::{Ca, EosLike, Kdc, SssKey, TokenIssuer, Variables, Xrootd, XrootdBuilder};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use xrootd_client::{Client, Options, XrootdStore, XrootdUrl};
+use xrootd_client::{Client, Credentials, Options, XrootdStore, XrootdUrl};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -388,4 +388,20 @@ fn every_server_on_the_way_is_told_in_its_own_way_who_we_are() {
     // The second server does not take what the first one wants.
     let only_secret = but(eos.env(), "XrdSecPROTOCOL", "sss");
     assert_says(User::with(&only_secret).read(&url), &["it asks for unix", "not unix, because of XrdSecPROTOCOL=sss"]);
+}
+
+#[tokio::test]
+async fn credentials_can_be_set_without_variables() {
+    let (ca, issuer) = (Ca::of_this_process(), Arc::new(TokenIssuer::new()));
+    let credentials = Credentials {
+        token_file: Some(issuer.file("set", &issuer.token(HOUR))),
+        proxy: Some(ca.proxy()),
+        authorities_dir: Some(ca.directory()),
+        authorities_file: None,
+    };
+    for server in [Xrootd::ztn(&issuer).start(), Xrootd::gsi().start()] {
+        server.volume().write("/hello.txt", "hello");
+        let store = crate::store_with(&server, Options { credentials: credentials.clone(), ..Options::default() });
+        assert_eq!(store.get(&Path::from("hello.txt")).await.unwrap().bytes().await.unwrap(), "hello");
+    }
 }
