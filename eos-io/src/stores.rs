@@ -195,7 +195,7 @@ impl Stores {
         }
         let mut store = backend.open(site)?;
         if let Some(cache) = self.inner.cache.as_ref().filter(|_| site.identity.scheme() != "file") {
-            store = Arc::new(CachedStore::new(store, site.identity.to_string(), cache.clone()));
+            store = Arc::new(CachedStore::new(store, site.name(&Path::default()), cache.clone()));
         }
         opened.insert(site.identity.clone(), Opened { store: Arc::clone(&store), site: Arc::clone(site) });
         Ok(store)
