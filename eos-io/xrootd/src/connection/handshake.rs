@@ -20,6 +20,7 @@ use crate::auth::{self, Peer, SessionKey};
 use crate::diagnosis::Trace;
 use crate::error::{Error, mask};
 use crate::metrics::{Counters, add};
+use crate::options::Credentials;
 use crate::wire::codes::{able, flags};
 use crate::wire::{HANDSHAKE, Header, LoginAnswer, ProtocolAnswer, Request, Response, WireError, login, protocol};
 
@@ -35,6 +36,7 @@ pub(crate) struct Target {
     pub(crate) user: String,
     /// The opaque part of the URL, for what of it concerns the login.
     pub(crate) opaque: String,
+    pub(crate) credentials: Credentials,
     /// Whether to go step by step.
     pub(crate) is_careful: bool,
     /// How long a connection, and each step of the login, may take.
@@ -233,6 +235,7 @@ impl Greeting<'_> {
             is_encrypted: stream.is_tls(),
             user: self.target.user.clone(),
             opaque: self.target.opaque.clone(),
+            credentials: self.target.credentials.clone(),
         };
         let started = Instant::now();
         let proven = self.prove(&mut stream, &peer, &login.methods).await;
