@@ -91,8 +91,8 @@ pub async fn cp(app: &App, args: &CpArgs) -> Outcome {
     drop(running);
     bar.stop();
     lines.sort_by_key(|line| line.at);
-    let is_told = !(lines.is_empty() && !failures.is_empty());
-    if (is_told && !to_stdout) || app.settings.output.is_some() {
+    let has_result = !lines.is_empty() || failures.is_empty();
+    if (has_result && !to_stdout) || app.settings.output.is_some() {
         app.emit(&batch(&lines).map_err(|e| Failure::new(Exit::Query, e.to_string()))?)?;
     }
     app.console.plain(&summary(&lines, &failures, started.elapsed()));
