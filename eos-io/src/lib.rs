@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod backend;
+mod cache;
 mod checksum;
 mod diagnose;
 mod error;
@@ -48,6 +49,7 @@ mod upload;
 mod walk;
 mod xrootd;
 
+pub use cache::{Cache, CacheStats};
 pub use checksum::{Checksum, ChecksumKind, Summing};
 pub use diagnose::{Step, Trouble};
 pub use error::{Error, ErrorKind};

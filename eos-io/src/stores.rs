@@ -11,6 +11,7 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::backend::{self, Address, Backend};
+use crate::cache::{Cache, CachedStore};
 use crate::checksum::{Checksum, ChecksumKind};
 use crate::error::Error;
 use crate::redact::redact;
@@ -30,6 +31,7 @@ struct Inner {
     backends: Vec<Box<dyn Backend>>,
     settings: Settings,
     listener: Option<Listener>,
+    cache: Option<Cache>,
     opened: Mutex<HashMap<Url, Opened>>,
 }
 
@@ -106,8 +108,13 @@ impl Stores {
     /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
     /// made on.
     pub fn separate(&self) -> Self {
-        let (settings, listener) = (self.inner.settings.clone(), self.inner.listener.clone());
-        StoresBuilder { settings, listener }.build()
+        let Inner { settings, listener, cache, .. } = &*self.inner;
+        StoresBuilder { settings: settings.clone(), listener: listener.clone(), cache: cache.clone() }.build()
+    }
+
+    /// The cache, if there is one.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.as_ref()
     }
 
     /// Finds the store and the path a spec stands for, without looking whether anything is
@@ -190,7 +197,10 @@ impl Stores {
         if let Some(opened) = opened.get(&site.identity) {
             return Ok(Arc::clone(&opened.store));
         }
-        let store = backend.open(site)?;
+        let mut store = backend.open(site)?;
+        if let Some(cache) = self.inner.cache.as_ref().filter(|_| site.identity.scheme() != "file") {
+            store = Arc::new(CachedStore::new(store, site.name(&Path::default()), cache.clone()));
+        }
         opened.insert(site.identity.clone(), Opened { store: Arc::clone(&store), site: Arc::clone(site) });
         Ok(store)
     }
@@ -207,6 +217,7 @@ impl Stores {
 pub struct StoresBuilder {
     settings: Settings,
     listener: Option<Listener>,
+    cache: Option<Cache>,
 }
 
 impl StoresBuilder {
@@ -222,11 +233,18 @@ impl StoresBuilder {
         self
     }
 
+    /// Keeps what is read of remote files in a cache. Local files are read as they are.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// The registry.
     pub fn build(self) -> Stores {
-        let Self { settings, listener } = self;
+        let Self { settings, listener, cache } = self;
         let backends = backend::all(&settings, listener.clone());
-        Stores { inner: Arc::new(Inner { backends, settings, listener, ..Inner::default() }) }
+        let opened = Mutex::default();
+        Stores { inner: Arc::new(Inner { backends, settings, listener, cache, opened }) }
     }
 }
 

@@ -110,6 +110,9 @@ impl App {
     /// Tells what the ledger has to say that was not told yet.
     pub fn tell_warnings(&self) {
         let ledger = self.ledger();
+        if let Some(warning) = self.stores.cache().and_then(|cache| cache.stats().warning) {
+            self.console.warning(&format!("{warning}; files are read without it"));
+        }
         for warning in ledger.warnings() {
             self.console.warning(&warning);
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use eos_io::ChecksumKind;
@@ -77,6 +77,16 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
+    /// Keep what is read of remote files in this directory, which must be your own, and take it from there the next time; an
+    /// empty name turns it off.
+    #[arg(
+        long, global = true, value_name = "DIR", env = "ROOT_QUERY_CACHE", hide_env = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    pub cache: Option<PathBuf>,
+    /// Bytes that the cache keeps at most; by default 20G.
+    #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_CACHE_SIZE", hide_env = true)]
+    pub cache_size: Option<ByteSize>,
     /// Read the names of files from a list, one per line; `-` is standard input. May be repeated.
     #[arg(long, global = true, value_name = "LIST")]
     pub files_from: Vec<String>,

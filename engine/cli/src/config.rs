@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use eos_io::Cache;
 use root_engine::TableOptions;
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ use crate::remote::{Remote, SECTIONS};
 
 /// Rows that a table shows by default.
 const MAX_ROWS: usize = 40;
+/// Bytes that a cache keeps by default.
+const CACHE_SIZE: ByteSize = ByteSize(20 << 30);
 
 /// What every verb needs to know.
 #[derive(Debug, Clone)]
@@ -36,6 +39,10 @@ pub struct Settings {
     pub threads: NonZeroUsize,
     /// Bytes for sorts, joins and groups.
     pub memory: Option<ByteSize>,
+    /// The directory that keeps what is read of remote files.
+    pub cache: Option<PathBuf>,
+    /// Bytes that it keeps.
+    pub cache_size: ByteSize,
     /// Lists of files.
     pub files_from: Vec<String>,
     /// Dataset files.
@@ -65,13 +72,23 @@ struct File {
     color: Option<String>,
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
+    #[serde(default)]
+    cache: CacheTable,
     on_bad_file: Option<String>,
     layout: Option<String>,
 }
 
+/// The table `cache` of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CacheTable {
+    dir: Option<PathBuf>,
+    size: Option<String>,
+}
+
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 9] =
-    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "on_bad_file", "layout"];
+const KEYS: [&str; 10] =
+    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "cache", "on_bad_file", "layout"];
 
 impl Settings {
     /// Settles what the command line, the environment and the configuration file say.
@@ -86,6 +103,8 @@ impl Settings {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
+        let cache = settle.cache(args.cache.clone(), file.cache.dir);
+        let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
         let layout = settle.value("layout", args.layout, file.layout.as_deref(), TableLayout::Flat)?;
         let origins = settle.origins;
@@ -117,6 +136,8 @@ impl Settings {
             color,
             threads,
             memory,
+            cache,
+            cache_size,
             files_from: args.files_from.clone(),
             datasets: args.dataset.clone(),
             report: args.report.clone(),
@@ -126,6 +147,11 @@ impl Settings {
             origins,
             config_file,
         })
+    }
+
+    /// The cache of remote files, if one is wanted.
+    pub fn cache(&self) -> Option<Cache> {
+        self.cache.as_ref().map(|directory| Cache::open(directory, self.cache_size.0 as u64))
     }
 }
 
@@ -173,15 +199,34 @@ impl Settle<'_> {
 
     fn memory(&mut self, given: Option<ByteSize>, filed: Option<&str>) -> Result<Option<ByteSize>, Failure> {
         let key = "memory";
-        let from_file = match filed {
-            Some(text) => Some(text.parse().map_err(|e: String| self.bad(key, &format!("'{text}': {e}")))?),
-            None => None,
-        };
+        let from_file = self.size(key, filed)?;
         let origin = self.origin(key, given.is_some(), from_file.is_some());
         let value = given.or(from_file);
         let shown = value.map_or_else(|| "unlimited".to_string(), |size| size.0.to_string());
         self.origins.push((key, format!("\"{shown}\""), origin));
         Ok(value)
+    }
+
+    /// The directory of the cache. An empty name takes back what was set elsewhere.
+    fn cache(&mut self, given: Option<PathBuf>, filed: Option<PathBuf>) -> Option<PathBuf> {
+        let origin = self.origin("cache", given.is_some(), filed.is_some());
+        let value = given.or(filed).filter(|path| !path.as_os_str().is_empty());
+        let shown = value.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        self.origins.push(("cache.dir", toml::Value::String(shown).to_string(), origin));
+        value
+    }
+
+    fn cache_size(&mut self, given: Option<ByteSize>, filed: Option<&str>) -> Result<ByteSize, Failure> {
+        let from_file = self.size("cache.size", filed)?;
+        let origin = self.origin("cache_size", given.is_some(), from_file.is_some());
+        let value = given.or(from_file).unwrap_or(CACHE_SIZE);
+        self.origins.push(("cache.size", format!("\"{}\"", value.0), origin));
+        Ok(value)
+    }
+
+    fn size(&self, key: &str, filed: Option<&str>) -> Result<Option<ByteSize>, Failure> {
+        let parse = |text: &str| text.parse().map_err(|e: String| self.bad(key, &format!("'{text}': {e}")));
+        filed.map(parse).transpose()
     }
 
     fn origin(&self, key: &str, given: bool, filed: bool) -> String {

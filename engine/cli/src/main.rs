@@ -69,7 +69,11 @@ fn main() -> ExitCode {
     let console = Console::new(settings.quiet, settings.color);
     let (attention, slot) = (Attention::default(), Slot::default());
     let listener = attention.listener(console.clone(), slot.clone());
-    let stores = Stores::builder().settings(settings.stores.clone()).listener(listener).build();
+    let mut stores = Stores::builder().settings(settings.stores.clone()).listener(listener);
+    if let Some(cache) = settings.cache() {
+        stores = stores.cache(cache);
+    }
+    let stores = stores.build();
     let app = App {
         stores: stores.clone(),
         console,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use eos_io::{Statistics, Stores};
+use eos_io::{CacheStats, Statistics, Stores};
 use root_engine::{Ledger, Outcome};
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ struct Report<'a> {
     files: Vec<FileLine>,
     events: u64,
     bytes_read: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheLine>,
     rows: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Servers>,
@@ -97,6 +99,30 @@ struct FileLine {
     reason: Option<String>,
     entries: u64,
     bytes: u64,
+}
+
+/// What the cache of remote files did.
+#[derive(Serialize)]
+struct CacheLine {
+    hits: u64,
+    misses: u64,
+    bytes_from_cache: u64,
+    bytes_fetched: u64,
+    bytes_evicted: u64,
+    damaged_blocks: u64,
+}
+
+impl From<CacheStats> for CacheLine {
+    fn from(stats: CacheStats) -> Self {
+        Self {
+            hits: stats.hits,
+            misses: stats.misses,
+            bytes_from_cache: stats.bytes_cached,
+            bytes_fetched: stats.bytes_fetched,
+            bytes_evicted: stats.bytes_evicted,
+            damaged_blocks: stats.damaged,
+        }
+    }
 }
 
 impl Record {
@@ -186,6 +212,7 @@ impl Record {
             files: files.chain(inner.copies.iter().cloned()).collect(),
             events: counts.entries_done,
             bytes_read: counts.bytes + inner.bytes,
+            cache: self.stores.cache().map(|cache| cache.stats().into()),
             rows: inner.rows,
             servers: Servers::of(&self.stores.statistics()),
             seconds: rounded(self.started.elapsed().as_secs_f64()),
