@@ -55,6 +55,8 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pending: HashMap<u16, Slot>,
+    /// The one whose answer is being received, which is not among those that wait.
+    receiving: Option<u16>,
     next: u16,
     closed: Option<Error>,
 }
@@ -66,7 +68,7 @@ impl Slots {
             return Err(error.clone());
         }
         // The window of a connection holds far fewer than 65536 requests.
-        while self.pending.contains_key(&self.next) {
+        while self.pending.contains_key(&self.next) || self.receiving == Some(self.next) {
             self.next = self.next.wrapping_add(1);
         }
         let id = self.next;
@@ -81,11 +83,18 @@ impl Slots {
 
     /// Takes a request out while an answer for it is received.
     pub(super) fn take(&mut self, id: u16) -> Option<Slot> {
+        self.receiving = Some(id);
         self.pending.remove(&id)
+    }
+
+    /// The id of the request that was taken out is free again.
+    pub(super) fn release(&mut self) {
+        self.receiving = None;
     }
 
     /// Puts it back, when more is to come.
     pub(super) fn put_back(&mut self, id: u16, slot: Slot) {
+        self.receiving = None;
         match &self.closed {
             Some(error) => drop(slot.answer.send(Err(error.clone()))),
             None => drop(self.pending.insert(id, slot)),
@@ -106,5 +115,29 @@ impl Slots {
 
     pub(super) fn len(&self) -> usize {
         self.pending.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> Slot {
+        let sink = Sink::Body { body: BytesMut::new(), limit: 0 };
+        Slot { sink, answer: oneshot::channel().0, patience_ms: Arc::default(), is_open: false, _window: None }
+    }
+
+    #[test]
+    fn an_id_is_not_given_away_while_its_answer_is_received() {
+        let mut slots = Slots::default();
+        let id = slots.insert(slot()).unwrap();
+        let taken = slots.take(id).unwrap();
+        slots.next = id;
+        assert_ne!(slots.insert(slot()).unwrap(), id);
+        slots.put_back(id, taken);
+        slots.take(id).unwrap();
+        slots.release();
+        slots.next = id;
+        assert_eq!(slots.insert(slot()).unwrap(), id);
     }
 }
