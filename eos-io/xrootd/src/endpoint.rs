@@ -124,7 +124,11 @@ impl Endpoint {
         }
         let (idlest, count) = self.idlest(except);
         if let Some(connection) = idlest {
-            return Ok(connection);
+            if connection.load() < BUSY || count >= dialer.options.connections {
+                return Ok(connection);
+            }
+            // Many have come at once. Where no further connection is to be had, this one serves.
+            return Ok(self.dial(dialer, trace).await.unwrap_or(connection));
         }
         if count >= dialer.options.connections
             && let (Some(connection), _) = self.idlest(&[])

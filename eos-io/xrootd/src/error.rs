@@ -238,12 +238,31 @@ impl Error {
 
     /// The same error with the path that was asked for.
     pub(crate) fn about(mut self, asked: &str) -> Self {
-        if let Self::Timeout { path, .. } | Self::Disconnected { path, .. } = &mut self
-            && path.is_empty()
-        {
+        if let Some(path) = self.path_mut().filter(|path| path.is_empty()) {
             without_opaque(asked).clone_into(path);
         }
         self
+    }
+
+    /// The same error about another path, where it was about this one.
+    pub(crate) fn instead(mut self, of: &str, asked: &str) -> Self {
+        if let Some(path) = self.path_mut().filter(|path| *path == of) {
+            asked.clone_into(path);
+        }
+        self
+    }
+
+    fn path_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Server { path, .. }
+            | Self::Timeout { path, .. }
+            | Self::Wait { path, .. }
+            | Self::Disconnected { path, .. }
+            | Self::Data { path, .. }
+            | Self::Redirect { path, .. } => Some(path),
+            Self::Exhausted { source, .. } => source.path_mut(),
+            _ => None,
+        }
     }
 
     pub(crate) fn server(host: &str, path: &str, error: ServerError) -> Self {
@@ -265,14 +284,13 @@ fn server_kind(code: u32, message: &str) -> ErrorKind {
         code::AUTH_FAILED => ErrorKind::Unauthenticated,
         code::UNSUPPORTED | code::INVALID_REQUEST => ErrorKind::Unsupported,
         code::NO_SPACE | code::OVER_QUOTA => ErrorKind::NoSpace,
-        code::OVERLOADED
-        | code::NO_SERVER
-        | code::NO_REPLICAS
-        | code::REQUEST_TIMED_OUT
-        | code::TIMER_EXPIRED => ErrorKind::Unreachable,
+        code::OVERLOADED | code::NO_SERVER | code::NO_REPLICAS | code::REQUEST_TIMED_OUT | code::TIMER_EXPIRED => {
+            ErrorKind::Unreachable
+        }
         // The code only says that the file system failed; the text says how.
         code::FS_ERROR | code::IO_ERROR if message.contains("file exists") => ErrorKind::AlreadyExists,
         code::FS_ERROR | code::IO_ERROR if message.contains("no space left") => ErrorKind::NoSpace,
+        code::FS_ERROR if message.contains("read/only") || message.contains("read-only") => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     }
 }

@@ -309,15 +309,15 @@ impl File {
         add(&self.shared.counters().hedges, 1);
         let path = self.place.path.clone();
         self.shared.counters().tell(|| Event::Hedge { host: slow.connection.host().to_owned(), path });
+        self.handles.lock().extend(other.clone());
         other
     }
 
     /// From now on reads go to the replica that was faster.
     fn prefer(&self, fast: &Arc<Handle>, slow: &Arc<Handle>) {
         let mut handles = self.handles.lock();
-        handles.retain(|handle| handle.connection.host() != slow.connection.host());
-        if !handles.iter().any(|handle| Arc::ptr_eq(handle, fast)) {
-            handles.push(Arc::clone(fast));
+        if handles.iter().any(|handle| Arc::ptr_eq(handle, fast)) {
+            handles.retain(|handle| handle.connection.host() != slow.connection.host());
         }
     }
 
@@ -432,7 +432,9 @@ impl File {
             let (now, before) = (stat.size, self.stat.size);
             let reason = match handle.redirected_to {
                 Some(_) => format!("the replica has {now} bytes, and another one has {before}"),
-                None => format!("the file now has {now} bytes, and had {before} when it was opened first: read it anew"),
+                None => {
+                    format!("the file now has {now} bytes, and had {before} when it was opened first: read it anew")
+                }
             };
             let (host, path) = (handle.connection.host().to_owned(), self.place.path.clone());
             let error = Error::Data { host, path, reason };

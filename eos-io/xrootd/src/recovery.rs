@@ -75,9 +75,7 @@ impl Attempts {
         self.made += 1;
         let source = self.first.get_or_insert(error).clone();
         match self.made > self.allowed {
-            true => {
-                Err(Error::Exhausted { source: Box::new(source), attempts: self.made, budget_is_spent: false })
-            }
+            true => Err(Error::Exhausted { source: Box::new(source), attempts: self.made, budget_is_spent: false }),
             false => Ok(()),
         }
     }

@@ -165,7 +165,7 @@ impl Shared {
                     path = next.path.unwrap_or(path);
                 }
                 Response::Error(error) => return Err(failed(Error::server(endpoint.shown(), &path, error))),
-                Response::AuthMore(_) | Response::Wait { .. } | Response::WaitForResponse { .. } => {
+                Response::AuthMore(_) | Response::Wait { .. } | Response::Later { .. } => {
                     let reason = "an answer that belongs to a login".to_owned();
                     return Err(failed(Error::Protocol { host: endpoint.shown().to_owned(), reason }));
                 }

@@ -16,8 +16,8 @@ use crate::wire::{FileHandle, Open, Request, Response, opened};
 
 /// Permissions of new files.
 const MODE: u16 = 0o644;
-/// Bytes sent by one request.
-const PART: usize = 2 << 20;
+/// Bytes sent by one request. Over a slow line the answers to small ones show that it is alive.
+const PART: usize = 1 << 20;
 
 /// What is done when there is a file already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     next: AtomicU64,
     /// Bytes that the server has taken.
     written: AtomicU64,
+    /// Whether it has been closed: its handle may by now be that of another file.
+    is_closed: AtomicBool,
     /// Whether it has come to an end, good or bad.
     is_over: AtomicBool,
 }
@@ -57,11 +59,15 @@ impl Writer {
         };
         let options = open::UPDATE | open::MAKE_PATH | open::PERSIST_ON_CLOSE | how;
         let make = |path: &str, _: bool| Request::open(path, Open { mode: MODE, options });
-        let answered = shared.ask(&place, &make, Manner::new(shared.patience())).await?;
-        let Answered { connection, body, .. } = answered;
+        let answered = shared.ask(&place, &make, Manner::new(shared.patience())).await;
+        let answered = answered.map_err(|error| match &target {
+            Some(target) => error.instead(&place.path, target),
+            None => error,
+        });
+        let Answered { connection, body, .. } = answered?;
         let (id, _) = opened(&body).map_err(|error| Error::protocol(connection.host(), error))?;
-        let (next, written, is_over) = Default::default();
-        Ok(Self { shared, place, target, connection, id, next, written, is_over })
+        let (next, written, is_closed, is_over) = Default::default();
+        Ok(Self { shared, place, target, connection, id, next, written, is_closed, is_over })
     }
 
     /// Takes the place for the next `length` bytes.
@@ -102,9 +108,11 @@ impl Writer {
             let (host, path) = (self.connection.host().to_owned(), self.target().to_owned());
             return Err(Error::Data { host, path, reason });
         }
+        self.is_closed.store(true, Ordering::Relaxed);
         self.request(&Request::close(self.id)).await?;
         if let Some(target) = &self.target {
-            self.shared.replace(&self.place, target).await?;
+            let replaced = self.shared.replace(&self.place, target).await;
+            replaced.map_err(|error| error.instead(&self.place.path, target))?;
         }
         self.is_over.store(true, Ordering::Relaxed);
         Ok(())
@@ -118,7 +126,7 @@ impl Writer {
     /// Closes the file and removes it.
     pub(crate) async fn abandon(&self) -> Result<(), Error> {
         self.is_over.store(true, Ordering::Relaxed);
-        if self.connection.is_usable() {
+        if !self.is_closed.swap(true, Ordering::Relaxed) && self.connection.is_usable() {
             drop(self.request(&Request::close(self.id)).await);
         }
         throw_away(&self.shared, &self.place).await
@@ -147,7 +155,7 @@ impl Drop for Writer {
         if self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        if self.connection.is_usable() {
+        if !self.is_closed.load(Ordering::Relaxed) && self.connection.is_usable() {
             self.connection.send_unanswered(&Request::close(self.id));
         }
         let (shared, place) = (Arc::clone(&self.shared), self.place.clone());

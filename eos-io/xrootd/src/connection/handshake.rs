@@ -364,7 +364,7 @@ impl Greeting<'_> {
         loop {
             let (seconds, is_asked_again) = match self.receive(stream).await? {
                 Response::Wait { seconds, .. } => (seconds, true),
-                Response::WaitForResponse { .. } => (0, false),
+                Response::Later { .. } => (0, false),
                 other => return Ok(other),
             };
             let asked = Duration::from_secs(u64::from(seconds));
@@ -414,6 +414,6 @@ fn kind(response: &Response) -> &'static str {
         Response::AuthMore(_) => "a question",
         Response::Error(_) => "an error",
         Response::Redirect(_) => "a redirect",
-        Response::Wait { .. } | Response::WaitForResponse { .. } => "a request to wait",
+        Response::Wait { .. } | Response::Later { .. } => "a request to wait",
     }
 }

@@ -15,7 +15,7 @@ mod tls;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -27,7 +27,7 @@ use incoming::Progress;
 use send::Outgoing;
 use signature::Signer;
 pub(crate) use slots::Answer;
-use slots::{Sink, Slot, Slots};
+use slots::{Opening, Sink, Slot, Slots, Terms};
 pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
@@ -95,8 +95,8 @@ impl Shared {
         let slot = Slot {
             sink: Sink::Body { body: BytesMut::new(), limit: SMALL },
             answer,
-            patience_ms: Arc::default(),
-            is_open: false,
+            terms: Arc::default(),
+            opening: None,
             _window: None,
         };
         // A connection that is gone needs no such request.
@@ -105,12 +105,21 @@ impl Shared {
         }
     }
 
-    /// Closes the file that an open has opened which was given up before its answer came: nobody else would.
-    fn undo(&self, answer: &Answer) {
-        if let Answer::Response(Response::Ok(body)) = answer
-            && let Ok((file, _)) = opened(body)
+    /// Closes the file that an open has opened which was given up before its answer came, and removes it if the open has
+    /// made it: nobody else would.
+    fn undo(&self, answer: &Answer, opening: &Opening, terms: &Terms) {
+        let Answer::Response(Response::Ok(body)) = answer else {
+            return;
+        };
+        let Ok((file, _)) = opened(body) else {
+            return;
+        };
+        self.send_unanswered(&Request::close(file));
+        // A file that was made a second time, since this answer was late, is in use.
+        if let Some(path) = &opening.made
+            && !terms.is_late.load(Ordering::Relaxed)
         {
-            self.send_unanswered(&Request::close(file));
+            self.send_unanswered(&Request::remove(&String::from_utf8_lossy(path)));
         }
     }
 }
@@ -119,17 +128,16 @@ impl Shared {
 struct Pending<'a> {
     receiver: oneshot::Receiver<Result<Answer, Error>>,
     shared: &'a Shared,
-    is_open: bool,
+    opening: Option<Opening>,
+    terms: Arc<Terms>,
 }
 
 impl Drop for Pending<'_> {
     /// An answer may have come that nobody has looked at.
     fn drop(&mut self) {
         self.receiver.close();
-        if let Ok(Ok(answer)) = self.receiver.try_recv()
-            && self.is_open
-        {
-            self.shared.undo(&answer);
+        if let (Ok(Ok(answer)), Some(opening)) = (self.receiver.try_recv(), &self.opening) {
+            self.shared.undo(&answer, opening, &self.terms);
         }
     }
 }
@@ -275,19 +283,20 @@ impl Connection {
         patience: Patience,
     ) -> Result<Answer, Error> {
         let (answer, receiver) = oneshot::channel();
-        let is_open = request.id == request::OPEN;
-        let patience_ms = Arc::new(AtomicU64::new(0));
+        let opening = (request.id == request::OPEN)
+            .then(|| Opening { made: request.makes_a_file().then(|| request.payload.clone()) });
+        let terms = Arc::<Terms>::default();
         let slot = Slot {
             sink,
             answer,
-            patience_ms: Arc::clone(&patience_ms),
-            is_open,
+            terms: Arc::clone(&terms),
+            opening: opening.clone(),
             _window: room.map(|Room(permit)| permit),
         };
         let sent = Instant::now();
         self.shared.enqueue(&self.queue, request, slot)?;
-        let mut pending = Pending { receiver, shared: &self.shared, is_open };
-        let granted = || Duration::from_millis(patience_ms.load(Ordering::Relaxed));
+        let mut pending = Pending { receiver, shared: &self.shared, opening, terms: Arc::clone(&terms) };
+        let granted = || Duration::from_millis(terms.patience_ms.load(Ordering::Relaxed));
         loop {
             let deadline = self.deadline(sent, patience, granted());
             match tokio::time::timeout_at(deadline.into(), &mut pending.receiver).await {
@@ -295,7 +304,10 @@ impl Connection {
                 Ok(Err(_)) => return Err(self.gone()),
                 // Bytes may have come, or the server asked for patience, since the deadline was set.
                 Err(_) if Instant::now() < self.deadline(sent, patience, granted()) => {}
-                Err(_) => return Err(self.timed_out(name(request.id), sent)),
+                Err(_) => {
+                    terms.is_late.store(true, Ordering::Relaxed);
+                    return Err(self.timed_out(name(request.id), sent));
+                }
             }
         }
     }
@@ -354,13 +366,8 @@ fn start(
     })
 }
 
-fn serve<R, W>(
-    read: R,
-    write: W,
-    shared: &Arc<Shared>,
-    queued: mpsc::UnboundedReceiver<Outgoing>,
-    silence: Duration,
-) where
+fn serve<R, W>(read: R, write: W, shared: &Arc<Shared>, queued: mpsc::UnboundedReceiver<Outgoing>, silence: Duration)
+where
     R: tokio::io::AsyncRead + Unpin + Send + 'static,
     W: tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

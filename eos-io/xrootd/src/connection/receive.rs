@@ -79,7 +79,7 @@ async fn attend<R: AsyncRead + Unpin>(
         }
         attention::RESPONSE => Err(WireError::new("a message is too short for the answer in it").into()),
         // Texts for the user's log and kinds that are no longer in use.
-        attention::MESSAGE | _ => Ok(incoming.skip(length - KIND, &shared.progress).await?),
+        _ => Ok(incoming.skip(length - KIND, &shared.progress).await?),
     }
 }
 
@@ -114,11 +114,9 @@ async fn dispatch<R: AsyncRead + Unpin>(
 }
 
 fn complete(shared: &Shared, slot: Slot, answer: Answer) {
-    let is_open = slot.is_open;
-    if let Some(Ok(unwanted)) = slot.answer.send(Ok(answer)).err()
-        && is_open
-    {
-        shared.undo(&unwanted);
+    let Slot { opening, terms, answer: waiting, .. } = slot;
+    if let (Some(Ok(unwanted)), Some(opening)) = (waiting.send(Ok(answer)).err(), opening) {
+        shared.undo(&unwanted, &opening, &terms);
     }
 }
 
@@ -135,8 +133,8 @@ async fn receive_into<R: AsyncRead + Unpin>(
         status::STATUS => return pages(incoming, shared, header, slot).await,
         status::WAIT_RESP => {
             let body = control(incoming, shared, header).await?;
-            if let Response::WaitForResponse { seconds } = body {
-                slot.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+            if let Response::Later { seconds } = body {
+                slot.terms.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
                 add(&shared.counters.waits, 1);
             }
             return Ok(None);

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::error::Error;
@@ -39,15 +39,30 @@ pub(crate) enum Answer {
     Pages(BytesMut, Vec<BadPage>),
 }
 
+/// What the receiver and whoever waits tell each other about a request.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Milliseconds for which the server asked to be left in peace.
+    pub(super) patience_ms: AtomicU64,
+    /// Whether the request was not answered in time, so that it may have been made again elsewhere.
+    pub(super) is_late: AtomicBool,
+}
+
+/// What an open does.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    /// The path, if a file is made.
+    pub(super) made: Option<Bytes>,
+}
+
 /// A request under way.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) sink: Sink,
     pub(super) answer: oneshot::Sender<Result<Answer, Error>>,
-    /// Milliseconds for which the server asked to be left in peace.
-    pub(super) patience_ms: Arc<AtomicU64>,
-    /// Whether a success that nobody waits for has opened a file, which then is closed.
-    pub(super) is_open: bool,
+    pub(super) terms: Arc<Terms>,
+    /// What a success that nobody waits for has done, which then is undone.
+    pub(super) opening: Option<Opening>,
     /// The part of the connection's window that the answer may fill.
     pub(super) _window: Option<OwnedSemaphorePermit>,
 }
@@ -124,7 +139,7 @@ mod tests {
 
     fn slot() -> Slot {
         let sink = Sink::Body { body: BytesMut::new(), limit: 0 };
-        Slot { sink, answer: oneshot::channel().0, patience_ms: Arc::default(), is_open: false, _window: None }
+        Slot { sink, answer: oneshot::channel().0, terms: Arc::default(), opening: None, _window: None }
     }
 
     #[test]

@@ -41,7 +41,6 @@ pub(crate) mod status {
 
 /// What an unsolicited message says.
 pub(crate) mod attention {
-    pub(crate) const MESSAGE: u32 = 5002;
     pub(crate) const RESPONSE: u32 = 5008;
 }
 

@@ -2,7 +2,17 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod conformance;
+mod faults;
+mod hostile;
+mod interoperability;
+mod opens;
 mod reading;
+mod redirects;
+mod replicas;
+mod support;
+mod vector;
+mod waiting;
+mod writing;
 
 use eos_testbed::Xrootd;
 use xrootd_client::{Client, Options, XrootdStore, XrootdUrl};
