@@ -3,7 +3,17 @@
 
 mod auth;
 mod conformance;
+mod faults;
+mod hostile;
+mod interoperability;
+mod opens;
 mod reading;
+mod redirects;
+mod replicas;
+mod support;
+mod vector;
+mod waiting;
+mod writing;
 
 use eos_testbed::Xrootd;
 use xrootd_client::{Client, Options, XrootdStore, XrootdUrl};
