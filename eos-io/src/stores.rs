@@ -199,6 +199,10 @@ impl Stores {
         self.backend(location.url.as_str())?.checksum(location, kind).await
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// What servers were asked so far.
     pub fn statistics(&self) -> Statistics {
         self.inner.backends.iter().map(|backend| backend.statistics()).sum()

@@ -55,7 +55,7 @@ pub fn run(args: &Args) {
     };
     let peer = |place: &str| {
         let python = args.python.as_deref().unwrap_or("python3");
-        observed(python, &["benches/peers/adl_uproot.py", "--tuned", place, "dimuon"], &[], 0)
+        observed(python, &["benches/peers/adl_uproot.py", "--tuned", "--cold", place, "--query", "dimuon"], &[], 0)
     };
     let mut costs: Vec<(&str, &str, Vec<Cost>)> = Vec::new();
     for (what, place) in &places {
