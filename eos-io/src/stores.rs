@@ -28,7 +28,7 @@ pub struct Stores {
 
 #[derive(Default)]
 struct Inner {
-    backends: Vec<Box<dyn Backend>>,
+    backends: Vec<Arc<dyn Backend>>,
     settings: Settings,
     listener: Option<Listener>,
     cache: Option<Cache>,
@@ -131,14 +131,34 @@ impl Stores {
 
     #[cfg(test)]
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
+        let backends = backends.into_iter().map(Arc::from).collect();
         Self { inner: Arc::new(Inner { backends, ..Inner::default() }) }
     }
 
-    /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
-    /// made on.
+    /// The same places for another runtime, through connections of their own where these belong to the runtime that they
+    /// were made on.
     pub fn separate(&self) -> Self {
-        let Inner { settings, listener, cache, .. } = &*self.inner;
-        StoresBuilder { settings: settings.clone(), listener: listener.clone(), cache: cache.clone() }.build()
+        let Inner { backends, settings, listener, cache, .. } = &*self.inner;
+        let fresh = backend::all(settings, listener.clone());
+        let pairs = backends.iter().zip(fresh);
+        let backends = pairs.map(|(own, fresh)| if own.has_own_threads() { Arc::clone(own) } else { fresh.into() });
+        let (settings, listener) = (settings.clone(), listener.clone());
+        let inner =
+            Inner { backends: backends.collect(), settings, listener, cache: cache.clone(), ..Inner::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The same places, read from their servers alone and not from the cache.
+    pub fn uncached(&self) -> Self {
+        let Inner { backends, settings, listener, .. } = &*self.inner;
+        let (settings, listener) = (settings.clone(), listener.clone());
+        Self { inner: Arc::new(Inner { backends: backends.clone(), settings, listener, ..Inner::default() }) }
+    }
+
+    /// A place that another registry has found, as this one reaches it.
+    pub fn reach(&self, location: &Location) -> Result<Location, Error> {
+        let store = self.store(self.backend(location.url.as_str())?, &location.site)?;
+        Ok(Location { store, ..location.clone() })
     }
 
     /// The cache, if there is one.
@@ -271,7 +291,7 @@ impl StoresBuilder {
     /// The registry.
     pub fn build(self) -> Stores {
         let Self { settings, listener, cache } = self;
-        let backends = backend::all(&settings, listener.clone());
+        let backends = backend::all(&settings, listener.clone()).into_iter().map(Arc::from).collect();
         let opened = Mutex::default();
         Stores { inner: Arc::new(Inner { backends, settings, listener, cache, opened }) }
     }

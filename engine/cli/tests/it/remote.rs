@@ -127,6 +127,11 @@ fn reports_go_to_servers_too_and_count_what_these_were_asked() {
     run(&["count", "/no/such.root", "--report", &to]).fails(3, &["/no/such.root"]);
     let report: Value = serde_json::from_slice(&fetched(&to)).unwrap();
     assert_eq!((&report["exit_code"], report.get("servers")), (&Value::from(3), None));
+    let (result, here) = (SERVER.url("/reports/x.csv"), tempfile::tempdir().unwrap());
+    let local = here.path().join("r.json");
+    run(&["sql", "-c", "SELECT 1 AS a", "-o", &result, "--report", local.to_str().unwrap()]).ok();
+    let report: Value = serde_json::from_slice(&fs::read(&local).unwrap()).unwrap();
+    assert_eq!(report["servers"]["bytes_written"], 4, "{report}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub async fn cp(app: &App, args: &CpArgs) -> Outcome {
     let total = jobs.iter().map(|job| job.source.meta.size).sum();
     let mut bar = app.bar(watch(jobs.len() as u64, total, files_done.clone(), bytes.clone()));
     let copier = Copier {
-        stores: app.stores.clone(),
+        stores: app.stores.uncached(),
         shutdown: app.shutdown.clone(),
         kind: args.checksum.kind(),
         verify: !args.no_verify,
