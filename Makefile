@@ -25,7 +25,7 @@ demo: packages ## Build the release binary and run the main job on the sample, o
 	@ROOT_QUERY="$$($(target_dir))/release/root-query" sh examples/demo.sh
 
 .PHONY: test
-test: packages ## Everything that CI runs: format, lints, dependencies, tests, documentation
+test: test-packages ## Everything that CI runs: format, lints, dependencies, tests, documentation
 	@$(MAKE) --no-print-directory fmt-check
 	@$(MAKE) --no-print-directory clippy
 	@$(MAKE) --no-print-directory deny
@@ -50,7 +50,7 @@ clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 .PHONY: unit
-unit: ## All tests, those in the documentation included
+unit: test-packages ## All tests, those in the documentation included
 	$(CARGO) test --workspace --no-fail-fast
 
 # With the binary that the tests have just built.
@@ -103,6 +103,10 @@ fuzz: packages ## Run every fuzz target for FUZZ_SECONDS (needs a nightly toolch
 .PHONY: packages
 packages:
 	@sh .ci/packages
+
+.PHONY: test-packages
+test-packages:
+	@sh .ci/packages test
 
 .PHONY: clean
 clean: ## Remove what cargo built

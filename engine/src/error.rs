@@ -179,8 +179,8 @@ impl Error {
     /// Sorts the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Location(error) => location_kind(error),
-            Self::Sample { source, .. } => location_kind(source),
+            Self::Location(error) => location_kind(error.kind()),
+            Self::Sample { source, .. } => location_kind(source.kind()),
             Self::Read(error) => read_kind(error),
             Self::TypeConflict { .. }
             | Self::NoReadableFile { .. }
@@ -213,8 +213,10 @@ impl From<Error> for DataFusionError {
     }
 }
 
-fn location_kind(error: &eos_io::Error) -> ErrorKind {
-    match error.kind() {
+/// Finds out what is at fault where a place cannot be found, read or written.
+pub fn location_kind(kind: eos_io::ErrorKind) -> ErrorKind {
+    match kind {
+        eos_io::ErrorKind::Write => ErrorKind::Query,
         eos_io::ErrorKind::PermissionDenied | eos_io::ErrorKind::Unauthenticated => ErrorKind::Authentication,
         eos_io::ErrorKind::Unsupported | eos_io::ErrorKind::InvalidSpec => ErrorKind::Usage,
         _ => ErrorKind::Input,

@@ -66,7 +66,7 @@ mod table;
 mod union;
 
 pub use dataset::{InputFile, Inputs, Sample};
-pub use error::{Error, ErrorKind, kind_of, message_of};
+pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use merge::common_type;

@@ -45,9 +45,16 @@ pub struct RootSessionBuilder {
     memory: Option<usize>,
     batch_rows: Option<NonZeroUsize>,
     defaults: TableOptions,
+    stores: Stores,
 }
 
 impl RootSessionBuilder {
+    /// The stores behind paths and URLs, with their settings and connections.
+    pub fn stores(mut self, stores: Stores) -> Self {
+        self.stores = stores;
+        self
+    }
+
     /// Partitions that run at the same time; by default as many as the machine has cores.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = NonZeroUsize::new(threads);
@@ -86,7 +93,7 @@ impl RootSessionBuilder {
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory {
-            stores: Stores::new(),
+            stores: self.stores,
             shared: Shared::default(),
             runtime: runtime.clone(),
             config: config.clone(),

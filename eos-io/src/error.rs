@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::redact::redact;
+use crate::stores::Location;
 
 /// Why a spec did not lead to files.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,51 @@ pub enum Error {
         message: String,
     },
 
+    /// The file may not be written.
+    #[error("no permission to write '{spec}': {message}")]
+    WriteDenied {
+        /// What the user wrote.
+        spec: String,
+        /// What the server said.
+        message: String,
+    },
+
+    /// The server wants to know who is writing.
+    #[error("cannot write '{spec}' without valid credentials: {message}")]
+    WriteUnauthenticated {
+        /// What the user wrote.
+        spec: String,
+        /// What the server said.
+        message: String,
+    },
+
+    /// Files of this protocol can only be read.
+    #[error("cannot write '{spec}': this build can only read '{scheme}'")]
+    ReadOnly {
+        /// What the user wrote.
+        spec: String,
+        /// The scheme.
+        scheme: String,
+    },
+
+    /// Anything else that failed while writing. The cause is kept as (masked) text only.
+    #[error("cannot write '{spec}': {message}")]
+    Write {
+        /// What the user wrote.
+        spec: String,
+        /// The innermost cause.
+        message: String,
+    },
+
+    /// The server cannot be reached, or does not answer.
+    #[error("cannot reach the server of '{spec}': {message}")]
+    Unreachable {
+        /// What the user wrote.
+        spec: String,
+        /// What failed.
+        message: String,
+    },
+
     /// A line of a file list cannot be used.
     #[error("{list}, line {line}: {reason}")]
     FileList {
@@ -112,12 +158,16 @@ pub enum ErrorKind {
     PermissionDenied,
     /// Credentials are missing or no longer valid.
     Unauthenticated,
+    /// The server cannot be reached, or does not answer.
+    Unreachable,
     /// This build cannot read such a place.
     Unsupported,
     /// The user wrote something that cannot be a place.
     InvalidSpec,
     /// Disk or network failed.
     Io,
+    /// It cannot be written.
+    Write,
 }
 
 impl Error {
@@ -131,11 +181,13 @@ impl Error {
     /// ```
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnsupportedScheme { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedScheme { .. } | Self::ReadOnly { .. } => ErrorKind::Unsupported,
             Self::InvalidSpec { .. } | Self::NotADirectory { .. } | Self::FileList { .. } => ErrorKind::InvalidSpec,
             Self::FileNotFound { .. } | Self::NoMatch { .. } | Self::EmptyDirectory { .. } => ErrorKind::NotFound,
-            Self::PermissionDenied { .. } => ErrorKind::PermissionDenied,
-            Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::PermissionDenied { .. } | Self::WriteDenied { .. } => ErrorKind::PermissionDenied,
+            Self::Unauthenticated { .. } | Self::WriteUnauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::Write { .. } => ErrorKind::Write,
+            Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::Io { .. } => ErrorKind::Io,
         }
     }
@@ -156,10 +208,45 @@ impl Error {
             _ if io_kind(error) == Some(io::ErrorKind::PermissionDenied) => {
                 Self::PermissionDenied { spec, path: redact(path) }
             }
+            _ if is_unreachable(error) => Self::Unreachable { spec, message: redact(&innermost(error)) },
             // Met in a listing; its own cause would not say which name it is.
             object_store::Error::InvalidPath { source } => Self::Io { spec, message: redact(&source.to_string()) },
             _ => Self::Io { spec, message: redact(&innermost(error)) },
         }
+    }
+
+    /// What a client of XRootD says.
+    pub(crate) fn from_client(spec: &str, error: &xrootd_client::Error) -> Self {
+        let (spec, message) = (redact(spec), redact(&error.to_string()));
+        match error.kind() {
+            xrootd_client::ErrorKind::NotFound => Self::FileNotFound { spec, suggestions: Vec::new() },
+            xrootd_client::ErrorKind::PermissionDenied => Self::PermissionDenied { path: spec.clone(), spec },
+            xrootd_client::ErrorKind::Unauthenticated => Self::Unauthenticated { spec, message },
+            xrootd_client::ErrorKind::Unreachable => Self::Unreachable { spec, message },
+            _ => Self::Io { spec, message },
+        }
+    }
+
+    /// What a store answered to writing.
+    pub(crate) fn from_write(location: &Location, error: &object_store::Error) -> Self {
+        let spec = location.display.clone();
+        match error {
+            object_store::Error::PermissionDenied { source, .. } => {
+                Self::WriteDenied { spec, message: redact(&source.to_string()) }
+            }
+            object_store::Error::Unauthenticated { source, .. } => {
+                Self::WriteUnauthenticated { spec, message: redact(&source.to_string()) }
+            }
+            object_store::Error::NotImplemented { .. } => {
+                Self::ReadOnly { spec, scheme: location.url.scheme().to_owned() }
+            }
+            _ => Self::Write { spec, message: redact(&innermost(error)) },
+        }
+    }
+
+    /// Why writing failed, where no store said so.
+    pub(crate) fn writing(location: &Location, message: &str) -> Self {
+        Self::Write { spec: location.display.clone(), message: redact(message) }
     }
 
     /// What the operating system answered about the file `path`.
@@ -182,6 +269,28 @@ pub(crate) fn is_missing(error: &object_store::Error) -> bool {
 /// is often both when it is first tried as a plain name.
 fn is_missing_kind(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
+}
+
+/// Whether there was no talking to the server.
+fn is_unreachable(error: &object_store::Error) -> bool {
+    let of_xrootd = causes(error).find_map(|cause| cause.downcast_ref::<xrootd_client::Error>());
+    of_xrootd.is_some_and(|error| error.kind() == xrootd_client::ErrorKind::Unreachable)
+        || io_kind(error).is_some_and(is_unreachable_kind)
+}
+
+fn is_unreachable_kind(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionRefused
+            | ConnectionReset
+            | ConnectionAborted
+            | NotConnected
+            | TimedOut
+            | HostUnreachable
+            | NetworkUnreachable
+            | BrokenPipe
+    )
 }
 
 /// The kind of the innermost `io::Error` among the causes.
@@ -231,7 +340,9 @@ mod tests {
             (io::ErrorKind::NotADirectory, ErrorKind::NotFound),
             (io::ErrorKind::InvalidFilename, ErrorKind::NotFound),
             (io::ErrorKind::PermissionDenied, ErrorKind::PermissionDenied),
-            (io::ErrorKind::TimedOut, ErrorKind::Io),
+            (io::ErrorKind::TimedOut, ErrorKind::Unreachable),
+            (io::ErrorKind::ConnectionRefused, ErrorKind::Unreachable),
+            (io::ErrorKind::InvalidData, ErrorKind::Io),
         ] {
             let error = Error::from_store("x.root", "/d/x.root", &generic(cause));
             assert_eq!(error.kind(), kind, "{error}");

@@ -59,14 +59,13 @@ impl Stores {
     /// ```
     pub async fn expand(&self, spec: &str) -> Result<Vec<FileEntry>, Error> {
         let location = self.resolve(spec)?;
-        let is_directory = spec.ends_with('/');
+        let is_directory = spec::without_query(spec).ends_with('/');
         if !is_directory && !location.path.is_root() {
             match location.store.head(&location.path).await {
                 Ok(meta) => return Ok(vec![FileEntry { location, meta }]),
                 Err(e) if is_missing(&e) => {}
                 Err(e) => {
-                    let path = full_name(&location, &location.path);
-                    return Err(Error::from_store(spec, &path, &e));
+                    return Err(Error::from_store(spec, &location.site.name(&location.path), &e));
                 }
             }
         }
@@ -119,12 +118,12 @@ impl Search<'_> {
     /// The matches of a pattern whose wildcards begin behind `prefix`.
     async fn matches(&self, prefix: &str, is_directory: bool) -> Result<Vec<FileEntry>, Error> {
         let invalid = |reason: String| Error::invalid(self.spec, reason);
-        let base = self.stores.resolve(match prefix {
+        let base = self.stores.path_of(match prefix {
             "" => ".",
             prefix => prefix,
         })?;
-        let rest = below(&base.path, &self.location.path)
-            .ok_or_else(|| invalid("'..' cannot follow a wildcard".to_owned()))?;
+        let rest =
+            below(&base, &self.location.path).ok_or_else(|| invalid("'..' cannot follow a wildcard".to_owned()))?;
         let mut found = Found::default();
         let (alternatives, malformed) = match pattern::parse(rest) {
             Ok(alternatives) => (alternatives, None),
@@ -134,7 +133,7 @@ impl Search<'_> {
             if is_directory {
                 components.extend(pattern::root_files_below().map_err(invalid)?);
             }
-            let more = self.walk(base.path.clone(), &components).await?;
+            let more = self.walk(base.clone(), &components).await?;
             found.files.extend(more.files);
             found.directories += more.directories;
         }
@@ -150,7 +149,7 @@ impl Search<'_> {
         if found.files.is_empty() {
             return Err(Error::NoMatch { spec: redact(self.spec), directories: found.directories });
         }
-        Ok(self.entries(found.files, &base.path, prefix))
+        Ok(self.entries(found.files, &base, prefix))
     }
 
     /// The ROOT files in a directory.
@@ -174,7 +173,7 @@ impl Search<'_> {
     async fn walk(&self, start: Path, components: &[Component]) -> Result<Found, Error> {
         let backend = self.stores.backend(self.location.url.as_str())?;
         walk::walk(&self.location.store, backend, start, components).await.map_err(|WalkError { path, source }| {
-            Error::from_store(self.spec, &full_name(self.location, &path), &source)
+            Error::from_store(self.spec, &self.location.site.name(&path), &source)
         })
     }
 
@@ -208,7 +207,7 @@ impl Search<'_> {
         let is_url = spec::scheme(self.spec).is_some();
         let name = |path: &Path| match below(base, path) {
             Some(rest) if !is_url => format!("{written}{rest}"),
-            _ => full_name(self.location, path),
+            _ => self.location.site.name(path),
         };
         files
             .into_iter()
@@ -231,18 +230,6 @@ fn below<'a>(base: &Path, path: &'a Path) -> Option<&'a str> {
         return Some(rest);
     }
     rest.strip_prefix('/')
-}
-
-/// How a path is called that the user has not written: `/path` for a local file, else its URL.
-fn full_name(location: &Location, path: &Path) -> String {
-    if location.url.scheme() == "file" && spec::scheme(&location.display).is_none() {
-        return format!("/{path}");
-    }
-    let mut url = location.url.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.clear().extend(path.parts().map(|part| part.as_ref().to_owned()));
-    }
-    redact(url.as_str())
 }
 
 #[cfg(test)]

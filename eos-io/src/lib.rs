@@ -1,6 +1,6 @@
 //! The one place where what a user writes - a path, a URL, a pattern, a directory - becomes an
-//! [`object_store::ObjectStore`] and a path in it. Local files today; every further protocol is
-//! one more module beside `local`. Nothing here knows about ROOT or about queries.
+//! [`object_store::ObjectStore`] and a path in it. Every protocol is a module beside `local`.
+//! Nothing here knows about ROOT or about queries.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,22 +22,42 @@
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod backend;
+mod cache;
+mod checksum;
+mod diagnose;
 mod error;
 mod expand;
 mod file_list;
+mod hdfs;
+mod http;
 mod local;
+mod parts;
 mod pattern;
+mod ranges;
 mod redact;
+mod s3;
+mod settings;
+mod site;
 mod spec;
+mod statistics;
 mod stores;
 mod suggest;
 #[cfg(test)]
 mod testing;
+mod transfer;
+mod upload;
 mod walk;
+mod xrootd;
 
+pub use cache::{Cache, CacheStats};
+pub use checksum::{Checksum, ChecksumKind, Summing};
+pub use diagnose::{Step, Trouble};
 pub use error::{Error, ErrorKind};
 pub use expand::FileEntry;
 pub use file_list::read_file_list;
 pub use redact::redact;
-pub use spec::split_object;
-pub use stores::{Location, Stores};
+pub use settings::{Credentials, EosSettings, HdfsSettings, HttpSettings, S3Settings, Settings, XrootdSettings};
+pub use spec::{is_url, split_object};
+pub use statistics::{Listener, Notice, Statistics};
+pub use stores::{Location, Stores, StoresBuilder};
+pub use upload::Upload;

@@ -15,6 +15,7 @@ use url::Url;
 use crate::backend::{Address, Backend};
 use crate::error::Error;
 use crate::pattern;
+use crate::site::{Site, Spelling};
 use crate::spec;
 
 /// The file system of this machine.
@@ -27,9 +28,9 @@ impl Backend for Local {
     }
 
     fn address(&self, spec: &str) -> Result<Address, Error> {
-        let written = match spec::scheme(spec) {
-            Some(_) => from_url(spec)?,
-            None => PathBuf::from(spec),
+        let (written, before, spelling) = match spec::scheme(spec) {
+            Some(_) => (from_url(spec)?, "file:///", Spelling::Encoded),
+            None => (PathBuf::from(spec), "/", Spelling::Plain),
         };
         let path = Path::from_absolute_path(absolute(spec, &written)?).map_err(|e| Error::invalid(spec, e))?;
         if path.filename().is_some_and(is_staging_name) {
@@ -39,11 +40,11 @@ impl Backend for Local {
                  rename the file or link to it under another name",
             ));
         }
-        let root = Url::parse("file:///").map_err(|e| Error::invalid(spec, e))?;
-        Ok(Address { root, path })
+        let identity = Url::parse("file:///").map_err(|e| Error::invalid(spec, e))?;
+        Ok(Address { site: Site::new(identity, before.to_owned(), String::new(), spelling), path })
     }
 
-    fn open(&self, _root: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
+    fn open(&self, _site: &Site) -> Result<Arc<dyn ObjectStore>, Error> {
         Ok(Arc::new(LocalFileSystem::new()))
     }
 

@@ -64,11 +64,7 @@ fn is_hidden(name: &str) -> bool {
 /// wildcard. In a URL a `?` begins the query.
 pub(crate) fn literal_prefix(spec: &str) -> Option<&str> {
     let start = spec::path_start(spec);
-    let path = spec.get(start..)?;
-    let path = match spec::scheme(spec) {
-        Some(_) => path.split_once('?').map_or(path, |(path, _query)| path),
-        None => path,
-    };
+    let path = spec::without_query(spec).get(start..)?;
     let wildcard = path.find(['*', '?', '[', '{'])?;
     let slash = path.get(..wildcard)?.rfind('/').map_or(0, |at| at + 1);
     spec.get(..start + slash)

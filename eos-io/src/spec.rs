@@ -63,6 +63,16 @@ pub(crate) fn ends_as_root_file(name: &str) -> bool {
     unnumbered.ends_with(".root")
 }
 
+/// Whether a spec is a URL, and no path.
+///
+/// ```
+/// assert!(eos_io::is_url("root://eos.cern.ch//x.root"));
+/// assert!(!eos_io::is_url("data/run_12:30.root"));
+/// ```
+pub fn is_url(spec: &str) -> bool {
+    scheme(spec).is_some()
+}
+
 /// The scheme of a URL as written; `None` for a path. One letter is a drive, not a scheme.
 pub(crate) fn scheme(spec: &str) -> Option<&str> {
     let (scheme, rest) = spec.split_once(':')?;
@@ -86,6 +96,15 @@ pub(crate) fn path_start(spec: &str) -> usize {
         _ => colon,
     };
     spec.get(authority..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(spec.len(), |at| authority + at)
+}
+
+/// The spec up to its query. The name of a local file may hold any `?`.
+pub(crate) fn without_query(spec: &str) -> &str {
+    let start = path_start(spec);
+    match scheme(spec).and(spec.get(start..)).and_then(|path| path.find('?')) {
+        Some(at) => spec.get(..start + at).unwrap_or(spec),
+        None => spec,
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
@@ -10,9 +11,14 @@ use object_store::path::Path;
 use url::Url;
 
 use crate::backend::{self, Address, Backend};
+use crate::cache::{Cache, CachedStore};
+use crate::checksum::{Checksum, ChecksumKind};
 use crate::error::Error;
 use crate::redact::redact;
+use crate::settings::Settings;
+use crate::site::{Site, Spelling};
 use crate::spec;
+use crate::statistics::{Listener, Statistics};
 
 /// The stores in use. Cheap to clone; clones share their stores.
 #[derive(Debug, Clone)]
@@ -20,16 +26,34 @@ pub struct Stores {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
 struct Inner {
     backends: Vec<Box<dyn Backend>>,
-    opened: Mutex<HashMap<Url, Arc<dyn ObjectStore>>>,
+    settings: Settings,
+    listener: Option<Listener>,
+    cache: Option<Cache>,
+    opened: Mutex<HashMap<Url, Opened>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("backends", &self.backends).field("opened", &self.opened).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    /// As it was first named.
+    site: Arc<Site>,
 }
 
 /// A place in a store. It need not exist, and may be a directory or a pattern.
 #[derive(Debug, Clone)]
 pub struct Location {
-    /// The root of the store, e.g. `file:///`.
+    /// What tells the store from every other, e.g. `file:///` or `https://host:8443/`: scheme, host and port. Where
+    /// there is more to a store (a user, a query, a server behind a proxy), the host holds a digest of that, so that
+    /// this is no URL to connect to.
     pub url: Url,
     /// The store.
     pub store: Arc<dyn ObjectStore>,
@@ -37,6 +61,20 @@ pub struct Location {
     pub path: Path,
     /// The place as the user wrote it, secrets masked, for messages.
     pub display: String,
+    pub(crate) site: Arc<Site>,
+}
+
+impl Location {
+    /// A place in a store that no spec has led to.
+    pub fn new(url: Url, store: Arc<dyn ObjectStore>, path: Path) -> Self {
+        let site = Arc::new(Site::new(url.clone(), url.to_string(), String::new(), Spelling::Plain));
+        Self { url, store, display: site.name(&path), path, site }
+    }
+
+    /// The path of a local file; `None` for one that is elsewhere.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| PathBuf::from(format!("/{}", self.path)))
+    }
 }
 
 impl fmt::Display for Location {
@@ -52,13 +90,31 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// A registry of everything this build can read.
+    /// A registry of everything this build can read, with the default settings.
     pub fn new() -> Self {
-        Self::with_backends(backend::all())
+        Self::builder().build()
     }
 
+    /// A registry with other settings.
+    pub fn builder() -> StoresBuilder {
+        StoresBuilder::default()
+    }
+
+    #[cfg(test)]
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
-        Self { inner: Arc::new(Inner { backends, opened: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { backends, ..Inner::default() }) }
+    }
+
+    /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
+    /// made on.
+    pub fn separate(&self) -> Self {
+        let Inner { settings, listener, cache, .. } = &*self.inner;
+        StoresBuilder { settings: settings.clone(), listener: listener.clone(), cache: cache.clone() }.build()
+    }
+
+    /// The cache, if there is one.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.as_ref()
     }
 
     /// Finds the store and the path a spec stands for, without looking whether anything is
@@ -76,9 +132,47 @@ impl Stores {
     /// ```
     pub fn resolve(&self, spec: &str) -> Result<Location, Error> {
         let backend = self.backend(spec)?;
-        let Address { root, path } = backend.address(spec)?;
-        let store = self.store(backend, &root)?;
-        Ok(Location { url: root, store, path, display: shown(spec) })
+        let Address { site, path } = backend.address(spec)?;
+        let site = Arc::new(site);
+        let store = self.store(backend, &site)?;
+        Ok(Location { url: site.identity.clone(), store, path, display: shown(spec), site })
+    }
+
+    /// The path a spec stands for, without the store.
+    pub(crate) fn path_of(&self, spec: &str) -> Result<Path, Error> {
+        Ok(self.backend(spec)?.address(spec)?.path)
+    }
+
+    /// How messages call a file of a store that [`resolve`](Self::resolve) has given: `/path` for a local file, else
+    /// its URL, secrets masked.
+    ///
+    /// ```
+    /// use eos_io::Stores;
+    ///
+    /// let stores = Stores::new();
+    /// let location = stores.resolve("https://host/d/x.root?token=secret")?;
+    /// assert_eq!(stores.name(&location.url, &location.path), "https://host/d/x.root?token=***");
+    /// # Ok::<(), eos_io::Error>(())
+    /// ```
+    pub fn name(&self, store: &Url, path: &Path) -> String {
+        if store.scheme() == "file" {
+            return format!("/{path}");
+        }
+        let opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.get(store) {
+            Some(opened) => opened.site.name(path),
+            None => format!("{store}{path}"),
+        }
+    }
+
+    /// The checksum that the server itself has for a file; `None` where it has none of that kind, and for local files.
+    pub async fn checksum(&self, location: &Location, kind: ChecksumKind) -> Result<Option<Checksum>, Error> {
+        self.backend(location.url.as_str())?.checksum(location, kind).await
+    }
+
+    /// What servers were asked so far.
+    pub fn statistics(&self) -> Statistics {
+        self.inner.backends.iter().map(|backend| backend.statistics()).sum()
     }
 
     /// The protocol a spec, or the URL of a store, is for.
@@ -92,15 +186,18 @@ impl Stores {
             .ok_or_else(|| Error::UnsupportedScheme { spec: redact(spec), scheme, supported: self.supported() })
     }
 
-    fn store(&self, backend: &dyn Backend, root: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
+    fn store(&self, backend: &dyn Backend, site: &Arc<Site>) -> Result<Arc<dyn ObjectStore>, Error> {
         // Opening does no I/O, so the lock is held for the blink of an eye; a thread that
         // panicked under it cannot have left the map half changed.
         let mut opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = opened.get(root) {
-            return Ok(Arc::clone(store));
+        if let Some(opened) = opened.get(&site.identity) {
+            return Ok(Arc::clone(&opened.store));
         }
-        let store = backend.open(root)?;
-        opened.insert(root.clone(), Arc::clone(&store));
+        let mut store = backend.open(site)?;
+        if let Some(cache) = self.inner.cache.as_ref().filter(|_| site.identity.scheme() != "file") {
+            store = Arc::new(CachedStore::new(store, site.identity.to_string(), cache.clone()));
+        }
+        opened.insert(site.identity.clone(), Opened { store: Arc::clone(&store), site: Arc::clone(site) });
         Ok(store)
     }
 
@@ -108,6 +205,42 @@ impl Stores {
         let schemes = self.inner.backends.iter().flat_map(|b| b.schemes());
         let urls: Vec<String> = schemes.map(|scheme| format!("{scheme}://")).collect();
         format!("local paths, {}", urls.join(", "))
+    }
+}
+
+/// Puts a registry together.
+#[derive(Default)]
+pub struct StoresBuilder {
+    settings: Settings,
+    listener: Option<Listener>,
+    cache: Option<Cache>,
+}
+
+impl StoresBuilder {
+    /// Settings of the protocols.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Who is told of what goes wrong or slowly and is being put right.
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Keeps what is read of remote files in a cache. Local files are read as they are.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// The registry.
+    pub fn build(self) -> Stores {
+        let Self { settings, listener, cache } = self;
+        let backends = backend::all(&settings, listener.clone());
+        let opened = Mutex::default();
+        Stores { inner: Arc::new(Inner { backends, settings, listener, cache, opened }) }
     }
 }
 
@@ -145,19 +278,12 @@ mod tests {
 
     #[test]
     fn an_unsupported_scheme_is_answered_with_what_is_supported() {
-        for (spec, scheme) in [
-            ("root://eos.cern.ch//x.root", "root"),
-            ("ROOTS://h//x.root", "roots"),
-            ("hdfs://h/x.root", "hdfs"),
-            ("http://h/x.root", "http"),
-            ("https://u:pw@h/x.root?authz=pw", "https"),
-            ("s3://bucket/x.root", "s3"),
-        ] {
+        for (spec, scheme) in [("gopher://h/x.root", "gopher"), ("SRM://u:pw@h/x.root?authz=pw", "srm")] {
             let error = Stores::new().resolve(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{spec}");
             let text = error.to_string();
             assert!(text.contains(&format!("'{scheme}'")), "{text}");
-            assert!(text.contains("local paths, file://"), "{text}");
+            assert!(text.contains("local paths, file://") && text.contains("root://"), "{text}");
             assert!(!text.contains("pw"), "{text}");
         }
     }

@@ -16,6 +16,7 @@ use object_store::{
 use url::Url;
 
 use crate::backend::{Address, Backend};
+use crate::site::{Site, Spelling};
 use crate::{Error, Stores};
 
 /// The requests made so far.
@@ -59,12 +60,12 @@ impl Backend for Memory {
     fn address(&self, spec: &str) -> std::result::Result<Address, Error> {
         let path = spec.trim_start_matches("mem://").trim_start_matches('/');
         Ok(Address {
-            root: Url::parse("mem:///").unwrap(),
+            site: Site::new(Url::parse("mem:///").unwrap(), "mem:///".into(), String::new(), Spelling::Plain),
             path: Path::parse(path).map_err(|e| Error::invalid(spec, e))?,
         })
     }
 
-    fn open(&self, _root: &Url) -> std::result::Result<Arc<dyn ObjectStore>, Error> {
+    fn open(&self, _site: &Site) -> std::result::Result<Arc<dyn ObjectStore>, Error> {
         Ok(self.0.clone())
     }
 }

@@ -187,7 +187,7 @@ fn at<'a>(components: &'a [Component], active: &Positions) -> impl Iterator<Item
 }
 
 /// Appending a name that is already in the form the store uses.
-trait JoinRaw {
+pub(crate) trait JoinRaw {
     fn join_raw(&self, name: &str) -> Path;
 }
 

@@ -2,6 +2,7 @@
 //! 2 GB, and for files whose writer died before it closed them.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::Path as LocalPath;
 use std::sync::Arc;
 
@@ -24,6 +25,13 @@ const RECOVERY_KEY: u64 = 1 << 10;
 const RECOVERY_CHUNK: u64 = 64 << 10;
 /// The shortest gap that ROOT leaves between records.
 const LEAST_SEGMENT: u32 = 4;
+/// Of a remote file, this share is read in front of the list of keys, where most writers put the tree's record, within
+/// these bounds: a round trip takes as long as some 100 KiB. What is read of records of trees is bounded by the last one too.
+const SHARE_AHEAD: u64 = 256;
+const LEAST_AHEAD: u64 = 64 << 10;
+const MOST_AHEAD: u64 = 1 << 20;
+/// Lists of keys and class descriptions that are larger are not read ahead.
+const LARGE_LIST: u64 = 16 << 20;
 /// The largest record of metadata that is read; ROOT itself cannot write more than 1 GiB.
 const MAX_RECORD: u64 = 1 << 30;
 
@@ -100,6 +108,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Where the record of the top directory starts.
+    fn top_directory(&self) -> u64 {
+        self.begin.saturating_add(self.bytes_name)
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut cursor = Cursor::new(bytes);
         cursor.skip(4)?;
@@ -202,6 +215,7 @@ impl RootFile {
             return Err(not_root(format!("it starts with '{}'", start.escape_ascii())));
         }
         let header = Header::parse(&head).map_err(|e| not_root(e.to_string()))?;
+        let source = read_metadata_ahead(source, &header).await?;
         let mut opening =
             Opening { source: &source, header: &header, keys: Vec::new(), streamer_key: None, warnings: Vec::new() };
         if header.end > source.size() {
@@ -326,7 +340,7 @@ impl RootFile {
     /// Reads the metadata of the tree behind one of this file's keys.
     pub async fn tree_of(&self, key: &Key) -> Result<Tree> {
         let content = read_object(&self.source, key).await?;
-        Tree::parse(self.source.clone(), key, content, &self.inner.streamers, self.inner.header.compression)
+        Tree::parse(self.source.settled(), key, content, &self.inner.streamers, self.inner.header.compression)
     }
 }
 
@@ -347,7 +361,7 @@ impl Opening<'_> {
 
     async fn top_directory(&mut self) -> Result<()> {
         let header = self.header;
-        self.directory(header.begin + header.bytes_name, String::new()).await
+        self.directory(header.top_directory(), String::new()).await
     }
 
     /// Collects the keys of the directory whose record starts at `place`, and those of the directories in it.
@@ -371,36 +385,8 @@ impl Opening<'_> {
     }
 
     async fn directory_keys(&self, place: u64) -> Result<Vec<Key>> {
-        let fault = |e| Error::corrupt(self.place(), e);
-        let end = self.source.size().min(place.saturating_add(64));
-        let record = self.source.read(place.min(end)..end).await?;
-        let mut cursor = Cursor::new(&record);
-        let (length, seek) = (|| {
-            let version = cursor.u16()?;
-            cursor.skip(8)?;
-            let length = cursor.u32()?;
-            cursor.skip(4)?;
-            let wide = version > 1000;
-            let mut seek = 0;
-            for _ in 0..3 {
-                seek = if wide { cursor.u64()? } else { u64::from(cursor.u32()?) };
-            }
-            Ok((length, seek))
-        })()
-        .map_err(fault)?;
-        if seek == 0 {
-            return Err(fault(FormatError::invalid("the directory has no list of keys: its writer did not close it")));
-        }
-        let list = self.source.read(seek..seek.saturating_add(u64::from(length))).await?;
-        (|| {
-            let mut cursor = Cursor::new(&list);
-            let own = Key::parse(&mut cursor)?;
-            cursor.seek(usize::from(own.key_length))?;
-            // The smallest key has 26 bytes.
-            let count = cursor.count(26, "keys")?;
-            (0..count).map(|_| Key::parse(&mut cursor)).collect::<Result<Vec<_>, FormatError>>()
-        })()
-        .map_err(fault)
+        let list = self.source.read(list_of_keys(self.source, place).await?).await?;
+        parse_keys(&list).map_err(|e| Error::corrupt(self.place(), e))
     }
 
     /// Walks over the records one by one, as ROOT's own recovery does, and takes every key it meets.
@@ -474,6 +460,67 @@ impl Opening<'_> {
         ));
         Ok(())
     }
+}
+
+/// Where the list of keys is of the directory whose record starts at `place`.
+async fn list_of_keys(source: &Source, place: u64) -> Result<Range<u64>> {
+    let end = source.size().min(place.saturating_add(64));
+    let record = source.read(place.min(end)..end).await?;
+    let mut cursor = Cursor::new(&record);
+    (|| {
+        let version = cursor.u16()?;
+        cursor.skip(8)?;
+        let length = cursor.u32()?;
+        cursor.skip(4)?;
+        let wide = version > 1000;
+        let mut seek = 0;
+        for _ in 0..3 {
+            seek = if wide { cursor.u64()? } else { u64::from(cursor.u32()?) };
+        }
+        if seek == 0 {
+            return Err(FormatError::invalid("the directory has no list of keys: its writer did not close it"));
+        }
+        Ok(seek..seek.saturating_add(u64::from(length)))
+    })()
+    .map_err(|e| Error::corrupt(Place { file: source.name().to_string(), ..Place::default() }, e))
+}
+
+fn parse_keys(list: &[u8]) -> Result<Vec<Key>, FormatError> {
+    let mut cursor = Cursor::new(list);
+    let own = Key::parse(&mut cursor)?;
+    cursor.seek(usize::from(own.key_length))?;
+    // The smallest key has 26 bytes.
+    let count = cursor.count(26, "keys")?;
+    (0..count).map(|_| Key::parse(&mut cursor)).collect()
+}
+
+/// Of a remote file, reads all the metadata with one request: the list of keys, the class descriptions, and the records of
+/// the trees. Where the list is not in the head, what lies in front of it is taken for these, which mostly it is.
+async fn read_metadata_ahead(source: Source, header: &Header) -> Result<Source> {
+    if source.is_immediate() {
+        return Ok(source);
+    }
+    // What is wrong with a record is said by whoever needs it.
+    let keys = list_of_keys(&source, header.top_directory()).await.unwrap_or(0..0);
+    let mut wanted = Vec::new();
+    if source.is_at_hand(&keys) {
+        let records = parse_keys(&source.read(keys).await?).unwrap_or_default();
+        let mut left = MOST_AHEAD;
+        for tree in records.iter().filter(|key| key.is_tree()) {
+            let stored = u64::from(tree.stored_bytes);
+            if let Some(rest) = left.checked_sub(stored) {
+                wanted.push(tree.seek..tree.seek.saturating_add(stored));
+                left = rest;
+            }
+        }
+    } else {
+        let share = (source.size() / SHARE_AHEAD).clamp(LEAST_AHEAD, MOST_AHEAD);
+        wanted.push(keys.start.saturating_sub(share)..keys.start);
+        wanted.push(keys);
+    }
+    wanted.push(header.seek_info..header.seek_info.saturating_add(header.bytes_info));
+    wanted.retain(|range| range.end - range.start <= LARGE_LIST);
+    source.read_ahead(&wanted).await
 }
 
 async fn read_streamers(source: &Source, header: &Header, recovered: Option<&Key>) -> Result<Streamers> {

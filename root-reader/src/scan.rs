@@ -40,7 +40,8 @@ pub struct ScanOptions {
     pub entry_column: Option<String>,
     /// Decompresses every byte and compares every checksum, also where the values do not need it.
     pub verify: bool,
-    /// Lets remote files be fetched while the scan decodes; without it they are fetched when they are needed.
+    /// Lets remote files be fetched while the scan decodes, from the moment that it is made; without it they are fetched when
+    /// they are needed.
     pub spawn: Option<Spawn>,
     /// Where the scan counts what it does.
     pub metrics: Arc<ScanMetrics>,
@@ -78,6 +79,9 @@ const WORTH_A_COUNTER: usize = 4;
 /// Steps of as many entries as a batch has rows that the filters look at for one batch at most.
 const STEPS_PER_BATCH: u64 = 8;
 
+/// The first window has this share of the others' bytes, so that there is soon something to do.
+const FIRST_SHARE: u64 = 4;
+
 /// A running scan. Take batches from it with [`Scan::next_batch`], as a [`Stream`] with [`Scan::into_stream`], or, for
 /// local files and bytes in memory, as an iterator with [`Scan::blocking`].
 pub struct Scan {
@@ -92,6 +96,9 @@ pub struct Scan {
     window: Window,
     end: u64,
     ahead: Option<Ahead>,
+    /// Whether the rows that survived in the last window took nearly all of its baskets. Then those of the next one are
+    /// fetched before the filters were asked, which saves a round trip.
+    takes_most: bool,
 }
 
 /// Entries whose bytes are at hand, and the batches to be made of them.
@@ -160,7 +167,7 @@ impl Tree {
         }
         let end = entries.end.min(self.entries());
         let start = entries.start.min(end);
-        Ok(Scan {
+        let mut scan = Scan {
             columns,
             shared,
             filters,
@@ -171,7 +178,12 @@ impl Tree {
             options,
             end,
             ahead: None,
-        })
+            takes_most: false,
+        };
+        if start < end && !self.is_immediate() {
+            scan.ahead = scan.fetch_ahead(start, scan.options.byte_budget / 2 / FIRST_SHARE, &[]);
+        }
+        Ok(scan)
     }
 
     /// Has columns use their own offset tables where that is cheaper than to read the branch that counts their elements:
@@ -280,18 +292,25 @@ impl Scan {
             self.window = Window { entries: start..self.end, pos: start, planned: Vec::new() };
             return Ok(());
         }
+        let budget = self.options.byte_budget / 2;
+        let is_first = self.window.entries.is_empty();
+        let current = self.ahead.take();
+        if let (true, Some(first)) = (is_first, &current) {
+            // The second window does not wait for the first one.
+            self.ahead = self.fetch_ahead(first.entries.end, budget, &first.wanted);
+        }
         let started = Instant::now();
-        let (entries, wanted, answers) = match self.ahead.take() {
-            Some(ahead) => {
-                let answers = match ahead.answer.await {
+        let (entries, wanted, answers) = match current {
+            Some(Ahead { entries, wanted, answer }) => {
+                let answers = match answer.await {
                     Ok(answers) => answers?,
                     // The background task was dropped, as at shutdown.
-                    Err(_) => self.fetch(&ahead.wanted).read().await?,
+                    Err(_) => self.fetch(&wanted).read().await?,
                 };
-                (ahead.entries, ahead.wanted, answers)
+                (entries, wanted, answers)
             }
             None => {
-                let (entries, wanted) = self.next_window(start);
+                let (entries, wanted) = self.next_window(start, budget, &[]);
                 let answers = self.fetch(&wanted).read().await?;
                 (entries, wanted, answers)
             }
@@ -303,21 +322,28 @@ impl Scan {
         for (basket, bytes) in wanted.into_iter().zip(answers) {
             self.work.fetched.insert(basket, bytes);
         }
-        self.window = Window { entries: entries.clone(), pos: entries.start, planned: Vec::new() };
-        if let (Some(spawn), true) = (&self.options.spawn, entries.end < self.end) {
-            let (entries, wanted) = self.next_window(entries.end);
-            let (send, answer) = oneshot::channel();
-            let fetch = self.fetch(&wanted);
-            spawn(
-                async move {
-                    // Nobody listens any more when the scan was dropped.
-                    drop(send.send(fetch.read().await));
-                }
-                .boxed(),
-            );
-            self.ahead = Some(Ahead { entries, wanted, answer });
+        if self.ahead.is_none() {
+            self.ahead = self.fetch_ahead(entries.end, budget, &[]);
         }
+        self.window = Window { pos: entries.start, entries, planned: Vec::new() };
         Ok(())
+    }
+
+    /// Has the window that begins at `start` fetched in the background, if there is one, but for the baskets that are
+    /// `pending`.
+    fn fetch_ahead(&self, start: u64, budget: u64, pending: &[BasketId]) -> Option<Ahead> {
+        let spawn = self.options.spawn.as_ref().filter(|_| start < self.end)?;
+        let (entries, wanted) = self.next_window(start, budget, pending);
+        let (send, answer) = oneshot::channel();
+        let fetch = self.fetch(&wanted);
+        spawn(
+            async move {
+                // Nobody listens any more when the scan was dropped.
+                drop(send.send(fetch.read().await));
+            }
+            .boxed(),
+        );
+        Some(Ahead { entries, wanted, answer })
     }
 
     /// What is read, each branch once: `all` of it, or what is needed before anything is known about the rows: the columns
@@ -332,11 +358,14 @@ impl Scan {
         readings
     }
 
-    /// How far the next window reaches with half the byte budget, and the baskets to fetch for it.
-    fn next_window(&self, start: u64) -> (Range<u64>, Vec<BasketId>) {
-        let end = reach(&self.tree, &self.readings(true), start, self.end, self.options.byte_budget / 2);
+    /// How far a window reaches with so many bytes, and the baskets to fetch for it.
+    fn next_window(&self, start: u64, budget: u64, pending: &[BasketId]) -> (Range<u64>, Vec<BasketId>) {
+        let end = reach(&self.tree, &self.readings(true), start, self.end, budget);
         let mut needed = HashSet::new();
-        add_all_needed(&self.tree, &self.readings(false), start..end, &mut needed);
+        add_all_needed(&self.tree, &self.readings(self.takes_most), start..end, &mut needed);
+        for basket in pending {
+            needed.remove(basket);
+        }
         (start..end, self.unfetched(needed))
     }
 
@@ -349,7 +378,13 @@ impl Scan {
                 add_all_needed(&self.tree, &readings, run.clone(), &mut needed);
             }
         }
+        let mut all = HashSet::new();
+        add_all_needed(&self.tree, &readings, self.window.entries.clone(), &mut all);
+        self.takes_most = self.stored_bytes(&needed) >= self.stored_bytes(&all) / 10 * 9;
         let wanted = self.unfetched(needed);
+        if wanted.is_empty() {
+            return Ok(());
+        }
         let started = Instant::now();
         let answers = self.fetch(&wanted).read().await?;
         self.work.metrics.read(started.elapsed());
@@ -377,6 +412,10 @@ impl Scan {
             BasketAt::File(range) => Some(range.clone()),
             BasketAt::Embedded(_) | BasketAt::Missing(_) => None,
         }
+    }
+
+    fn stored_bytes(&self, baskets: &HashSet<BasketId>) -> u64 {
+        baskets.iter().filter_map(|basket| self.place(*basket)).map(|range| range.end.saturating_sub(range.start)).sum()
     }
 
     fn fetch(&self, baskets: &[BasketId]) -> Fetch {

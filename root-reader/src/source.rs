@@ -1,5 +1,6 @@
 //! Where the bytes of a file come from: memory, a local file, or ranges of an object store. A local file that is
-//! reached through an object store is read with plain positioned reads on the one handle that opening gave.
+//! reached through an object store is read with plain positioned reads on the one handle that opening gave. Of a remote one,
+//! where each request costs a round trip, parts can be read ahead.
 
 use std::fs::File;
 use std::ops::Range;
@@ -7,7 +8,7 @@ use std::path::Path as LocalPath;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
 
@@ -19,8 +20,6 @@ const HEAD: u64 = 16 << 10;
 const COALESCE_GAP: u64 = 128 << 10;
 /// A coalesced fetch does not grow beyond this, so that several can be in flight.
 const COALESCE_MAX: u64 = 8 << 20;
-/// Fetches in flight per file.
-const PARALLEL: usize = 8;
 
 /// The bytes of one file. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,7 +33,34 @@ pub(crate) struct Source {
 enum Where {
     Memory(Bytes),
     Local(Arc<File>),
-    Store { store: Arc<dyn ObjectStore>, path: Path, head: Bytes },
+    Store { store: Arc<dyn ObjectStore>, path: Path, ahead: Ahead },
+}
+
+/// Parts of a remote file that are at hand, the head first.
+#[derive(Debug, Clone, Default)]
+struct Ahead(Arc<[(u64, Bytes)]>);
+
+impl Ahead {
+    /// The part that some place of the file lies in, and where that part starts.
+    fn part(&self, place: u64) -> Option<(u64, &Bytes)> {
+        let holds = |(start, bytes): &&(u64, Bytes)| *start <= place && place - start < bytes.len() as u64;
+        self.0.iter().find(holds).map(|(start, bytes)| (*start, bytes))
+    }
+
+    fn get(&self, range: &Range<u64>) -> Option<Bytes> {
+        let (start, bytes) = self.part(range.start)?;
+        let end = range.end - start;
+        (range.start <= range.end && end <= bytes.len() as u64)
+            .then(|| bytes.slice((range.start - start) as usize..end as usize))
+    }
+
+    /// What is missing of a range that is at hand in part: what lies between the part that holds its start and the part
+    /// that holds its end.
+    fn gap(&self, range: &Range<u64>) -> Range<u64> {
+        let start = self.part(range.start).map_or(range.start, |(start, bytes)| start + bytes.len() as u64);
+        let end = range.end.checked_sub(1).and_then(|last| self.part(last)).map_or(range.end, |(start, _)| start);
+        start..end.max(start)
+    }
 }
 
 impl Source {
@@ -70,7 +96,7 @@ impl Source {
             GetResultPayload::File(file, _) => Where::Local(Arc::new(file)),
             GetResultPayload::Stream(body) => {
                 let chunks: Vec<Bytes> = body.try_collect().await.map_err(fault)?;
-                Where::Store { store, path, head: concat(chunks) }
+                Where::Store { store, path, ahead: Ahead(Arc::new([(0, concat(chunks))])) }
             }
         };
         Ok(Self { name: name.clone(), size, bytes })
@@ -148,36 +174,97 @@ impl Source {
                     .map_err(|source| Error::Io { file: self.name.to_string(), source })?;
                 Ok(buffer.freeze())
             }
-            Where::Store { head, .. } if range.end <= head.len() as u64 => {
-                Ok(head.slice(range.start as usize..range.end as usize))
-            }
-            Where::Store { store, path, .. } => {
-                let fault = |source| Error::Store { file: self.name.to_string(), source };
-                let bytes = store.get_range(path, range.clone()).await.map_err(fault)?;
-                if bytes.len() != length {
-                    return Err(Error::corrupt(
-                        Place { file: self.name.to_string(), ..Place::default() },
-                        FormatError::invalid(format!(
-                            "the store answered {} bytes for range {}..{}",
-                            bytes.len(),
-                            range.start,
-                            range.end
-                        )),
-                    ));
+            Where::Store { ahead, .. } => {
+                if let Some(bytes) = ahead.get(&range) {
+                    return Ok(bytes);
                 }
-                Ok(bytes)
+                let gap = ahead.gap(&range);
+                let (front, back) = (ahead.get(&(range.start..gap.start)), ahead.get(&(gap.end..range.end)));
+                let middle = if gap.is_empty() { Vec::new() } else { self.fetch(&[gap]).await? };
+                Ok(concat(front.into_iter().chain(middle).chain(back).filter(|part| !part.is_empty()).collect()))
             }
+        }
+    }
+
+    /// Fetches ranges of a remote file, all with one request to its store.
+    async fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let Where::Store { store, path, .. } = &self.bytes else { return Ok(Vec::new()) };
+        let fault = |source| Error::Store { file: self.name.to_string(), source };
+        let answers = match ranges {
+            [] => return Ok(Vec::new()),
+            [one] => vec![store.get_range(path, one.clone()).await.map_err(fault)?],
+            several => store.get_ranges(path, several).await.map_err(fault)?,
+        };
+        for (n, range) in ranges.iter().enumerate() {
+            let length = answers.get(n).map_or(0, Bytes::len);
+            if length as u64 != range.end.saturating_sub(range.start) {
+                return Err(Error::corrupt(
+                    Place { file: self.name.to_string(), ..Place::default() },
+                    FormatError::invalid(format!(
+                        "the store answered {length} bytes for range {}..{}",
+                        range.start, range.end
+                    )),
+                ));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Whether a range can be read without a request.
+    pub(crate) fn is_at_hand(&self, range: &Range<u64>) -> bool {
+        match &self.bytes {
+            Where::Store { ahead, .. } => ahead.get(range).is_some(),
+            Where::Memory(_) | Where::Local(_) => true,
+        }
+    }
+
+    /// The same file, with some ranges of it at hand if it is remote; they may overlap and reach beyond its end.
+    pub(crate) async fn read_ahead(&self, ranges: &[Range<u64>]) -> Result<Self> {
+        let Where::Store { store, path, ahead } = &self.bytes else { return Ok(self.clone()) };
+        let within = ranges.iter().map(|range| range.start..range.end.min(self.size));
+        let missing = within.filter(|range| range.start < range.end && ahead.get(range).is_none());
+        let missing = coalesce(&missing.map(|range| ahead.gap(&range)).collect::<Vec<_>>());
+        let fetched = self.fetch(&missing).await?;
+        let starts = missing.iter().map(|range| range.start);
+        let parts = ahead.0.iter().cloned().chain(starts.zip(fetched)).collect();
+        let bytes = Where::Store { store: store.clone(), path: path.clone(), ahead: Ahead(parts) };
+        Ok(Self { bytes, ..self.clone() })
+    }
+
+    /// The same file without what was read ahead, but for its head.
+    pub(crate) fn settled(&self) -> Self {
+        match &self.bytes {
+            Where::Store { store, path, ahead } => {
+                let ahead = Ahead(ahead.0.iter().take(1).cloned().collect());
+                let bytes = Where::Store { store: store.clone(), path: path.clone(), ahead };
+                Self { bytes, ..self.clone() }
+            }
+            Where::Memory(_) | Where::Local(_) => self.clone(),
         }
     }
 
     /// Reads several ranges, neighbours as one; the answers are in the order of `ranges`.
     pub(crate) async fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let merged = coalesce(ranges);
-        let fetched: Vec<(u64, Bytes)> = stream::iter(merged)
-            .map(|range| async move { Ok::<_, Error>((range.start, self.read(range).await?)) })
-            .buffered(PARALLEL)
-            .try_collect()
-            .await?;
+        for range in ranges {
+            self.check(range)?;
+        }
+        let ahead = |range: &Range<u64>| match &self.bytes {
+            Where::Store { ahead, .. } => ahead.get(range),
+            Where::Memory(_) | Where::Local(_) => None,
+        };
+        let missing: Vec<_> = ranges.iter().filter(|range| ahead(range).is_none()).cloned().collect();
+        let merged = coalesce(&missing);
+        let fetched = match &self.bytes {
+            Where::Store { .. } => self.fetch(&merged).await?,
+            Where::Memory(_) | Where::Local(_) => {
+                let mut read = Vec::with_capacity(merged.len());
+                for range in &merged {
+                    read.push(self.read(range.clone()).await?);
+                }
+                read
+            }
+        };
+        let fetched: Vec<(u64, Bytes)> = merged.iter().map(|range| range.start).zip(fetched).collect();
         let cut = |range: &Range<u64>| {
             let at = fetched.partition_point(|(start, _)| *start <= range.start).checked_sub(1)?;
             let (start, bytes) = fetched.get(at)?;
@@ -186,7 +273,7 @@ impl Source {
         };
         ranges
             .iter()
-            .map(|range| match cut(range) {
+            .map(|range| match ahead(range).or_else(|| cut(range)) {
                 Some(bytes) => Ok(bytes),
                 None => self.check(range).map(|_| Bytes::new()),
             })
@@ -194,9 +281,10 @@ impl Source {
     }
 }
 
-/// Sorts and merges ranges that overlap or nearly touch. The result is sorted and covers every input.
+/// Sorts and merges ranges that overlap or nearly touch, and leaves out empty ones. The result is sorted and covers every
+/// input.
 fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut sorted: Vec<Range<u64>> = ranges.to_vec();
+    let mut sorted: Vec<Range<u64>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
     sorted.sort_unstable_by_key(|r| (r.start, r.end));
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in sorted {

@@ -1,8 +1,10 @@
 //! What a verb works with: settings, messages, the output, the record of the run.
 
 use arrow::array::RecordBatch;
+use eos_io::Stores;
 use root_engine::{Ledger, Outcome, RootSession};
 
+use crate::attention::Attention;
 use crate::config::Settings;
 use crate::console::{Console, wants_color};
 use crate::exit::{Exit, Failure};
@@ -15,6 +17,10 @@ use crate::shutdown::Shutdown;
 pub struct App {
     /// What was asked for.
     pub settings: Settings,
+    /// The stores behind paths and URLs.
+    pub stores: Stores,
+    /// What servers make us wait for.
+    pub attention: Attention,
     /// Standard error.
     pub console: Console,
     /// Ctrl-C.
@@ -26,8 +32,10 @@ pub struct App {
 impl App {
     /// A DataFusion session. Building one takes some milliseconds, so only verbs that run SQL do.
     pub fn session(&self) -> RootSession {
-        let mut builder =
-            RootSession::builder().threads(self.settings.threads.get()).table_options(self.settings.table.clone());
+        let mut builder = RootSession::builder()
+            .stores(self.stores.clone())
+            .threads(self.settings.threads.get())
+            .table_options(self.settings.table.clone());
         if let Some(size) = self.settings.memory {
             builder = builder.memory_limit(size.0);
         }
@@ -40,13 +48,13 @@ impl App {
     }
 
     /// Where the result goes.
-    pub fn target(&self) -> Target {
-        Target::new(self.settings.output.as_deref())
+    pub fn target(&self) -> Result<Target, Failure> {
+        Target::new(self.settings.output.as_deref(), &self.stores)
     }
 
     /// Opens the output; `auto` stands for the format if none was asked for and no name says one.
     pub fn open(&self, auto: Format) -> Result<(Destination, Format), Failure> {
-        let target = self.target();
+        let target = self.target()?;
         let format = match (self.settings.format, &target) {
             (Format::Auto, Target::Stdout { .. }) => auto,
             (chosen, _) => chosen,
@@ -80,7 +88,7 @@ impl App {
 
     /// Writes a text that no other format can hold.
     pub fn emit_text(&self, text: &str) -> Result<(), Failure> {
-        let mut to = Destination::open(self.target(), &self.shutdown)?;
+        let mut to = Destination::open(self.target()?, &self.shutdown)?;
         to.put(text.as_bytes())?;
         to.commit()
     }
@@ -89,7 +97,7 @@ impl App {
     pub fn bar(&self, watch: Watch) -> Bar {
         self.record.set_watch(watch.clone());
         let wanted = self.settings.progress == crate::args::ProgressWhen::Auto && !self.console.is_quiet();
-        Bar::start(watch, wanted, self.record.slot())
+        Bar::start(watch, self.attention.clone(), wanted, self.record.slot())
     }
 
     /// The ledger of the run.
@@ -100,6 +108,9 @@ impl App {
     /// Tells what the ledger has to say that was not told yet.
     pub fn tell_warnings(&self) {
         let ledger = self.ledger();
+        if let Some(warning) = self.stores.cache().and_then(|cache| cache.stats().warning) {
+            self.console.warning(&format!("{warning}; files are read without it"));
+        }
         for warning in ledger.warnings() {
             self.console.warning(&warning);
         }

@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use eos_io::ChecksumKind;
 
 use crate::output::Format;
 
@@ -21,6 +22,8 @@ Examples:
   root-query sql -f skim.sql 'data/*.root:Events' -o skim.parquet
   root-query sql run1.root:Events                       a prompt, with the file as table t
   root-query count --dataset samples.csv                events of each sample
+  root-query cp root://eos.example//d/run1.root .       a copy, with its checksum compared
+  root-query diagnose root://eos.example//d/run1.root   why it cannot be read, and what helps
 
 Names keep their case, and those with other characters than letters, digits and _ are quoted: \"obj.pt_\".
 
@@ -51,7 +54,7 @@ pub struct GlobalArgs {
     /// Format of the result; `auto` is a table on a terminal and CSV elsewhere, or what the name behind -o ends in.
     #[arg(long, global = true, value_name = "FORMAT", env = "ROOT_QUERY_FORMAT", hide_env = true)]
     pub format: Option<Format>,
-    /// Write the result to a file, which appears once it is complete.
+    /// Write the result to a file or URL, where it appears once it is complete.
     #[arg(short, long, global = true, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Rows that a table on the terminal shows; 0 shows all.
@@ -74,6 +77,16 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
+    /// Keep what is read of remote files in this directory, which must be your own, and take it from there the next time; an
+    /// empty name turns it off.
+    #[arg(
+        long, global = true, value_name = "DIR", env = "ROOT_QUERY_CACHE", hide_env = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    pub cache: Option<PathBuf>,
+    /// Bytes that the cache keeps at most; by default 20G.
+    #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_CACHE_SIZE", hide_env = true)]
+    pub cache_size: Option<ByteSize>,
     /// Read the names of files from a list, one per line; `-` is standard input. May be repeated.
     #[arg(long, global = true, value_name = "LIST")]
     pub files_from: Vec<String>,
@@ -96,7 +109,8 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FRIEND")]
     pub friend: Vec<String>,
     /// Set an option of the table: tree, layout, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
-    /// friend_missing (null, error).
+    /// friend_missing (null, error); or of the places where files are, as in a section of the configuration file, such as
+    /// xrootd.connections=8 (`root-query config show` lists them).
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub options: Vec<KeyValue>,
     /// Configuration file instead of ~/.config/root-query/config.toml.
@@ -121,6 +135,10 @@ pub enum Verb {
     Stats(InputArgs),
     /// Read everything, verify checksums, and list what is bad.
     Check(InputArgs),
+    /// Copy files between any two places, and compare their checksums.
+    Cp(CpArgs),
+    /// Try what reading a file takes, step by step: look-up, connection, TLS, credentials, first bytes, first tree.
+    Diagnose(DiagnoseArgs),
     /// Show how a query would run.
     Explain(ExplainArgs),
     /// Print the completion script of a shell.
@@ -241,6 +259,68 @@ pub struct CountArgs {
     /// One line per file instead of the sum or the samples.
     #[arg(long)]
     pub by_file: bool,
+}
+
+/// Arguments of `cp`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  root-query cp root://eospublic.cern.ch//eos/opendata/cms/x.root .
+  root-query cp 'root://eos.example//data/*.root' data/
+  root-query cp -r skims root://eos.example//eos/user/m/me/skims/
+  root-query cp https://web.example/x.root - | wc -c
+
+Copies appear under their names when they are complete. What cannot be copied is told, and the rest is copied.")]
+pub struct CpArgs {
+    /// Files, URLs, patterns, with -r directories, and at the end where they go: a file, a directory, or - for standard
+    /// output. What ends in / is a directory.
+    #[arg(value_name = "SOURCE... DEST", required = true)]
+    pub paths: Vec<String>,
+    /// Copy directories with all that is in them.
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Replace files that are there already.
+    #[arg(short, long)]
+    pub force: bool,
+    /// Files that are copied at the same time.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub parallel: NonZeroUsize,
+    /// The checksum that is computed, printed, and compared with those of the servers.
+    #[arg(long, value_name = "KIND", default_value = "adler32")]
+    pub checksum: ChecksumChoice,
+    /// Do not compare the copy: neither ask the server that has it now, nor read it again.
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// Arguments of `diagnose`.
+#[derive(Debug, Clone, Args)]
+pub struct DiagnoseArgs {
+    /// A file or URL; FILE:TREE tries that tree.
+    #[arg(value_name = "URL")]
+    pub url: String,
+}
+
+/// The checksum of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChecksumChoice {
+    /// What most servers of the grid keep for each file.
+    Adler32,
+    /// CRC-32C.
+    Crc32c,
+    /// None.
+    None,
+}
+
+impl ChecksumChoice {
+    /// What is computed, if anything.
+    pub fn kind(self) -> Option<ChecksumKind> {
+        match self {
+            Self::Adler32 => Some(ChecksumKind::Adler32),
+            Self::Crc32c => Some(ChecksumKind::Crc32c),
+            Self::None => None,
+        }
+    }
 }
 
 /// When there is a progress bar.

@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use eos_io::Cache;
 use root_engine::TableOptions;
 use serde::Deserialize;
 
 use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
 use crate::exit::{Failure, did_you_mean};
 use crate::output::Format;
+use crate::remote::{Remote, SECTIONS};
 
 /// Rows that a table shows by default.
 const MAX_ROWS: usize = 40;
+/// Bytes that a cache keeps by default.
+const CACHE_SIZE: ByteSize = ByteSize(20 << 30);
 
 /// What every verb needs to know.
 #[derive(Debug, Clone)]
@@ -35,6 +39,10 @@ pub struct Settings {
     pub threads: NonZeroUsize,
     /// Bytes for sorts, joins and groups.
     pub memory: Option<ByteSize>,
+    /// The directory that keeps what is read of remote files.
+    pub cache: Option<PathBuf>,
+    /// Bytes that it keeps.
+    pub cache_size: ByteSize,
     /// Lists of files.
     pub files_from: Vec<String>,
     /// Dataset files.
@@ -43,6 +51,10 @@ pub struct Settings {
     pub report: Option<PathBuf>,
     /// Options of the table of files.
     pub table: TableOptions,
+    /// What is set about places that are not local, and what the stores make of it.
+    pub remote: Remote,
+    /// See `remote`.
+    pub stores: eos_io::Settings,
     /// Every setting as `config show` prints it: key, value, origin.
     pub origins: Vec<(&'static str, String, String)>,
     /// The configuration file that was looked for, and whether it is there.
@@ -60,18 +72,28 @@ struct File {
     color: Option<String>,
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
+    #[serde(default)]
+    cache: CacheTable,
     on_bad_file: Option<String>,
     layout: Option<String>,
 }
 
+/// The table `cache` of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CacheTable {
+    dir: Option<PathBuf>,
+    size: Option<String>,
+}
+
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 9] =
-    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "on_bad_file", "layout"];
+const KEYS: [&str; 10] =
+    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "cache", "on_bad_file", "layout"];
 
 impl Settings {
     /// Settles what the command line, the environment and the configuration file say.
     pub fn new(args: &GlobalArgs, matches: &ArgMatches) -> Result<Self, Failure> {
-        let (config_file, file) = find_file(args.config.as_deref())?;
+        let (config_file, file, mut remote) = find_file(args.config.as_deref())?;
         let mut settle = Settle { matches, file: config_file.as_ref().map(|(path, _)| path), origins: Vec::new() };
         let format = settle.value("format", args.format, file.format.as_deref(), Format::Auto)?;
         let max_rows = settle.plain("max_rows", args.max_rows, file.max_rows, MAX_ROWS);
@@ -81,15 +103,27 @@ impl Settings {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
+        let cache = settle.cache(args.cache.clone(), file.cache.dir);
+        let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
         let layout = settle.value("layout", args.layout, file.layout.as_deref(), TableLayout::Flat)?;
         let origins = settle.origins;
         let mut table = TableOptions::default();
         table.set("on_bad_file", &spelling(&on_bad_file))?;
         table.set("layout", &spelling(&layout))?;
-        for option in &args.options {
-            table.set(&option.key, &option.value)?;
+        // First the file alone, so that a mistake in it is said to be there.
+        if let Err(what) = remote.settings() {
+            let file = config_file.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
+            return Err(Failure::usage(format!("{file}: {what}")));
         }
+        for option in &args.options {
+            match Remote::is_key(&option.key) {
+                true => remote.set(&option.key, &option.value).map_err(|what| in_set(&option.key, &what))?,
+                false => table.set(&option.key, &option.value)?,
+            }
+            remote.settings().map_err(|what| in_set(&option.key, &what))?;
+        }
+        let stores = remote.settings().map_err(Failure::usage)?;
         for friend in &args.friend {
             table.friends.push(friend.parse()?);
         }
@@ -102,14 +136,27 @@ impl Settings {
             color,
             threads,
             memory,
+            cache,
+            cache_size,
             files_from: args.files_from.clone(),
             datasets: args.dataset.clone(),
             report: args.report.clone(),
             table,
+            remote,
+            stores,
             origins,
             config_file,
         })
     }
+
+    /// The cache of remote files, if one is wanted.
+    pub fn cache(&self) -> Option<Cache> {
+        self.cache.as_ref().map(|directory| Cache::open(directory, self.cache_size.0 as u64))
+    }
+}
+
+fn in_set(key: &str, what: &str) -> Failure {
+    Failure::usage(format!("--set {key}: {what}"))
 }
 
 /// Settles one setting after the other, and remembers where each came from.
@@ -152,15 +199,34 @@ impl Settle<'_> {
 
     fn memory(&mut self, given: Option<ByteSize>, filed: Option<&str>) -> Result<Option<ByteSize>, Failure> {
         let key = "memory";
-        let from_file = match filed {
-            Some(text) => Some(text.parse().map_err(|e: String| self.bad(key, &format!("'{text}': {e}")))?),
-            None => None,
-        };
+        let from_file = self.size(key, filed)?;
         let origin = self.origin(key, given.is_some(), from_file.is_some());
         let value = given.or(from_file);
         let shown = value.map_or_else(|| "unlimited".to_string(), |size| size.0.to_string());
         self.origins.push((key, format!("\"{shown}\""), origin));
         Ok(value)
+    }
+
+    /// The directory of the cache. An empty name takes back what was set elsewhere.
+    fn cache(&mut self, given: Option<PathBuf>, filed: Option<PathBuf>) -> Option<PathBuf> {
+        let origin = self.origin("cache", given.is_some(), filed.is_some());
+        let value = given.or(filed).filter(|path| !path.as_os_str().is_empty());
+        let shown = value.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        self.origins.push(("cache.dir", toml::Value::String(shown).to_string(), origin));
+        value
+    }
+
+    fn cache_size(&mut self, given: Option<ByteSize>, filed: Option<&str>) -> Result<ByteSize, Failure> {
+        let from_file = self.size("cache.size", filed)?;
+        let origin = self.origin("cache_size", given.is_some(), from_file.is_some());
+        let value = given.or(from_file).unwrap_or(CACHE_SIZE);
+        self.origins.push(("cache.size", format!("\"{}\"", value.0), origin));
+        Ok(value)
+    }
+
+    fn size(&self, key: &str, filed: Option<&str>) -> Result<Option<ByteSize>, Failure> {
+        let parse = |text: &str| text.parse().map_err(|e: String| self.bad(key, &format!("'{text}': {e}")));
+        filed.map(parse).transpose()
     }
 
     fn origin(&self, key: &str, given: bool, filed: bool) -> String {
@@ -188,21 +254,22 @@ pub fn spelling<T: clap::ValueEnum>(value: &T) -> String {
 }
 
 /// The configuration file: the one that was named, or the one in its usual place if it is there.
-fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File), Failure> {
+fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File, Remote), Failure> {
     if let Some(path) = named {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::side_input(path, &e))?;
-        return Ok((Some((path.to_path_buf(), true)), parse(&text, path)?));
+        let (file, remote) = parse(&text, path)?;
+        return Ok((Some((path.to_path_buf(), true)), file, remote));
     }
     let Some(path) = in_home("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml")) else {
-        return Ok((None, File::default()));
+        return Ok((None, File::default(), Remote::default()));
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let file = parse(&text, &path)?;
-            Ok((Some((path, true)), file))
+            let (file, remote) = parse(&text, &path)?;
+            Ok((Some((path, true)), file, remote))
         }
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok((Some((path, false)), File::default()))
+            Ok((Some((path, false)), File::default(), Remote::default()))
         }
         Err(error) => Err(Failure::side_input(&path, &error)),
     }
@@ -215,13 +282,20 @@ pub fn in_home(variable: &str, fallback: &str) -> Option<PathBuf> {
     Some(base.join("root-query"))
 }
 
-fn parse(text: &str, path: &Path) -> Result<File, Failure> {
+fn parse(text: &str, path: &Path) -> Result<(File, Remote), Failure> {
     let bad = |what: String| Failure::usage(format!("{}: {what}", path.display()));
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    let remote = Remote::take(&mut table);
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(bad(format!("there is no setting '{unknown}'{}", did_you_mean(unknown, KEYS))));
+        let sections = SECTIONS.iter().map(|(name, _)| *name);
+        return Err(bad(format!(
+            "there is no setting '{unknown}'{}",
+            did_you_mean(unknown, KEYS.into_iter().chain(sections))
+        )));
     }
-    table.try_into().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))
+    let file = table.try_into().map_err(|e: toml::de::Error| bad(e.to_string().trim_end().to_string()))?;
+    Ok((file, remote))
 }
 
 #[cfg(test)]
@@ -229,7 +303,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<File, String> {
-        parse(text, Path::new("c.toml")).map_err(|e| e.to_string())
+        parse(text, Path::new("c.toml")).map(|(file, _)| file).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -80,10 +80,18 @@ impl Failure {
 
     /// A failure to write to `target`.
     pub fn output(target: &str, error: &io::Error) -> Self {
+        if let Some(remote) = error.get_ref().and_then(|cause| cause.downcast_ref::<eos_io::Error>()) {
+            return Self::location(remote);
+        }
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
             _ => Self::new(Exit::Query, format!("cannot write {target}: {error}")),
         }
+    }
+
+    /// A failure to find, read or write a place.
+    pub fn location(error: &eos_io::Error) -> Self {
+        Self::new(root_engine::location_kind(error.kind()).into(), error.to_string())
     }
 
     /// A failure to read a file that is not data: a script, a configuration.
@@ -114,8 +122,7 @@ impl From<root_engine::Error> for Failure {
 
 impl From<eos_io::Error> for Failure {
     fn from(error: eos_io::Error) -> Self {
-        let error = root_engine::Error::Location(error);
-        Self::new(error.kind().into(), error.to_string())
+        Self::location(&error)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eos_io::{FileEntry, Stores};
+use eos_io::FileEntry;
 use futures::{StreamExt, stream};
 use root_engine::{ErrorKind, FileRecord, Inputs, OnBadFile, Outcome, Sample};
 use root_reader::{RootFile, TextAs, Tree};
@@ -77,7 +77,7 @@ pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec
     if !app.settings.table.friends.is_empty() {
         return Err(Failure::usage("friends are for sql and explain; this verb reads the named files alone"));
     }
-    let inputs = Inputs::find(&some_specs(app, named)?, &Stores::new()).await?;
+    let inputs = Inputs::find(&some_specs(app, named)?, &app.stores).await?;
     let mut all = Vec::new();
     let mut seen = HashSet::new();
     for input in inputs.files() {

@@ -1,15 +1,16 @@
 //! `root-query`: SQL and ready-made verbs over ROOT files, from the command line.
 //!
 //! `args` reads the command line and `config` settles the settings; `run` has a module per verb, and `repl` the prompt.
-//! What they find goes through `output`, what the user is told through `console` and `progress`. `report` keeps the
-//! record of the run, `shutdown` ends it tidily at Ctrl-C, and `exit` says with which code. `machine` is what is asked of
-//! the machine before anything else.
+//! What they find goes through `output`, what the user is told through `console`, `progress` and `attention`. `report`
+//! keeps the record of the run, `shutdown` ends it tidily at Ctrl-C, and `exit` says with which code. `remote` are the
+//! settings of servers, and `machine` is what is asked of the machine before anything else.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod app;
 mod args;
+mod attention;
 mod config;
 mod console;
 mod exit;
@@ -17,6 +18,7 @@ mod inputs;
 mod machine;
 mod output;
 mod progress;
+mod remote;
 mod repl;
 mod report;
 mod run;
@@ -28,12 +30,15 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches};
+use eos_io::Stores;
 
 use crate::app::App;
 use crate::args::{Cli, ColorWhen, Verb};
+use crate::attention::Attention;
 use crate::config::Settings;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
+use crate::progress::Slot;
 use crate::report::Record;
 use crate::shutdown::Shutdown;
 
@@ -61,10 +66,20 @@ fn main() -> ExitCode {
         }
     };
     let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let console = Console::new(settings.quiet, settings.color);
+    let (attention, slot) = (Attention::default(), Slot::default());
+    let listener = attention.listener(console.clone(), slot.clone());
+    let mut stores = Stores::builder().settings(settings.stores.clone()).listener(listener);
+    if let Some(cache) = settings.cache() {
+        stores = stores.cache(cache);
+    }
+    let stores = stores.build();
     let app = App {
-        console: Console::new(settings.quiet, settings.color),
+        stores: stores.clone(),
+        console,
+        attention,
         shutdown: Shutdown::default(),
-        record: Record::new(settings.report.clone(), command),
+        record: Record::new(settings.report.clone(), command, stores, slot),
         settings,
     };
     run(&app, cli.verb).into()

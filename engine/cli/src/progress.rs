@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount};
 use root_engine::RootSession;
 
+use crate::attention::Attention;
+use crate::console::printable;
+
 /// What takes no longer gets no bar.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Terminals of so many columns have room for a bar beside the numbers.
@@ -32,6 +35,8 @@ pub struct Counts {
     pub entries_done: u64,
     /// Stored bytes that were read.
     pub bytes: u64,
+    /// Bytes to copy, where that is what takes time.
+    pub bytes_total: u64,
 }
 
 /// Where the counters are read.
@@ -48,6 +53,7 @@ pub fn of_session(session: &RootSession) -> Watch {
             entries_total: now.entries_total,
             entries_done: now.entries_done,
             bytes: now.bytes_read,
+            bytes_total: 0,
         }
     })
 }
@@ -67,11 +73,11 @@ impl Slot {
         }
     }
 
-    fn draw(&self, counts: Counts, elapsed: Duration) {
+    fn draw(&self, counts: Counts, elapsed: Duration, waiting: Option<&str>) {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         *drawn = true;
         let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-        put(&format!("\r{}{REST}", line(counts, elapsed, width)));
+        put(&format!("\r{}{REST}", line(counts, elapsed, waiting, width)));
     }
 }
 
@@ -89,7 +95,7 @@ pub struct Bar {
 
 impl Bar {
     /// Starts to watch, if it is wanted and standard error is a terminal.
-    pub fn start(watch: Watch, wanted: bool, slot: Slot) -> Self {
+    pub fn start(watch: Watch, attention: Attention, wanted: bool, slot: Slot) -> Self {
         let stop: Arc<(Mutex<bool>, Condvar)> = Arc::default();
         if !wanted || !std::io::stderr().is_terminal() {
             return Self { stop, thread: None };
@@ -104,7 +110,7 @@ impl Bar {
                 guard = next;
                 if timeout.timed_out() && !*guard {
                     let counts = watch();
-                    slot.draw(counts, started.elapsed());
+                    slot.draw(counts, started.elapsed(), attention.waiting().as_deref());
                     wait = REDRAW;
                 }
             }
@@ -131,10 +137,11 @@ impl Drop for Bar {
 
 /// The bar on a terminal of so many columns. The numbers matter more than the picture. The last column stays free, as some
 /// terminals go on in the next line behind it.
-fn line(counts: Counts, elapsed: Duration, width: usize) -> String {
-    let (done, total) = match counts.entries_total {
-        0 => (counts.files_done, counts.files),
-        total => (counts.entries_done, total),
+fn line(counts: Counts, elapsed: Duration, waiting: Option<&str>, width: usize) -> String {
+    let (done, total) = match (counts.entries_total, counts.bytes_total) {
+        (0, 0) => (counts.files_done, counts.files),
+        (0, total) => (counts.bytes, total),
+        (total, _) => (counts.entries_done, total),
     };
     let share = if total > 0 { done as f64 / total as f64 } else { 0.0 };
     let share = share.clamp(0.0, 1.0);
@@ -145,13 +152,33 @@ fn line(counts: Counts, elapsed: Duration, width: usize) -> String {
         String::new()
     };
     // Rounded down, so that 100 % means done.
-    let line = format!("{:>3}% {picture}{}", (share * 100.0) as u64, message(counts, elapsed));
+    let message = match waiting {
+        // What holds everything up matters more than how fast it was.
+        Some(waiting) => printable(waiting),
+        None => message(counts, elapsed),
+    };
+    let line = format!("{:>3}% {picture}{message}", (share * 100.0) as u64);
     line.chars().take(width.saturating_sub(1)).collect()
 }
 
 /// Files, events, bytes, rate, and the time that is left.
 fn message(counts: Counts, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
+    let rate = HumanBytes((counts.bytes as f64 / seconds) as u64);
+    let left = |done: u64, total: u64| match done {
+        0 => "?".to_string(),
+        done => clock(total.saturating_sub(done) as f64 / done as f64 * seconds),
+    };
+    if counts.bytes_total > 0 {
+        return format!(
+            "{}/{} files, {}/{}, {rate}/s, ETA {}",
+            HumanCount(counts.files_done),
+            HumanCount(counts.files),
+            HumanBytes(counts.bytes),
+            HumanBytes(counts.bytes_total),
+            left(counts.bytes, counts.bytes_total)
+        );
+    }
     if counts.entries_total == 0 {
         return match counts.files {
             0 => format!("opening, {seconds:.0} s"),
@@ -162,19 +189,12 @@ fn message(counts: Counts, elapsed: Duration) -> String {
         1 => "1 file".to_string(),
         n => format!("{} files", HumanCount(n)),
     };
-    let rate = HumanBytes((counts.bytes as f64 / seconds) as u64);
-    let left = match counts.entries_done {
-        0 => "?".to_string(),
-        done => {
-            let remaining = counts.entries_total.saturating_sub(done) as f64 / done as f64 * seconds;
-            clock(remaining)
-        }
-    };
     format!(
-        "{files}, {}/{} events, {}, {rate}/s, ETA {left}",
+        "{files}, {}/{} events, {}, {rate}/s, ETA {}",
         HumanCount(counts.entries_done),
         HumanCount(counts.entries_total),
-        HumanBytes(counts.bytes)
+        HumanBytes(counts.bytes),
+        left(counts.entries_done, counts.entries_total)
     )
 }
 
@@ -191,24 +211,34 @@ mod tests {
 
     #[test]
     fn the_bar_tells_files_events_bytes_rate_and_time_left() {
-        let counts =
-            Counts { files: 2, files_done: 0, entries_total: 4_000_000, entries_done: 1_000_000, bytes: 50 << 20 };
+        let counts = Counts {
+            files: 2,
+            entries_total: 4_000_000,
+            entries_done: 1_000_000,
+            bytes: 50 << 20,
+            ..Counts::default()
+        };
         assert_eq!(
             message(counts, Duration::from_secs(10)),
             "2 files, 1,000,000/4,000,000 events, 50.00 MiB, 5.00 MiB/s, ETA 0:30"
         );
         let opening = Counts { files: 2000, files_done: 100, ..Counts::default() };
         assert_eq!(message(opening, Duration::from_secs(3)), "100/2,000 files opened, 3 s");
+        let copying = Counts { files: 3, files_done: 1, bytes: 50 << 20, bytes_total: 200 << 20, ..Counts::default() };
+        assert_eq!(message(copying, Duration::from_secs(10)), "1/3 files, 50.00 MiB/200.00 MiB, 5.00 MiB/s, ETA 0:30");
+        assert!(line(copying, Duration::from_secs(10), None, 200).starts_with(" 25%"));
         assert_eq!(clock(3723.4), "1:02:03");
     }
 
     #[test]
     fn the_bar_stays_within_its_line() {
-        let counts = Counts { files: 2, files_done: 0, entries_total: 400, entries_done: 399, bytes: 50 << 20 };
-        let wide = line(counts, Duration::from_secs(10), 200);
+        let counts = Counts { files: 2, entries_total: 400, entries_done: 399, bytes: 50 << 20, ..Counts::default() };
+        let wide = line(counts, Duration::from_secs(10), None, 200);
+        let waiting = line(counts, Duration::from_secs(10), Some("waiting for h (staging), 40 s"), 90);
+        assert_eq!(waiting, " 99% waiting for h (staging), 40 s");
         assert!(wide.starts_with(" 99% [=================== ] 2 files"), "{wide}");
         for width in [0, 1, 40, 80, 100] {
-            assert!(line(counts, Duration::from_secs(10), width).len() <= width.saturating_sub(1));
+            assert!(line(counts, Duration::from_secs(10), None, width).len() <= width.saturating_sub(1));
         }
     }
 }

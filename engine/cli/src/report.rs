@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use eos_io::{CacheStats, Statistics, Stores};
 use root_engine::{Ledger, Outcome};
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use crate::shutdown::Shutdown;
 pub struct Record {
     started: Instant,
     path: Option<PathBuf>,
+    stores: Stores,
     command: Arc<Vec<String>>,
     slot: Slot,
     inner: Arc<Mutex<Inner>>,
@@ -29,6 +31,7 @@ struct Inner {
     watch: Option<Watch>,
     rows: u64,
     bytes: u64,
+    copies: Vec<FileLine>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +43,11 @@ struct Report<'a> {
     files: Vec<FileLine>,
     events: u64,
     bytes_read: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheLine>,
     rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<Servers>,
     seconds: f64,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +55,43 @@ struct Report<'a> {
     exit_code: u8,
 }
 
+/// What servers were asked.
 #[derive(Serialize)]
+struct Servers {
+    connections: u64,
+    requests: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    retries: u64,
+    failovers: u64,
+    hedged_reads: u64,
+    waits: u64,
+    seconds_waited: f64,
+}
+
+impl Servers {
+    /// `None` where none were asked anything.
+    fn of(statistics: &Statistics) -> Option<Self> {
+        (*statistics != Statistics::default()).then(|| Self {
+            connections: statistics.connections,
+            requests: statistics.requests,
+            bytes_read: statistics.bytes_read,
+            bytes_written: statistics.bytes_written,
+            retries: statistics.retries,
+            failovers: statistics.failovers,
+            hedged_reads: statistics.hedged_reads,
+            waits: statistics.waits,
+            seconds_waited: rounded(statistics.waited.as_secs_f64()),
+        })
+    }
+}
+
+/// To milliseconds.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+#[derive(Clone, Serialize)]
 struct FileLine {
     file: String,
     outcome: &'static str,
@@ -58,12 +101,36 @@ struct FileLine {
     bytes: u64,
 }
 
+/// What the cache of remote files did.
+#[derive(Serialize)]
+struct CacheLine {
+    hits: u64,
+    misses: u64,
+    bytes_from_cache: u64,
+    bytes_fetched: u64,
+    bytes_evicted: u64,
+    damaged_blocks: u64,
+}
+
+impl From<CacheStats> for CacheLine {
+    fn from(stats: CacheStats) -> Self {
+        Self {
+            hits: stats.hits,
+            misses: stats.misses,
+            bytes_from_cache: stats.bytes_cached,
+            bytes_fetched: stats.bytes_fetched,
+            bytes_evicted: stats.bytes_evicted,
+            damaged_blocks: stats.damaged,
+        }
+    }
+}
+
 impl Record {
     /// A record that starts now, of a run that was called like this.
-    pub fn new(path: Option<PathBuf>, command: Vec<String>) -> Self {
+    pub fn new(path: Option<PathBuf>, command: Vec<String>, stores: Stores, slot: Slot) -> Self {
         // A command line can hold a token in a URL, and reports are passed around.
         let command = command.iter().map(|word| eos_io::redact(word)).collect();
-        Self { started: Instant::now(), path, command: Arc::new(command), slot: Slot::default(), inner: Arc::default() }
+        Self { started: Instant::now(), path, stores, command: Arc::new(command), slot, inner: Arc::default() }
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -100,6 +167,13 @@ impl Record {
         self.inner().bytes += bytes;
     }
 
+    /// Notes a file that was copied, or why it was not.
+    pub fn add_file(&self, file: &str, bytes: u64, failure: Option<String>) {
+        let outcome = if failure.is_some() { "failed" } else { "ok" };
+        let line = FileLine { file: file.to_string(), outcome, reason: failure, entries: 0, bytes };
+        self.inner().copies.push(line);
+    }
+
     /// The place of the progress bar.
     pub fn slot(&self) -> Slot {
         self.slot.clone()
@@ -112,11 +186,10 @@ impl Record {
         let mut text = serde_json::to_vec_pretty(&report)
             .map_err(|e| Failure::new(Exit::Query, format!("cannot write {}: {e}", path.display())))?;
         text.push(b'\n');
-        let target = match path.as_os_str() == "-" {
-            true => return Err(Failure::usage("the report needs a file, as standard output is for the result")),
-            false => Target::File(path.clone()),
-        };
-        let mut to = Destination::open(target, shutdown)?;
+        if path.as_os_str() == "-" {
+            return Err(Failure::usage("the report needs a file, as standard output is for the result"));
+        }
+        let mut to = Destination::open(Target::named(path, &self.stores)?, shutdown)?;
         to.put(&text)?;
         to.commit()
     }
@@ -136,11 +209,13 @@ impl Record {
             version: env!("CARGO_PKG_VERSION"),
             command: &self.command,
             query: inner.query.clone(),
-            files: files.collect(),
+            files: files.chain(inner.copies.iter().cloned()).collect(),
             events: counts.entries_done,
             bytes_read: counts.bytes + inner.bytes,
+            cache: self.stores.cache().map(|cache| cache.stats().into()),
             rows: inner.rows,
-            seconds: (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            servers: Servers::of(&self.stores.statistics()),
+            seconds: rounded(self.started.elapsed().as_secs_f64()),
             warnings: inner.ledger.warnings(),
             error: error.map(str::to_string),
             exit_code: exit.code(),

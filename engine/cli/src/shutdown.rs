@@ -5,15 +5,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::exit::Exit;
 
 type LastWords = Box<dyn Fn(Exit) + Send>;
 type Scratch = Box<dyn Fn() -> Vec<PathBuf> + Send>;
 
+/// How long an early end waits for servers: to take back what is half written, and to take the report.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a scratch directory is tried to be removed, into which another thread may still be writing.
 const SCRATCH_TRIES: usize = 5;
 
@@ -26,6 +29,8 @@ pub struct Shutdown {
 #[derive(Default)]
 struct Inner {
     unfinished: Mutex<Vec<PathBuf>>,
+    /// Set to the end of those who wait for it: each upload holds a receiver.
+    leaving: watch::Sender<bool>,
     scratch: Mutex<Option<Scratch>>,
     last_words: Mutex<Option<LastWords>>,
     /// Set while a prompt has a query running: the first Ctrl-C then stops the query, not the program.
@@ -40,7 +45,7 @@ impl Shutdown {
         let thread = std::thread::Builder::new().name("signals".into()).stack_size(256 << 10);
         // Without the thread a signal still ends the program, only less tidily.
         let _ = thread.spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(own.serve());
         });
     }
@@ -65,23 +70,39 @@ impl Shutdown {
                     if self.inner.cancellable.swap(false, Ordering::SeqCst) {
                         self.inner.cancel.notify_one();
                     } else {
-                        self.end(Exit::Interrupted);
+                        self.end(Exit::Interrupted).await;
                     }
                 }
-                () = &mut terminated => self.end(Exit::Terminated),
+                () = &mut terminated => self.end(Exit::Terminated).await,
             }
         }
     }
 
-    fn end(&self, exit: Exit) {
+    /// Ends the program. Servers get a moment, which a second Ctrl-C cuts short.
+    async fn end(&self, exit: Exit) {
         self.remove_unfinished();
         self.remove_scratch();
-        let last_words = self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(say) = last_words {
-            say(exit);
+        tokio::select! {
+            () = self.leave(exit) => {}
+            () = tokio::time::sleep(PATIENCE) => {}
+            _ = tokio::signal::ctrl_c() => {}
         }
         let _ = std::io::stderr().flush();
         std::process::exit(i32::from(exit.code()));
+    }
+
+    /// Has uploads taken back, and says the last words.
+    async fn leave(&self, exit: Exit) {
+        let leaving = &self.inner.leaving;
+        leaving.send_replace(true);
+        leaving.closed().await;
+        // The report may be an upload itself.
+        leaving.send_replace(false);
+        let last_words = self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(say) = last_words {
+            // A task of its own, as the report may go to a server that does not answer.
+            let _ = tokio::task::spawn_blocking(move || say(exit)).await;
+        }
     }
 
     /// Removes all files that are half written.
@@ -118,6 +139,11 @@ impl Shutdown {
         Ok(())
     }
 
+    /// Announces an upload. An early end waits until it is dropped.
+    pub fn uploading(&self) -> Uploading {
+        Uploading { leaving: self.inner.leaving.subscribe() }
+    }
+
     /// What is done at the very end of an interrupted run.
     pub fn set_last_words(&self, say: impl Fn(Exit) + Send + 'static) {
         *self.inner.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(say));
@@ -134,5 +160,19 @@ impl Shutdown {
         };
         self.inner.cancellable.store(false, Ordering::SeqCst);
         done
+    }
+}
+
+/// A file on its way to a server, which an early end has taken back.
+pub struct Uploading {
+    leaving: watch::Receiver<bool>,
+}
+
+impl Uploading {
+    /// Waits for the early end, if there is one.
+    pub async fn interrupted(&mut self) {
+        if self.leaving.wait_for(|leaving| *leaving).await.is_err() {
+            std::future::pending().await
+        }
     }
 }

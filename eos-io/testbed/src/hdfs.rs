@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::credentials::{Kdc, Variables, variable};
 use crate::place::Dir;
-use crate::process::{Failed, Process, Spec};
+use crate::process::{Process, Spec};
 use crate::tools::{Tool, program};
 
 const POM: &str = include_str!("../hdfs/pom.xml");
@@ -123,10 +124,7 @@ impl Hdfs {
             ready: "the file system is ready",
             port: None,
         };
-        let process = Process::start(&spec).unwrap_or_else(|failed| match failed {
-            Failed::PortTaken => panic!("a port of HDFS was taken"),
-            Failed::Other(reason) => panic!("{reason}"),
-        });
+        let process = Process::start(&spec).unwrap_or_else(|failed| failed.give_up());
 
         let ports = fs::read_to_string(ports).expect("it writes them before it is ready");
         let mut numbers = ports.split(' ').map(|number| number.parse().expect("a port"));
@@ -284,6 +282,7 @@ fn fetch(cache: &Path, jars: &Path) {
         .args("-B -q -ntp dependency:copy-dependencies -f")
         .arg(&pom)
         .arg(format!("-DoutputDirectory={}", partial.display()))
+        .patience(Duration::from_secs(1_200))
         .check();
     fs::rename(partial, jars).expect("both are in the cache");
 }

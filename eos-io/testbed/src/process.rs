@@ -46,6 +46,15 @@ pub(crate) enum Failed {
     Other(String),
 }
 
+impl Failed {
+    pub fn give_up(self) -> ! {
+        match self {
+            Self::PortTaken => panic!("its port was taken by another program"),
+            Self::Other(reason) => panic!("{reason}"),
+        }
+    }
+}
+
 /// A running server, the leader of its own process group.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -174,6 +183,8 @@ fn spawn_here(spec: &Spec) -> io::Result<Child> {
                 return Err(io::Error::from(rustix::io::Errno::CHILD));
             }
             if limit.is_some() {
+                // Writing more than that is to fail, not to end the server.
+                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
                 rustix::process::setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: limit })?;
             }
             Ok(())
@@ -184,9 +195,6 @@ fn spawn_here(spec: &Spec) -> io::Result<Child> {
 
 /// Has what is still running ended, and what is left removed, when the process ends in good order.
 pub(crate) fn at_exit() {
-    unsafe extern "C" {
-        fn atexit(function: extern "C" fn()) -> i32;
-    }
     extern "C" fn clean() {
         if let Ok(live) = LIVE.lock() {
             for group in live.iter().copied().filter_map(Pid::from_raw) {
@@ -197,5 +205,5 @@ pub(crate) fn at_exit() {
         place::remove_all();
     }
     // SAFETY: the function has the type that C asks for and lives as long as the program.
-    unsafe { atexit(clean) };
+    unsafe { libc::atexit(clean) };
 }

@@ -1,8 +1,13 @@
 //! Programs that the servers are made of: where they are, which package has them, running them to their end.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Clients try for many minutes; a test that waits for that has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which package of Debian has a program.
 const PACKAGES: &[(&str, &str)] = &[
@@ -47,6 +52,7 @@ pub fn program(name: &str) -> PathBuf {
 pub struct Tool {
     command: Command,
     input: Vec<u8>,
+    patience: Duration,
 }
 
 /// What a program wrote, and whether it succeeded.
@@ -73,7 +79,7 @@ impl Tool {
     /// # Panics
     /// If it is not installed, naming the package that has it.
     pub fn new(name: &str) -> Self {
-        Self { command: Command::new(program(name)), input: Vec::new() }
+        Self { command: Command::new(program(name)), input: Vec::new(), patience: PATIENCE }
     }
 
     /// Adds an argument.
@@ -111,24 +117,43 @@ impl Tool {
         self
     }
 
+    /// How long it may take, if that is not a minute.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Runs it, whatever comes of it.
     ///
     /// # Panics
-    /// If it cannot be run at all.
+    /// If it cannot be run at all, or does not end.
     pub fn run(mut self) -> Ran {
         let pipes = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().unwrap_or_else(|error| panic!("cannot run {:?}: {error}", self.command));
-        let mut stdin = child.stdin.take().expect("it was asked for");
-        let input = std::mem::take(&mut self.input);
-        // A program may end without reading everything, or write much before it reads.
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let output = child.wait_with_output().unwrap_or_else(|error| panic!("cannot run {:?}: {error}", self.command));
-        let _ = writer.join();
-        Ran {
-            ok: output.status.success(),
-            output: output.stdout,
-            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        // All three at once, as it may read and write in any order; and it may end without reading everything.
+        let (mut stdin, input) = (child.stdin.take().expect("piped"), self.input);
+        std::thread::spawn(move || stdin.write_all(&input));
+        let output = read_all(child.stdout.take().expect("piped"));
+        let errors = read_all(child.stderr.take().expect("piped"));
+
+        let began = Instant::now();
+        let status = loop {
+            match child.try_wait().expect("it is our child") {
+                Some(status) => break status,
+                None if began.elapsed() < self.patience => std::thread::sleep(Duration::from_millis(2)),
+                None => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    let errors = errors.join().unwrap_or_default();
+                    let errors = String::from_utf8_lossy(&errors);
+                    panic!("{:?} did not end within {:?}:\n{errors}", self.command, self.patience);
+                }
+            }
+        };
+        let output = output.join().expect("reading does not panic");
+        let errors = String::from_utf8_lossy(&errors.join().expect("reading does not panic")).into_owned();
+        Ran { ok: status.success(), output, errors }
     }
 
     /// Runs it.
@@ -140,5 +165,22 @@ impl Tool {
         let ran = self.run();
         assert!(ran.ok, "{shown} failed:\n{}\n{}", ran.text(), ran.errors);
         ran
+    }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "install the package `no-such-program`")]
+    fn a_missing_program_is_named_with_its_package() {
+        super::program("no-such-program");
     }
 }

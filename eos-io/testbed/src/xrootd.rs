@@ -1,6 +1,6 @@
 //! One XRootD server, of every kind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::credentials::{Ca, Identity, Kdc, SssKey, TokenIssuer, Variables, variable};
@@ -29,7 +29,7 @@ pub struct Xrootd {
     http: Option<Http>,
     env: Variables,
     volume: Arc<Volume>,
-    _dir: Dir,
+    dir: Dir,
     _security: Security,
 }
 
@@ -61,6 +61,13 @@ enum Tls {
     Always,
 }
 
+/// How clients learn that a file has come.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Polled,
+    Announced,
+}
+
 /// What a server is to be like.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -76,7 +83,7 @@ pub struct XrootdBuilder {
     env: Variables,
     file_limit: Option<u64>,
     volume: Option<Arc<Volume>>,
-    stage: Option<&'static str>,
+    stage: Option<Stage>,
     member: Option<Member>,
 }
 
@@ -132,18 +139,19 @@ impl Xrootd {
 
     /// A server that can speak TLS (`root://` works as well as `roots://`), and `https://` on a port of its own.
     pub fn tls() -> XrootdBuilder {
-        XrootdBuilder { http: true, ..XrootdBuilder::with_tls(Tls::Capable) }
+        Self::standalone().tls()
     }
 
     /// A server that wants TLS for the login, which is by shared secret, though clients ask for `root://`.
     pub fn tls_login() -> XrootdBuilder {
         let security = Security::Sss { key: Arc::new(SssKey::new()), signed: false };
-        XrootdBuilder { security, scheme: "root", ..XrootdBuilder::with_tls(Tls::Login) }
+        XrootdBuilder { security, tls: Tls::Login, scheme: "root", ..XrootdBuilder::new().tls() }
     }
 
     /// A server that asks for a bearer token, over TLS alone.
     pub fn ztn(issuer: &Arc<TokenIssuer>) -> XrootdBuilder {
-        XrootdBuilder { security: Security::Token(Arc::clone(issuer)), ..XrootdBuilder::with_tls(Tls::Always) }
+        let security = Security::Token(Arc::clone(issuer));
+        XrootdBuilder { security, tls: Tls::Always, ..XrootdBuilder::new().tls() }
     }
 
     /// A server that asks for a user's certificate, or a proxy of one.
@@ -155,12 +163,12 @@ impl Xrootd {
     /// clients poll for them. A file whose name contains `never` never comes. What comes are the bytes of
     /// `/staged.bin`.
     pub fn stage() -> XrootdBuilder {
-        XrootdBuilder { stage: Some("sync"), ..XrootdBuilder::new() }
+        XrootdBuilder { stage: Some(Stage::Polled), ..XrootdBuilder::new() }
     }
 
     /// The same, but clients are told later without asking again.
     pub fn stage_async() -> XrootdBuilder {
-        XrootdBuilder { stage: Some("async"), ..XrootdBuilder::new() }
+        XrootdBuilder { stage: Some(Stage::Announced), ..XrootdBuilder::new() }
     }
 
     /// Its port.
@@ -192,6 +200,11 @@ impl Xrootd {
             Http::SamePort => self.port(),
             Http::Tls(port) => port.number(),
         })
+    }
+
+    /// The directory with its configuration and logs.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// What it serves.
@@ -227,7 +240,7 @@ impl Xrootd {
     pub fn restart(&self) {
         let mut processes = self.processes.lock().unwrap();
         processes.clear();
-        *processes = start(&self.specs).unwrap_or_else(|failed| panic!("{failed:?}"));
+        *processes = start(&self.specs).unwrap_or_else(|failed| failed.give_up());
     }
 
     /// Stops it in its tracks: connections stay open and nothing is answered.
@@ -264,11 +277,6 @@ impl XrootdBuilder {
         }
     }
 
-    fn with_tls(tls: Tls) -> Self {
-        let identity = Some(Ca::of_this_process().server());
-        Self { tls, identity, scheme: "roots", host: "localhost", ..Self::new() }
-    }
-
     /// Adds a line to its configuration, such as `xrootd.async off nosf`.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
@@ -289,6 +297,14 @@ impl XrootdBuilder {
     /// Sets a variable of its environment.
     pub fn server_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Can speak TLS as well: `root://` and `roots://`.
+    pub fn tls(mut self) -> Self {
+        self.tls = Tls::Capable;
+        self.identity = Some(Ca::of_this_process().server());
+        (self.scheme, self.host) = ("roots", "localhost");
         self
     }
 
@@ -315,14 +331,15 @@ impl XrootdBuilder {
     /// # Panics
     /// With its log, if it does not come up, and with the name of the package if a program is missing.
     pub fn start(self) -> Xrootd {
-        for _ in 0..5 {
+        let mut attempts = 5;
+        loop {
+            attempts -= 1;
             match self.try_start() {
                 Ok(server) => return server,
-                Err(Failed::PortTaken) => {}
-                Err(Failed::Other(reason)) => panic!("{reason}"),
+                Err(Failed::PortTaken) if attempts > 0 => {}
+                Err(failed) => failed.give_up(),
             }
         }
-        panic!("five free ports were each taken by others before the server came to use them");
     }
 
     fn try_start(&self) -> Result<Xrootd, Failed> {
@@ -373,7 +390,7 @@ impl XrootdBuilder {
 
         let processes = Mutex::new(start(&specs)?);
         let (scheme, host, _security) = (self.scheme, self.host, self.security.clone());
-        Ok(Xrootd { processes, specs, scheme, host, port, http, env, volume, _dir: dir, _security })
+        Ok(Xrootd { processes, specs, scheme, host, port, http, env, volume, dir, _security })
     }
 
     fn tls_lines(&self, env: &mut Variables) -> Vec<String> {
@@ -457,7 +474,7 @@ impl XrootdBuilder {
 
 /// Files below `/stage` come from a script. The synchronous kind runs it per file; the asynchronous kind writes
 /// requests to it and hears of the result on a pipe that the request names.
-fn stage_lines(how: &str, dir: &Dir, volume: &Volume) -> Vec<String> {
+fn stage_lines(how: Stage, dir: &Dir, volume: &Volume) -> Vec<String> {
     volume.folder("/stage").write("/staged.bin", crate::random_bytes(1, 1 << 20));
     let data = volume.path("/").display().to_string();
     let script = dir.file(
@@ -471,8 +488,10 @@ fn stage_lines(how: &str, dir: &Dir, volume: &Volume) -> Vec<String> {
     );
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).expect("the script is ours");
-    let command =
-        if how == "sync" { format!("sync {}", script.display()) } else { format!("async |{}", script.display()) };
+    let command = match how {
+        Stage::Polled => format!("sync {}", script.display()),
+        Stage::Announced => format!("async |{}", script.display()),
+    };
     vec!["all.export /stage stage r/w".to_owned(), format!("oss.stagecmd {command}"), "oss.xfr 4 1g 2".to_owned()]
 }
 
@@ -502,10 +521,14 @@ fn spec(dir: &Dir, program: &'static str, lines: &[String], at: &str, env: &Vari
     let mut config = format!("all.adminpath {0}\nall.pidpath {0}\n{at}\n", admin.display());
     config.extend(lines.iter().map(|line| format!("{line}\n")));
     let config = dir.file(&format!("{program}.cfg"), config);
+    // Beside this file it writes another one, which all servers of the machine would otherwise share.
+    let identity = admin.join(format!("{program}.id"));
+    let text = |path: &Path| path.to_str().expect("our own names are plain").to_owned();
+    let (config, identity) = (text(&config), text(&identity));
     Spec {
         program,
         // Not `-l LOG`: the thread that it starts to rotate the log crashes one start in fifty.
-        args: ["-I", "v4", "-c", config.to_str().expect("our own names are plain")].map(str::to_owned).to_vec(),
+        args: ["-I", "v4", "-c", &config, "-s", &identity].map(str::to_owned).to_vec(),
         env: env.clone(),
         dir: admin,
         log: dir.path().join(format!("{program}.log")),

@@ -76,8 +76,8 @@ impl Client {
         let budget = Budget::new(options.retry_budget);
         let counters = Counters { listener: options.listener.clone(), ..Counters::default() };
         let dialer = Dialer {
+            tls: Arc::new(TlsSettings::new(&options.credentials)),
             options: Arc::new(options),
-            tls: Arc::new(TlsSettings::from_environment()),
             counters: Arc::new(counters),
         };
         let (endpoints, moved) = Default::default();

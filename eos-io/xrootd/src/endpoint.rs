@@ -146,6 +146,7 @@ impl Endpoint {
             is_tls: self.key.is_tls,
             user: self.key.user.clone(),
             opaque: self.key.login.clone(),
+            credentials: dialer.options.credentials.clone(),
             is_careful: self.is_careful.load(Ordering::Relaxed),
             limit: dialer.options.connect_timeout,
             wait_limit: dialer.options.wait_limit,

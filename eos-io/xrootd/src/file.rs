@@ -132,6 +132,10 @@ impl File {
         match piece {
             Piece::Whole { range, chunk } => {
                 let length = length(&range)?;
+                if length <= chunk {
+                    let read = self.chunk(range.start, BytesMut::new(), length).await?;
+                    return Ok(vec![read.freeze()]);
+                }
                 let mut rest = BytesMut::with_capacity(length);
                 let mut chunks = Vec::with_capacity(length.div_ceil(chunk));
                 let mut offset = range.start;
@@ -160,7 +164,7 @@ impl File {
                         .iter()
                         .map(|segment| {
                             let count = segment.length as usize;
-                            self.chunk(segment.offset, BytesMut::with_capacity(count), count)
+                            self.chunk(segment.offset, BytesMut::new(), count)
                         })
                         .collect();
                     reads.map_ok(BytesMut::freeze).try_collect().await
@@ -176,9 +180,6 @@ impl File {
         loop {
             let start = offset + done.len() as u64;
             let missing = count - done.len();
-            if buffer.capacity() < missing {
-                buffer = BytesMut::with_capacity(missing);
-            }
             let _turn = self.turn(missing).await?;
             let handle = self.handle(&mut attempts).await?;
             let (handle, read) = self.hedged(handle, start, std::mem::take(&mut buffer), missing).await;
@@ -260,7 +261,7 @@ impl File {
         let slow = Arc::clone(&handle);
         let second = Box::pin(async move {
             let other = self.replica(&slow).await?;
-            let read = self.read_once(Arc::clone(&other), offset, BytesMut::with_capacity(count), count).await;
+            let read = self.read_once(Arc::clone(&other), offset, BytesMut::new(), count).await;
             Some((other, read))
         });
         match select(first, second).await {
@@ -337,7 +338,7 @@ impl File {
         let has_pages = self.shared.options().verify && connection.has_pages() && !connection.is_tls;
         loop {
             let room = connection.room(count, patience).await.map_err(passing)?;
-            let buffer = buffer.take().unwrap_or_else(|| BytesMut::with_capacity(count));
+            let buffer = buffer.take().unwrap_or_default();
             let answer = match has_pages {
                 true => {
                     let request = Request::read_pages(handle.id, offset, length, false);
@@ -523,9 +524,9 @@ impl File {
         range: Range<u64>,
     ) -> impl futures::Stream<Item = Result<Bytes, Error>> + Send {
         /// Bytes in a piece.
-        const PIECE: u64 = 2 << 20;
+        const PIECE: u64 = 1 << 20;
         /// Pieces under way.
-        const AHEAD: usize = 8;
+        const AHEAD: usize = 16;
         let count = (range.end - range.start).div_ceil(PIECE);
         let pieces = (0..count).map(move |at| {
             let start = range.start + at * PIECE;

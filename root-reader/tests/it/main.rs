@@ -19,5 +19,6 @@ mod hostile;
 mod json;
 mod nested;
 mod objects;
+mod remote;
 mod support;
 mod written_by_root;

@@ -1,7 +1,5 @@
 //! Arrow IPC and Parquet.
 
-use std::ffi::OsStr;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
@@ -9,7 +7,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{BatchWriter, Destination, Target};
+use super::{BatchWriter, Destination};
 use crate::exit::Failure;
 
 /// Encoded bytes after which a row group is written, so that memory stays bounded whatever the rows hold.
@@ -17,11 +15,8 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// A writer of Arrow IPC: the file format for files, except those called `.arrows`, and a stream elsewhere.
 pub(super) fn arrow<'a>(schema: &Schema, to: &'a mut Destination) -> Result<Box<dyn BatchWriter + 'a>, Failure> {
-    let stream = match to.target() {
-        Target::Stdout { .. } => true,
-        Target::File(path) => path.extension() == Some(OsStr::new("arrows")),
-    };
-    if stream {
+    let is_stream = to.target().extension().is_none_or(|extension| extension == "arrows");
+    if is_stream {
         // Making the writer writes the schema, and takes the destination even if it fails.
         to.pass_on()?;
         let writer =

@@ -1,36 +1,54 @@
-//! Where a result goes. A file is written under another name beside the final one and renamed at the end, so that a run
-//! that is killed leaves nothing that looks finished.
+//! Where a result goes: standard output, a local file, or a file at a server. Files appear under their names when they are
+//! complete.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use eos_io::{Location, Stores};
+
+use super::part_file::{Opened, PartFile};
+use super::remote::RemoteFile;
 use crate::exit::{Exit, Failure};
 use crate::shutdown::Shutdown;
 
 const BUFFER: usize = 256 << 10;
 
 /// What the user named as output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Target {
     /// Standard output, with its width if it is a terminal.
     Stdout {
         /// Columns of the terminal.
         terminal: Option<usize>,
     },
-    /// A file.
+    /// A local file.
     File(PathBuf),
+    /// A file at a server.
+    Remote(Location),
 }
 
 impl Target {
-    /// The target that the settings ask for.
-    pub fn new(output: Option<&Path>) -> Self {
+    /// The target that the settings ask for: a path, or a URL.
+    pub fn new(output: Option<&Path>, stores: &Stores) -> Result<Self, Failure> {
         match output {
-            Some(path) => Self::File(path.to_path_buf()),
-            None => Self::Stdout { terminal: std::io::stdout().is_terminal().then(terminal_width) },
+            Some(path) => Self::named(path, stores),
+            None => Ok(Self::Stdout { terminal: std::io::stdout().is_terminal().then(terminal_width) }),
         }
+    }
+
+    /// The file of that name.
+    pub fn named(path: &Path, stores: &Stores) -> Result<Self, Failure> {
+        let Some(url) = path.to_str().filter(|name| eos_io::is_url(name)) else {
+            return Ok(Self::File(path.to_path_buf()));
+        };
+        // The connections belong to the thread that writes the file.
+        let location = stores.separate().resolve(url)?;
+        Ok(match location.local_path() {
+            Some(path) => Self::File(path),
+            None => Self::Remote(location),
+        })
     }
 
     /// Whether it is a terminal.
@@ -38,10 +56,23 @@ impl Target {
         matches!(self, Self::Stdout { terminal: Some(_) })
     }
 
-    fn name(&self) -> String {
+    /// What the name of a file ends in, in lower case; `None` for standard output.
+    pub fn extension(&self) -> Option<String> {
+        let extension =
+            |path: &Path| path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match self {
+            Self::Stdout { .. } => None,
+            Self::File(path) => Some(extension(path)),
+            Self::Remote(location) => Some(extension(Path::new(location.path.as_ref()))),
+        }
+    }
+
+    /// How messages call it.
+    pub fn name(&self) -> String {
         match self {
             Self::Stdout { .. } => "standard output".into(),
             Self::File(path) => path.display().to_string(),
+            Self::Remote(location) => location.display.clone(),
         }
     }
 }
@@ -55,43 +86,32 @@ fn terminal_width() -> usize {
 pub struct Destination {
     name: String,
     target: Target,
-    out: Option<BufWriter<Box<dyn Write + Send>>>,
-    /// Temporary and final path.
-    rename: Option<(PathBuf, PathBuf)>,
-    file: Option<File>,
-    shutdown: Shutdown,
+    out: Option<BufWriter<Sink>>,
     fault: Arc<Mutex<Option<io::Error>>>,
     used: bool,
+}
+
+enum Sink {
+    Stdout(io::Stdout),
+    Special(File),
+    File(PartFile),
+    Remote(RemoteFile),
 }
 
 impl Destination {
     /// Opens a target. A file appears under its name only when [`Destination::commit`] is called.
     pub fn open(target: Target, shutdown: &Shutdown) -> Result<Self, Failure> {
         let name = target.name();
-        let fault = |error: io::Error| Failure::output(&name, &error);
-        let (out, rename, file): (Box<dyn Write + Send>, _, _) = match &target {
-            Target::Stdout { .. } => (Box::new(io::stdout()), None, None),
-            Target::File(path) => match final_place(path).map_err(fault)? {
-                Place::Special => (Box::new(OpenOptions::new().write(true).open(path).map_err(fault)?), None, None),
-                Place::File(path) => {
-                    let temporary = temporary_name(&path);
-                    shutdown.unfinished(&temporary);
-                    let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(fault)?;
-                    let handle = file.try_clone().map_err(fault)?;
-                    (Box::new(file), Some((temporary, path)), Some(handle))
-                }
+        let sink = match &target {
+            Target::Stdout { .. } => Sink::Stdout(io::stdout()),
+            Target::File(path) => match PartFile::open(path, shutdown).map_err(|e| Failure::output(&name, &e))? {
+                Opened::Special(file) => Sink::Special(file),
+                Opened::Part(file) => Sink::File(file),
             },
+            Target::Remote(location) => Sink::Remote(RemoteFile::open(location.clone(), shutdown)?),
         };
-        Ok(Self {
-            name,
-            target,
-            out: Some(BufWriter::with_capacity(BUFFER, out)),
-            rename,
-            file,
-            shutdown: shutdown.clone(),
-            fault: Arc::default(),
-            used: false,
-        })
+        let out = Some(BufWriter::with_capacity(BUFFER, sink));
+        Ok(Self { name, target, out, fault: Arc::default(), used: false })
     }
 
     /// What the user named.
@@ -101,7 +121,7 @@ impl Destination {
 
     /// Whether a file is being written, which holds one result.
     pub fn is_file(&self) -> bool {
-        matches!(self.target, Target::File(_))
+        !matches!(self.target, Target::Stdout { .. })
     }
 
     /// Marks the output as taken by a result; `false` if it was already.
@@ -130,15 +150,12 @@ impl Destination {
     /// The result is complete: gives the file its name.
     pub fn commit(mut self) -> Result<(), Failure> {
         self.pass_on()?;
-        if let (Some((temporary, path)), Some(file)) = (self.rename.take(), self.file.take()) {
-            // Network file systems report a full quota only now.
-            let done = file.sync_all().and_then(|()| self.shutdown.finished(&temporary, &path));
-            if let Err(error) = done {
-                let _ = std::fs::remove_file(&temporary);
-                return Err(Failure::output(&self.name, &error));
-            }
+        let Some(out) = self.out.take() else { return Ok(()) };
+        match out.into_parts().0 {
+            Sink::Stdout(_) | Sink::Special(_) => Ok(()),
+            Sink::File(file) => file.commit().map_err(|e| Failure::output(&self.name, &e)),
+            Sink::Remote(file) => file.commit(),
         }
-        Ok(())
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -173,9 +190,6 @@ impl Write for Destination {
 
 impl Drop for Destination {
     fn drop(&mut self) {
-        if let Some((temporary, _)) = self.rename.take() {
-            let _ = std::fs::remove_file(temporary);
-        }
         if let Some(out) = self.out.take() {
             // Not flushed again: either it was, or the run failed.
             let _ = out.into_parts();
@@ -183,39 +197,33 @@ impl Drop for Destination {
     }
 }
 
-enum Place {
-    /// A device or pipe, which is written as it is.
-    Special,
-    /// A regular file, or none yet.
-    File(PathBuf),
-}
-
-fn final_place(path: &Path) -> io::Result<Place> {
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::File(path.to_path_buf())),
-        Err(error) => return Err(error),
-    };
-    if meta.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(out) => out.write(bytes),
+            Self::Special(file) => file.write(bytes),
+            Self::File(file) => file.write(bytes),
+            Self::Remote(file) => file.write(bytes),
+        }
     }
-    if !meta.is_file() {
-        return Ok(Place::Special);
-    }
-    // A rename would replace a file that may not be written to, and a link instead of what it leads to.
-    OpenOptions::new().append(true).open(path)?;
-    Ok(Place::File(std::fs::canonicalize(path)?))
-}
 
-fn temporary_name(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            Self::Special(file) => file.flush(),
+            Self::File(file) => file.flush(),
+            Self::Remote(file) => file.flush(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use object_store::local::LocalFileSystem;
+    use object_store::memory::InMemory;
+    use object_store::path::Path as ObjectPath;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
     use super::*;
 
     #[test]
@@ -260,5 +268,75 @@ mod tests {
         out.commit().unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
         assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
+    }
+
+    /// A place in a store that stands for a server.
+    fn place(store: impl ObjectStore) -> Location {
+        Location::new(url::Url::parse("mem:///").unwrap(), Arc::new(store), ObjectPath::from("d/x.csv"))
+    }
+
+    fn stored(location: &Location) -> Option<Vec<u8>> {
+        let read = async { location.store.get(&location.path).await.ok()?.bytes().await.ok() };
+        futures::executor::block_on(read).map(|bytes| bytes.to_vec())
+    }
+
+    #[test]
+    fn a_remote_file_appears_when_it_is_complete_and_not_before() {
+        let location = place(InMemory::new());
+        let mut out = Destination::open(Target::Remote(location.clone()), &Shutdown::default()).unwrap();
+        let line = [b'x'; 1 << 20];
+        for _ in 0..40 {
+            out.put(&line).unwrap();
+        }
+        out.pass_on().unwrap();
+        assert_eq!(stored(&location), None);
+        out.commit().unwrap();
+        assert_eq!(stored(&location).unwrap().len(), 40 << 20);
+    }
+
+    #[test]
+    fn a_remote_file_can_be_written_where_others_run_already() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let location = place(InMemory::new());
+        runtime.block_on(async {
+            let mut out = Destination::open(Target::Remote(location.clone()), &Shutdown::default()).unwrap();
+            out.put(b"new").unwrap();
+            out.commit().unwrap();
+        });
+        assert_eq!(stored(&location).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_remote_file_that_is_not_completed_leaves_the_old_one() {
+        let location = place(InMemory::new());
+        futures::executor::block_on(location.store.put(&location.path, "old".into())).unwrap();
+        let mut out = Destination::open(Target::Remote(location.clone()), &Shutdown::default()).unwrap();
+        out.put(b"new").unwrap();
+        out.pass_on().unwrap();
+        drop(out);
+        assert_eq!(stored(&location).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_server_that_refuses_says_so_before_anything_is_computed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("d"), "a file where a directory is needed").unwrap();
+        let store = LocalFileSystem::new_with_prefix(dir.path()).unwrap();
+        let opened = Destination::open(Target::Remote(place(store)), &Shutdown::default());
+        let Err(Failure::Error { exit, message }) = opened else { panic!("it was opened") };
+        assert_eq!(exit, Exit::Query);
+        assert!(message.starts_with("cannot write 'mem:///d/x.csv': "), "{message}");
+    }
+
+    #[test]
+    fn a_server_that_fails_half_way_is_the_reason_that_is_told() {
+        // It keeps parts below `d`, which is taken away in the meantime.
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalFileSystem::new_with_prefix(dir.path()).unwrap();
+        let mut out = Destination::open(Target::Remote(place(store)), &Shutdown::default()).unwrap();
+        out.put(b"new").unwrap();
+        std::fs::remove_dir_all(dir.path().join("d")).unwrap();
+        let Err(Failure::Error { message, .. }) = out.commit() else { panic!("it was written") };
+        assert!(message.starts_with("cannot write 'mem:///d/x.csv': "), "{message}");
     }
 }

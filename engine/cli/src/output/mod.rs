@@ -3,10 +3,10 @@
 mod columnar;
 mod destination;
 mod json;
+mod part_file;
+mod remote;
 mod table;
 mod text;
-
-use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use futures::{Stream, StreamExt};
 
 pub use destination::{Destination, Target};
+pub use part_file::{Opened, PartFile};
 
 use crate::exit::{Failure, did_you_mean};
 
@@ -51,9 +52,8 @@ impl Format {
     }
 
     /// The format that the name of a file asks for.
-    fn of_path(path: &Path) -> Result<Self, Failure> {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        Ok(match extension.as_str() {
+    fn of_name(name: &str, extension: &str) -> Result<Self, Failure> {
+        Ok(match extension {
             "csv" => Self::Csv,
             "tsv" => Self::Tsv,
             "json" => Self::Json,
@@ -65,8 +65,7 @@ impl Format {
             other => {
                 let known = ["csv", "tsv", "json", "ndjson", "md", "arrow", "parquet"];
                 return Err(Failure::usage(format!(
-                    "the format of '{}' is not clear from its name{}; add --format, or end the name in .{}",
-                    path.display(),
+                    "the format of '{name}' is not clear from its name{}; add --format, or end the name in .{}",
                     did_you_mean(other, known),
                     known.join(", .")
                 )));
@@ -76,10 +75,12 @@ impl Format {
 
     /// Settles [`Format::Auto`].
     pub fn settle(self, target: &Target) -> Result<Self, Failure> {
+        if let (Self::Auto, Some(extension)) = (self, target.extension()) {
+            return Self::of_name(&target.name(), &extension);
+        }
         Ok(match (self, target) {
-            (Self::Auto, Target::File(path)) => Self::of_path(path)?,
             (Self::Auto, Target::Stdout { terminal: Some(_) }) => Self::Table,
-            (Self::Auto, Target::Stdout { terminal: None }) => Self::Csv,
+            (Self::Auto, _) => Self::Csv,
             (Self::Tree | Self::Ddl, _) => {
                 return Err(Failure::usage("the formats tree and ddl are for the verb schema only"));
             }
@@ -164,11 +165,11 @@ mod tests {
             ("x.md", Format::Markdown),
             ("x.arrow", Format::Arrow),
         ] {
-            assert_eq!(Format::of_path(Path::new(name)), Ok(format), "{name}");
+            assert_eq!(Format::Auto.settle(&Target::File(name.into())), Ok(format), "{name}");
         }
-        let error = Format::of_path(Path::new("x.parqet")).unwrap_err().to_string();
+        let error = Format::Auto.settle(&Target::File("x.parqet".into())).unwrap_err().to_string();
         assert!(error.contains("did you mean 'parquet'?"), "{error}");
-        assert!(Format::of_path(Path::new("plain")).is_err());
+        assert!(Format::Auto.settle(&Target::File("plain".into())).is_err());
     }
 
     #[test]

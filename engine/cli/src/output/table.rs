@@ -107,7 +107,7 @@ impl BatchWriter for TableWriter<'_> {
     fn finish(&mut self) -> Result<Option<String>, Failure> {
         let room = match self.to.target() {
             Target::Stdout { terminal } => *terminal,
-            Target::File(_) => None,
+            Target::File(_) | Target::Remote(_) => None,
         };
         let mut text = String::new();
         let layout = self.layout(room);

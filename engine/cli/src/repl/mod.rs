@@ -142,7 +142,7 @@ impl Prompt<'_> {
             }
             Command::Format(format) => {
                 if let Some(format) = format {
-                    self.format = format.settle(&self.app.target())?;
+                    self.format = format.settle(&self.app.target()?)?;
                 }
                 self.app.console.plain(&format!("format is {}", crate::config::spelling(&self.format)));
                 Ok(())

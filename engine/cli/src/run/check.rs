@@ -51,6 +51,7 @@ pub async fn check(app: &App, input: &InputArgs) -> Outcome {
         entries_total: watched.values_total.load(Ordering::Relaxed),
         entries_done: watched.values_done.load(Ordering::Relaxed),
         bytes: watched.scans.bytes_read(),
+        bytes_total: 0,
     });
     let mut bar = app.bar(watch);
     let mut faults = Vec::new();

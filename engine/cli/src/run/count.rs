@@ -21,7 +21,7 @@ const NO_SAMPLE: &str = "(none)";
 pub async fn count(app: &App, args: &CountArgs) -> Outcome {
     let trees = inputs::trees(app, &args.input).await?;
     let total: u64 = trees.iter().map(|(_, tree)| tree.entries()).sum();
-    let bare = app.settings.format == Format::Auto && matches!(app.target(), Target::Stdout { .. });
+    let bare = app.settings.format == Format::Auto && matches!(app.target()?, Target::Stdout { .. });
     let has_samples = trees.iter().any(|(wanted, _)| wanted.sample.is_some());
     let samples = if has_samples && !args.by_file { by_sample(&trees) } else { Vec::new() };
     if bare && has_samples && !args.by_file {

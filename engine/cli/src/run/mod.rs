@@ -2,6 +2,8 @@
 
 mod check;
 mod count;
+mod cp;
+mod diagnose;
 mod explain;
 mod head;
 mod ls;
@@ -43,6 +45,8 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Count(args)) => count::count(app, &args).await,
         Some(Verb::Stats(args)) => stats::stats(app, &args).await,
         Some(Verb::Check(args)) => check::check(app, &args).await,
+        Some(Verb::Cp(args)) => cp::cp(app, &args).await,
+        Some(Verb::Diagnose(args)) => diagnose::diagnose(app, &args).await,
         Some(other) => offline(app, &other).unwrap_or(Ok(Exit::Ok)),
     }
 }

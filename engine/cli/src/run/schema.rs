@@ -89,24 +89,20 @@ pub async fn schema(app: &App, input: &InputArgs) -> Outcome {
         columns: [columns(&trees, app.settings.table.layout)?, sample_columns(&trees)].concat(),
         layout: app.settings.table.layout,
     };
-    let to_stdout = matches!(app.target(), Target::Stdout { .. });
+    let to_stdout = matches!(app.target()?, Target::Stdout { .. });
     let broken = |e: std::fmt::Error| Failure::new(Exit::Query, e.to_string());
     match app.settings.format {
         Format::Tree => app.emit_text(&as_text(&listing).map_err(broken)?)?,
         Format::Auto if to_stdout => app.emit_text(&as_text(&listing).map_err(broken)?)?,
         Format::Ddl => app.emit_text(&as_ddl(&listing, &inputs::specs(app, &input.files)?).map_err(broken)?)?,
         Format::Json => app.emit_text(&as_json(&listing)?)?,
-        Format::Auto if is_json(app) => app.emit_text(&as_json(&listing)?)?,
+        Format::Auto if app.target()?.extension().is_some_and(|e| e == "json") => app.emit_text(&as_json(&listing)?)?,
         _ => {
             let batch = as_batch(&listing).map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
             app.emit(&batch)?;
         }
     }
     Ok(app.conclude())
-}
-
-fn is_json(app: &App) -> bool {
-    app.settings.output.as_ref().is_some_and(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")))
 }
 
 /// The columns that a dataset file adds.

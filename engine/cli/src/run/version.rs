@@ -9,6 +9,7 @@ use super::Outcome;
 use crate::app::App;
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
+use crate::remote::SECTIONS;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -45,6 +46,11 @@ pub fn config(app: &App) -> Outcome {
         let line = format!("{}{key} = {value}", if unset { "# " } else { "" });
         let written = writeln!(text, "{line:<28} # {origin}");
         written.map_err(|e| Failure::new(Exit::Query, e.to_string()))?;
+    }
+    let file = settings.config_file.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
+    for ((section, set), (_, keys)) in settings.remote.shown(&file).into_iter().zip(SECTIONS) {
+        text += &format!("\n[{section}] # {}\n", keys.join(", "));
+        text.extend(set.into_iter().map(|(line, origin)| format!("{line:<28} # {origin}\n")));
     }
     app.emit_text(&text)?;
     Ok(Exit::Ok)

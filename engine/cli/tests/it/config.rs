@@ -61,6 +61,41 @@ fn the_layout_can_be_set_everywhere() {
 }
 
 #[test]
+fn the_cache_can_be_set_everywhere_and_turned_off() {
+    let home = home_with("cache = { dir = \"/far/cache\", size = \"1G\" }\n");
+    let shown = |command: &mut std::process::Command| {
+        let shown = finish(command.args(["config", "show"])).ok();
+        let of = |key: &str| shown.lines().into_iter().find(|line| line.starts_with(key)).unwrap().to_string();
+        (of("cache.dir"), of("cache.size"))
+    };
+    let (directory, size) = shown(&mut command(home.path()));
+    assert!(directory.starts_with("cache.dir = \"/far/cache\"") && directory.ends_with("config.toml"), "{directory}");
+    assert!(size.starts_with("cache.size = \"1073741824\"") && size.ends_with("config.toml"), "{size}");
+    let (directory, size) = shown(command(home.path()).env("ROOT_QUERY_CACHE", "").env("ROOT_QUERY_CACHE_SIZE", "2M"));
+    assert!(directory.starts_with("cache.dir = \"\"") && directory.ends_with("ROOT_QUERY_CACHE"), "{directory}");
+    assert!(size.starts_with("cache.size = \"2097152\"") && size.ends_with("ROOT_QUERY_CACHE_SIZE"), "{size}");
+    let (directory, _) = shown(command(home.path()).args(["--cache", "/near"]));
+    assert!(directory.starts_with("cache.dir = \"/near\"") && directory.ends_with("command line"), "{directory}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_one_warning_and_local_files_are_never_in_it() {
+    let home = TempDir::new().unwrap();
+    let (directory, report) = (home.path().join("cache"), home.path().join("r.json"));
+    let counted = |cache: &std::path::Path| {
+        let mut command = command(home.path());
+        command.arg("--cache").arg(cache).arg("--report").arg(&report).args(["count", &crate::support::sample()]);
+        finish(&mut command).ok()
+    };
+    assert_eq!(counted(&directory).stderr, "");
+    assert_eq!(fs::read_dir(directory.join("blocks")).unwrap().count(), 0);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!(report["cache"]["hits"], 0, "{report}");
+    let stderr = counted(&directory.join("CACHEDIR.TAG")).stderr;
+    assert_eq!(stderr.matches("cannot be used").count(), 1, "{stderr}");
+}
+
+#[test]
 fn another_file_can_be_named() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("other.toml");
@@ -80,6 +115,8 @@ fn mistakes_in_the_file_are_named() {
         ("format = \"jsn\"", vec!["config.toml", "format", "did you mean 'json'?"]),
         ("memory = \"lots\"", vec!["config.toml", "memory", "such as 8G"]),
         ("threads = \"two\"", vec!["config.toml"]),
+        ("cache = { dir = \"/tmp/c\", size = \"big\" }", vec!["config.toml", "cache.size", "such as 8G"]),
+        ("cache = { directory = \"/tmp/c\" }", vec!["config.toml", "directory"]),
         ("=", vec!["config.toml"]),
     ] {
         let home = home_with(text);

@@ -5,6 +5,8 @@
 
 mod check;
 mod config;
+mod copy;
+mod diagnose;
 mod ending;
 mod formats;
 mod inputs;

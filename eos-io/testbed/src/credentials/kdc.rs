@@ -45,7 +45,7 @@ impl Kdc {
             match Process::start(&spec(&dir, port.number())) {
                 Ok(process) => return Self { dir, _port: port, _process: process },
                 Err(Failed::PortTaken) if attempt < 5 => attempt += 1,
-                Err(failed) => panic!("{failed:?}"),
+                Err(failed) => failed.give_up(),
             }
         }
     }

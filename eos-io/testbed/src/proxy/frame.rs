@@ -62,7 +62,10 @@ pub(super) struct Answer {
     pub status: u16,
     /// Whether no more follows.
     pub last: bool,
+    /// What was read of it so far.
     pub frame: Vec<u8>,
+    /// How much is still to be read.
+    pub rest: usize,
     /// Where its content begins: data, or whatever it is.
     content: usize,
 }
@@ -73,20 +76,19 @@ pub(super) async fn read_answer_header(reader: &mut (impl AsyncRead + Unpin)) ->
     Ok(header)
 }
 
-/// Reads what follows the header of an answer.
+/// Reads as much of an answer as tells what it is and how long.
 pub(super) async fn read_answer(reader: &mut (impl AsyncRead + Unpin), header: Vec<u8>) -> io::Result<Answer> {
-    let mut frame = header;
-    let (status, len) = (u16_at(&frame, 2), u32_at(&frame, 4) as usize);
-    extend(reader, &mut frame, len).await?;
-    let mut answer = Answer { id: [frame[0], frame[1]], status, last: true, content: ANSWER, frame };
+    let (status, len) = (u16_at(&header, 2), u32_at(&header, 4) as usize);
+    let id = [header[0], header[1]];
+    let mut answer = Answer { id, status, last: true, frame: header, rest: len, content: ANSWER };
     if status == STATUS {
         // Pages and their checksums are not counted in the length; the second part of the header tells it.
+        extend(reader, &mut answer.frame, len).await?;
         answer.last = answer.frame[ANSWER + 7] != 1;
-        let data = u32_at(&answer.frame, ANSWER + 12) as usize;
-        if data > 0 {
+        answer.rest = u32_at(&answer.frame, ANSWER + 12) as usize;
+        if answer.rest > 0 {
             answer.content = answer.frame.len();
         }
-        extend(reader, &mut answer.frame, data).await?;
     } else if status == OKSOFAR || status == WAITRESP {
         answer.last = false;
     }
@@ -94,6 +96,12 @@ pub(super) async fn read_answer(reader: &mut (impl AsyncRead + Unpin), header: V
 }
 
 impl Answer {
+    /// Reads what is still missing.
+    pub async fn complete(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.rest);
+        extend(reader, &mut self.frame, rest).await
+    }
+
     fn content(&self) -> &[u8] {
         &self.frame[self.content..]
     }

@@ -35,17 +35,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub async fn put(&self, bytes: Vec<u8>) {
-        self.put_after(Duration::ZERO, bytes).await;
-    }
-
-    /// Bytes of our own enter later than others: they stand for those of a server on the other side.
-    pub async fn put_as_if_answered(&self, bytes: Vec<u8>) {
-        let half = self.shared.link.lock().unwrap().rtt / 2;
-        self.put_after(half, bytes).await;
-    }
-
-    async fn put_after(&self, delay: Duration, bytes: Vec<u8>) {
-        let due = Instant::now() + delay + self.shared.link.lock().unwrap().rtt / 2;
+        let due = Instant::now() + self.shared.half_a_trip();
         let size = u32::try_from(bytes.len()).unwrap_or(CAPACITY).min(CAPACITY);
         if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(size).await {
             // Nobody takes them once the connection is closed.

@@ -76,6 +76,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn half_a_trip(&self) -> Duration {
+        self.link.lock().unwrap().rtt / 2
+    }
+
     /// Remembers a request, and says what is to be done to it.
     fn note(&self, request: Request, payload: &[u8]) -> Option<Fault> {
         let fault = self.rules.lock().unwrap().decide(request);

@@ -1,6 +1,7 @@
 //! One connection through the proxy.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,9 @@ use super::{Protocol, Shared};
 /// How long what is on the line may take to leave it when one side has closed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What is read at once.
+const PIECE: usize = 256 << 10;
+
 /// Why a connection ends.
 enum End {
     ClientLeft,
@@ -28,11 +32,15 @@ enum End {
     Dropped,
 }
 
+type Turn = tokio::sync::Mutex<()>;
+
 /// What both directions know.
 struct Connection {
     shared: Arc<Shared>,
     up: Entry,
     down: Entry,
+    /// Whoever puts an answer on the line down has this until it is there as a whole.
+    turn: Arc<Turn>,
     /// What is to be done to answers that have not come yet.
     pending: Mutex<HashMap<StreamId, (Fault, Request)>>,
     /// There are no frames any more: what passes is encrypted.
@@ -43,7 +51,7 @@ struct Connection {
 /// Carries a connection until either side closes it.
 pub(super) async fn relay(client: TcpStream, shared: Arc<Shared>) {
     // Making a connection takes a round trip as well.
-    let rtt = shared.link.lock().unwrap().rtt;
+    let rtt = shared.half_a_trip() * 2;
     sleep(rtt).await;
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.upstream)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -55,6 +63,7 @@ pub(super) async fn relay(client: TcpStream, shared: Arc<Shared>) {
         shared,
         up,
         down,
+        turn: Arc::default(),
         pending: Mutex::default(),
         hung: AtomicBool::new(false),
     };
@@ -146,14 +155,14 @@ impl Connection {
             Some(fault) => {
                 if let Fault::WaitResp(delay) = &fault {
                     let seconds = u32::try_from(delay.as_secs() + 1).unwrap_or(u32::MAX);
-                    self.down.put_as_if_answered(answer(id, WAITRESP, &seconds.to_be_bytes())).await;
+                    self.injected(answer(id, WAITRESP, &seconds.to_be_bytes()));
                 }
                 self.pending.lock().unwrap().insert(id, (fault, kind));
                 self.up.put(frame).await;
                 return None;
             }
         };
-        self.down.put_as_if_answered(answer(id, status, &content)).await;
+        self.injected(answer(id, status, &content));
         None
     }
 
@@ -165,13 +174,8 @@ impl Connection {
                 self.down.put(header).await;
                 break;
             }
-            let Ok(answer) = frame::read_answer(reader, header).await else { return End::ServerLeft };
-            self.count_down(answer.frame.len());
-            if self.hung.load(Ordering::Relaxed) {
-                return std::future::pending().await;
-            }
-            if let Some(end) = self.answer(answer).await {
-                return end;
+            if self.pass_answer(reader, header).await.is_err() {
+                return End::ServerLeft;
             }
         }
         while let Some(bytes) = read_some(reader).await {
@@ -181,41 +185,72 @@ impl Connection {
         End::ServerLeft
     }
 
-    /// Passes an answer on, or does to it what is to be done.
-    async fn answer(&self, answer: Answer) -> Option<End> {
+    /// Passes an answer on as it comes, or does to it what is to be done. An error ends the connection.
+    async fn pass_answer(&self, reader: &mut (impl AsyncRead + Unpin), header: Vec<u8>) -> io::Result<()> {
+        let mut answer = frame::read_answer(reader, header).await?;
+        self.count_down(answer.frame.len());
+        if self.hung.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
         let fault = {
             let mut pending = self.pending.lock().unwrap();
             if answer.last { pending.remove(&answer.id) } else { pending.get(&answer.id).cloned() }
         };
-        let is_read = |kind| kind == Request::Read && matches!(answer.status, OK | OKSOFAR);
+        if let Some((fault, kind)) = fault {
+            self.count_down(answer.rest);
+            answer.complete(reader).await?;
+            return self.alter(answer, fault, kind).await;
+        }
+        let _turn = self.turn.lock().await;
+        let mut rest = answer.rest;
+        self.down.put(answer.frame).await;
+        while rest > 0 {
+            let bytes = read_some(&mut (&mut *reader).take(rest as u64)).await.ok_or(io::ErrorKind::UnexpectedEof)?;
+            rest -= bytes.len();
+            self.count_down(bytes.len());
+            self.down.put(bytes).await;
+        }
+        Ok(())
+    }
+
+    async fn alter(&self, answer: Answer, fault: Fault, kind: Request) -> io::Result<()> {
+        let is_read = kind == Request::Read && matches!(answer.status, OK | OKSOFAR);
         let frame = match fault {
-            Some((Fault::Cut(len), _)) => {
+            Fault::Cut(len) => {
                 let mut frame = answer.frame;
                 frame.truncate(len);
+                let _turn = self.turn.lock().await;
                 self.down.put(frame).await;
-                return Some(End::ServerLeft);
+                return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            Some((Fault::Corrupt, _)) => answer.corrupt(),
-            Some((Fault::Short(len), kind)) if is_read(kind) => answer.shorten(len),
-            Some((Fault::Split(len), kind)) if is_read(kind) && answer.last => answer.split(len),
-            Some((Fault::WaitResp(delay), _)) => {
+            Fault::WaitResp(delay) => {
                 self.later(delay, answer.announce());
-                return None;
+                return Ok(());
             }
-            Some((Fault::Delay(delay), _)) => {
+            Fault::Delay(delay) => {
                 self.later(delay, answer.frame);
-                return None;
+                return Ok(());
             }
+            Fault::Corrupt => answer.corrupt(),
+            Fault::Short(len) if is_read => answer.shorten(len),
+            Fault::Split(len) if is_read && answer.last => answer.split(len),
             _ => answer.frame,
         };
+        let _turn = self.turn.lock().await;
         self.down.put(frame).await;
-        None
+        Ok(())
+    }
+
+    /// Puts an answer of our own on the line when that of the server would have come.
+    fn injected(&self, frame: Vec<u8>) {
+        self.later(self.shared.half_a_trip(), frame);
     }
 
     fn later(&self, delay: Duration, frame: Vec<u8>) {
-        let down = self.down.clone();
+        let (down, turn) = (self.down.clone(), Arc::clone(&self.turn));
         tokio::spawn(async move {
             sleep(delay).await;
+            let _turn = turn.lock().await;
             down.put(frame).await;
         });
     }
@@ -230,8 +265,7 @@ impl Connection {
 }
 
 async fn read_some(reader: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; 256 << 10];
-    let len = reader.read(&mut bytes).await.ok().filter(|len| *len > 0)?;
-    bytes.truncate(len);
+    let mut bytes = Vec::with_capacity(PIECE);
+    reader.read_buf(&mut bytes).await.ok().filter(|len| *len > 0)?;
     Some(bytes)
 }

@@ -1,7 +1,8 @@
 //! The testbed itself: every server comes up and serves, every fault happens as told, and nothing is left behind.
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
+mod endings;
 mod hdfs;
 mod proxy;
 mod servers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eos_testbed::{Ca, Cluster, EosLike, Kdc, Ran, SssKey, TokenIssuer, Tool, Variables, Xrootd, random_bytes};
+use eos_testbed::{Ca, Cluster, EosLike, Kdc, Ran, SssKey, TokenIssuer, Tool, Variables, Volume, Xrootd, random_bytes};
 
 fn xrdcp(url: &str, env: &Variables) -> Ran {
     Tool::new("xrdcp").args("-f -s").arg(url).arg("-").envs(env).run()
@@ -143,4 +143,100 @@ fn staging_makes_a_file_that_was_not_there() {
         assert!(got.ok, "{}\n{}", got.errors, server.log());
         assert!(got.output == server.volume().read("/staged.bin"));
     }
+}
+
+#[test]
+fn a_cluster_goes_on_when_a_data_server_dies() {
+    let cluster = Cluster::start();
+    for index in [0, 1] {
+        cluster.server(index).volume().write("/both.txt", "both");
+    }
+
+    cluster.server(0).kill();
+
+    for _ in 0..3 {
+        let got = xrdcp(&cluster.manager().url("/both.txt"), &vec![]);
+        assert!(got.ok && got.output == b"both", "{}", got.errors);
+    }
+
+    cluster.server(0).restart();
+    cluster.wait();
+}
+
+#[test]
+fn a_paused_server_answers_when_it_goes_on() {
+    let server = Xrootd::standalone().start();
+    server.volume().write("/hello.txt", "hello");
+    let ask = |seconds: u32| Tool::new("curl").args(&format!("-sf -m {seconds}")).arg(server.http_url("/hello.txt"));
+
+    server.pause();
+    assert!(!ask(1).run().ok);
+
+    server.resume();
+    assert_eq!(ask(10).check().text(), "hello");
+}
+
+fn put(server: &Xrootd, path: &str, len: usize) -> Ran {
+    Tool::new("xrdcp").args("-f -s -").arg(server.url(path)).input(random_bytes(9, len)).run()
+}
+
+#[test]
+fn files_can_be_written_unless_the_server_or_a_permission_forbids_it() {
+    let server = Xrootd::standalone().start();
+    server.volume().folder("/locked").permit("/locked", 0o555);
+
+    assert!(put(&server, "/new.bin", 1_000).ok);
+    assert!(server.volume().read("/new.bin") == random_bytes(9, 1_000));
+    assert!(!put(&server, "/locked/new.bin", 1_000).ok);
+
+    let read_only = Xrootd::standalone().read_only().volume(Arc::clone(server.volume())).start();
+    assert!(!put(&read_only, "/other.bin", 1_000).ok);
+    assert!(xrdcp(&read_only.url("/new.bin"), read_only.env()).output == random_bytes(9, 1_000));
+}
+
+#[test]
+fn writing_fails_when_the_disk_is_full() {
+    let server = match Volume::of_size(1 << 20) {
+        Ok(volume) => Xrootd::standalone().volume(Arc::new(volume)).start(),
+        Err(reason) => {
+            eprintln!("no disk to fill, so files are limited: {reason}");
+            Xrootd::standalone().file_limit(1 << 20).start()
+        }
+    };
+
+    assert!(put(&server, "/small.bin", 1_000).ok);
+    assert!(!put(&server, "/large.bin", 3_000_000).ok);
+}
+
+#[test]
+fn writing_fails_beyond_the_limit_of_a_file() {
+    let server = Xrootd::standalone().file_limit(1 << 20).start();
+
+    assert!(put(&server, "/small.bin", 1_000).ok);
+    assert!(!put(&server, "/large.bin", 3_000_000).ok);
+    // The server is still there.
+    serves(&server);
+}
+
+#[test]
+fn a_certificate_can_be_for_another_name() {
+    let other = Ca::of_this_process().server_named(&["elsewhere.test"]);
+    let server = Xrootd::tls().identity(other).start();
+    server.volume().write("/hello.txt", "hello");
+
+    let ca = Ca::of_this_process().certificate();
+    let refused = Tool::new("curl").args("-sS --cacert").arg(&ca).arg(server.http_url("/hello.txt")).run();
+    assert!(!refused.ok && refused.errors.contains("subject name"), "{}", refused.errors);
+
+    let port = server.http_port().expect("it speaks HTTP");
+    let named = Tool::new("curl").args(&format!("-sS --resolve elsewhere.test:{port}:127.0.0.1 --cacert")).arg(&ca);
+    assert_eq!(named.arg(format!("https://elsewhere.test:{port}/hello.txt")).check().text(), "hello");
+}
+
+#[test]
+fn any_server_can_speak_tls_as_well() {
+    let server = Xrootd::unix().tls().start();
+
+    assert!(server.url("/").starts_with("roots://"));
+    serves(&server);
 }

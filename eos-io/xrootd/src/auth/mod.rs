@@ -1,10 +1,25 @@
 //! Proving to a server who we are. The answer to a login lists the methods that the server accepts, strongest first; they
 //! are tried in that order until one is accepted. The exchange is driven by the connection; a method only makes blobs.
 
+mod blowfish_cfb;
+mod gsi;
+mod krb5;
+mod offer;
+mod plain;
+mod sss;
+mod ztn;
+
+use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::environment::Environment;
+use crate::options::Credentials;
+
+pub(crate) use offer::{Offer, names, offered};
 
 /// What a method may use of the connection that it is for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Peer {
     /// The server's host name, as in the URL or the redirect.
     pub(crate) host: String,
@@ -16,6 +31,27 @@ pub(crate) struct Peer {
     pub(crate) user: String,
     /// The opaque part of the URL, for `xrd.k5ccname`, `xrd.ztn` and the like.
     pub(crate) opaque: String,
+    /// Where credentials are that are not where they are usually looked for.
+    pub(crate) credentials: Credentials,
+}
+
+impl Peer {
+    /// The value of a parameter in the opaque part of the URL.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        parameter(&self.opaque, name)
+    }
+}
+
+/// Without the opaque part, which may hold a token.
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("host", &self.host)
+            .field("local", &self.local)
+            .field("is_encrypted", &self.is_encrypted)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One method, for one login. Calls may block (on a file, or on a key distribution centre): the connection makes them
@@ -57,33 +93,100 @@ pub(crate) struct AuthError {
     pub(crate) hint: Option<String>,
 }
 
+impl AuthError {
+    fn new(reason: impl Into<String>) -> Self {
+        AuthError { reason: reason.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
 /// The method that a server calls by this name, with the arguments that it gave; `None` for a name that is not known.
 pub(crate) fn method(name: &str, arguments: &str, peer: &Peer) -> Option<Box<dyn Method>> {
-    let _ = arguments;
-    match name {
-        "unix" => Some(Box::new(Unix(peer.user.clone()))),
-        _ => None,
+    method_in(Environment::of_process(), name, arguments, peer)
+}
+
+fn method_in(environment: Environment, name: &str, arguments: &str, peer: &Peer) -> Option<Box<dyn Method>> {
+    let method: Box<dyn Method> = match name {
+        "host" => Box::new(plain::Host),
+        "unix" => Box::new(plain::Unix::new(peer)),
+        "ztn" => Box::new(ztn::Ztn::new(arguments, peer, environment)),
+        "sss" => Box::new(sss::Sss::new(arguments, peer, environment)),
+        "gsi" => Box::new(gsi::Gsi::new(arguments, peer, environment)),
+        "krb5" => Box::new(krb5::Krb5::new(arguments, peer, environment)),
+        _ => return None,
+    };
+    Some(method)
+}
+
+/// The value of a parameter in the opaque part of a URL, unless it is empty.
+fn parameter<'a>(opaque: &'a str, name: &str) -> Option<&'a str> {
+    opaque
+        .split(['&', '?'])
+        .filter_map(|part| part.split_once('='))
+        .find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value))
+}
+
+/// Bytes that nobody can guess.
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], AuthError> {
+    let mut bytes = [0; LENGTH];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| AuthError::new("the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+/// A duration in its largest unit, for messages.
+fn coarse(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "seconds"),
+        120..7200 => (seconds / 60, "minutes"),
+        7200..172_800 => (seconds / 3600, "hours"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection to a server on this machine.
+    pub(super) fn peer(opaque: &str, is_encrypted: bool) -> Peer {
+        Peer {
+            host: "eos.example.org".into(),
+            local: "127.0.0.1:40001".parse().expect("an address"),
+            is_encrypted,
+            user: "tester".into(),
+            opaque: opaque.into(),
+            credentials: Credentials::default(),
+        }
     }
-}
 
-struct Unix(String);
-
-impl Method for Unix {
-    fn begin(&mut self) -> Result<Vec<u8>, AuthError> {
-        Ok(format!("unix\0{}\0", self.0).into_bytes())
+    #[test]
+    fn the_methods_that_a_server_may_name_are_found_by_their_names() {
+        let peer = peer("", false);
+        for name in ["host", "unix", "ztn", "sss", "krb5", "gsi"] {
+            assert!(method(name, "", &peer).is_some(), "{name}");
+        }
+        assert!(method("pwd", "", &peer).is_none());
     }
-}
 
-/// The methods of a list `&P=name,arguments&P=…`, in its order.
-pub(crate) fn offered(list: &str, _peer: &Peer) -> Vec<(String, String)> {
-    let entries = list.split('&').filter_map(|entry| entry.strip_prefix("P="));
-    let parts = entries.map(|entry| entry.split_once(',').unwrap_or((entry, "")));
-    parts.map(|(name, arguments)| (name.to_owned(), arguments.to_owned())).collect()
-}
+    #[test]
+    fn debug_output_of_a_connection_does_not_show_its_opaque_part() {
+        let debug = format!("{:?}", peer("authz=hush", true));
+        assert!(!debug.contains("hush"), "{debug}");
+    }
 
-/// The names of the methods of a list, for messages.
-pub(crate) fn names(list: &str) -> String {
-    let entries = list.split('&').filter_map(|entry| entry.strip_prefix("P="));
-    let names: Vec<_> = entries.map(|entry| entry.split(',').next().unwrap_or_default()).collect();
-    names.join(", ")
+    #[test]
+    fn a_parameter_is_found_by_its_whole_name() {
+        assert_eq!(parameter("eos.app=a&xrd.ztn=/t&x=", "xrd.ztn"), Some("/t"));
+        assert_eq!(parameter("?xrd.ztn=/t", "xrd.ztn"), Some("/t"));
+        assert_eq!(parameter("axrd.ztn=/t&x=", "xrd.ztn"), None);
+        assert_eq!(parameter("x=", "x"), None);
+        assert_eq!(parameter("k=a=b", "k"), Some("a=b"));
+    }
 }

@@ -21,6 +21,7 @@ use crate::client::Waiting;
 use crate::diagnosis::Trace;
 use crate::error::{Error, mask};
 use crate::metrics::{Counters, add};
+use crate::options::Credentials;
 use crate::wire::codes::{able, flags};
 use crate::wire::{HANDSHAKE, Header, LoginAnswer, ProtocolAnswer, Request, Response, WireError, login, protocol};
 
@@ -36,6 +37,7 @@ pub(crate) struct Target {
     pub(crate) user: String,
     /// The opaque part of the URL, for what of it concerns the login.
     pub(crate) opaque: String,
+    pub(crate) credentials: Credentials,
     /// Whether to go step by step.
     pub(crate) is_careful: bool,
     /// How long a connection, and each step of the login, may take.
@@ -241,6 +243,7 @@ impl Greeting<'_> {
             is_encrypted: stream.is_tls(),
             user: self.target.user.clone(),
             opaque: self.target.opaque.clone(),
+            credentials: self.target.credentials.clone(),
         };
         let started = Instant::now();
         let proven = self.prove(&mut stream, &peer, &login.methods).await;
@@ -255,22 +258,28 @@ impl Greeting<'_> {
         peer: &Peer,
         methods: &str,
     ) -> Result<(String, Option<SessionKey>), Error> {
-        let mut tried = Vec::new();
-        let mut hint = None;
-        for (name, arguments) in auth::offered(methods, peer) {
+        let offered = auth::offered(methods, &peer.opaque);
+        let (mut tried, mut hints) = (Vec::new(), Vec::new());
+        for auth::Offer { name, arguments } in offered.methods {
             match self.try_method(stream, peer, &name, &arguments).await? {
                 Ok(key) => return Ok((name, key)),
                 Err(failure) => {
-                    hint = hint.or(failure.hint);
+                    hints.extend(failure.hint.map(|hint| format!("for {name}: {hint}")));
                     tried.push(format!("{name} ({})", failure.reason));
                 }
             }
         }
+        if tried.is_empty() {
+            tried.push("none".to_owned());
+        }
+        if let Some(choice) = offered.choice.filter(|_| !offered.unwanted.is_empty()) {
+            tried.push(format!("not {}, because of {choice}", offered.unwanted.join(", ")));
+        }
         Err(Error::Authentication {
             host: self.target.shown.clone(),
             offered: auth::names(methods),
-            tried: if tried.is_empty() { "none, as none of them is allowed here".to_owned() } else { tried.join(", ") },
-            hint,
+            tried: tried.join(", "),
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
         })
     }
 

@@ -154,6 +154,9 @@ async fn receive_into<R: AsyncRead + Unpin>(
             if buffer.len() + header.length > *wanted {
                 return Err(WireError(format!("more than the {wanted} bytes that were asked for")).into());
             }
+            // Memory is taken when data come, and not when they are asked for: what was just given back is still in the
+            // processor's caches.
+            buffer.reserve(*wanted - buffer.len());
             incoming.append(buffer, header.length, &shared.progress).await?;
             add(&shared.counters.bytes_read, header.length);
             Ok(is_final.then(|| Answer::Data(std::mem::take(buffer))))

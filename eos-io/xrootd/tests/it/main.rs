@@ -1,7 +1,9 @@
 //! The client against real servers, which the tests start themselves.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod auth;
 mod conformance;
+mod eos;
 mod faults;
 mod hostile;
 mod interoperability;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use eos_testbed::{Cluster, Fault, FaultProxy, Request, Rule, Xrootd};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use xrootd_client::{ErrorKind, Options, XrootdStore};
 
 use crate::store_with;
@@ -163,8 +163,7 @@ async fn a_shorter_replica_is_never_taken_for_the_file() {
     assert_eq!(store.head(&path).await.unwrap().size, SIZE as u64);
     cluster.server(1).volume().write("f.bin", &content[..SIZE / 2]);
     cluster.server(0).kill();
-    let ranges = [0..SIZE as u64];
-    let error = guarded(store.get_ranges(&path, &ranges)).await.unwrap_err().to_string();
+    let error = guarded(store.get_range(&path, 0..SIZE as u64)).await.unwrap_err().to_string();
     assert!(error.contains("f.bin"), "{error}");
     cluster.server(0).restart();
     cluster.wait();

@@ -78,7 +78,6 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// The same bytes over and over.
     Endless(Vec<u8>),
-    Silence,
 }
 
 pub mod request {
@@ -89,7 +88,6 @@ pub mod request {
     pub const OPEN: u16 = 3010;
     pub const READ: u16 = 3013;
     pub const STAT: u16 = 3017;
-    pub const CLOSE: u16 = 3003;
 }
 
 impl Asked {
@@ -156,7 +154,6 @@ fn serve(
         };
         let asked = Asked { stream: [header[0], header[1]], request, before };
         match script(&asked) {
-            Reply::Silence => {}
             Reply::Bytes(bytes) => stream.write_all(&bytes)?,
             Reply::Endless(bytes) => loop {
                 stream.write_all(&bytes)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eos_testbed::{Fault, FaultProxy, Request, Rule, Xrootd};
-use object_store::ObjectStore;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use xrootd_client::{Error, ErrorKind, Options};
 
@@ -118,8 +118,8 @@ async fn an_answer_that_comes_later_may_be_to_ask_again() {
         _ => Reply::Usual,
     });
     let store = store_at(&server.url(), impatient());
-    let bytes = guarded(store.get_ranges(&Path::from("f.bin"), &[0..8])).await.unwrap();
-    assert_eq!(bytes[0][..], [5; 8]);
+    let bytes = guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
+    assert_eq!(bytes[..], [5; 8]);
     assert_eq!((server.count(request::OPEN), store.client().metrics().retries), (2, 0));
 }
 
@@ -131,6 +131,6 @@ async fn a_login_may_have_to_wait_as_well() {
         _ => Reply::Usual,
     });
     let store = store_at(&server.url(), impatient());
-    guarded(store.get_ranges(&Path::from("f.bin"), std::slice::from_ref(&(0..8)))).await.unwrap();
+    guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
     assert_eq!((server.count(request::LOGIN), store.client().metrics().waits), (2, 1));
 }

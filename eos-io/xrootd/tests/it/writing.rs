@@ -113,7 +113,7 @@ async fn a_file_that_is_given_up_leaves_nothing_behind() {
     let mut upload = store.put_multipart(&path).await.unwrap();
     upload.put_part(payload(&random_bytes(1, 3 << 20))).await.unwrap();
     upload.abort().await.unwrap();
-    assert_eq!(files(server.volume()), [String::new(); 0]);
+    assert!(files(server.volume()).is_empty());
     // And without a word.
     let mut upload = store.put_multipart(&path).await.unwrap();
     upload.put_part(payload(&random_bytes(1, 3 << 20))).await.unwrap();

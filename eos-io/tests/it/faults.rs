@@ -1,0 +1,270 @@
+//! HTTP servers that refuse, redirect, break off, lie or say nothing.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use eos_io::{ErrorKind, Location, Settings, Stores};
+use object_store::{ObjectStoreExt, PutPayload};
+
+use crate::scripted::{Reply, Request, Scripted};
+
+fn content() -> Vec<u8> {
+    (0..100_000u32).flat_map(|n| n.to_be_bytes()).collect()
+}
+
+fn stores() -> Stores {
+    let mut settings = Settings::default();
+    settings.http.read_timeout = Duration::from_millis(500);
+    settings.http.retries = 2;
+    Stores::builder().settings(settings).build()
+}
+
+fn resolve(server: &Scripted) -> Location {
+    stores().resolve(&server.url("/d/x.root")).unwrap()
+}
+
+async fn read(location: &Location) -> object_store::Result<Bytes> {
+    location.store.get(&location.path).await?.bytes().await
+}
+
+const RANGES: [std::ops::Range<u64>; 3] = [300_000..300_010, 5..9, 100_000..150_000];
+
+fn expected() -> Vec<Vec<u8>> {
+    RANGES.map(|range| content()[range.start as usize..range.end as usize].to_vec()).to_vec()
+}
+
+/// Reads three ranges and tells how many requests that took.
+async fn read_ranges(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (Vec<Bytes>, usize) {
+    let server = Scripted::start(move |request, _| script(request)).await;
+    let location = resolve(&server);
+    let found = location.store.get_ranges(&location.path, &RANGES).await.unwrap();
+    // Once more: what was found out of the server is kept.
+    assert_eq!(location.store.get_ranges(&location.path, &RANGES).await.unwrap(), found);
+    (found, server.requests().len())
+}
+
+#[tokio::test]
+async fn several_ranges_are_one_request() {
+    let (found, requests) = read_ranges(|request| Reply::of_ranges(request, &content())).await;
+    assert_eq!((found, requests), (expected().into_iter().map(Bytes::from).collect(), 2));
+}
+
+#[tokio::test]
+async fn ranges_are_asked_for_one_by_one_where_a_server_cannot_give_several() {
+    let only_first = |request: &Request| Reply::of_file(request, &content());
+    let whole_file = |request: &Request| match request.ranges().len() {
+        1 => Reply::of_file(request, &content()),
+        _ => Reply::new(200).body(content()),
+    };
+    let refusal = |request: &Request| match request.ranges().len() {
+        1 => Reply::of_file(request, &content()),
+        _ => Reply::new(416),
+    };
+    let lie = |request: &Request| match request.ranges().len() {
+        1 => Reply::of_file(request, &content()),
+        _ => Reply::new(206)
+            .header("content-type", "multipart/byteranges; boundary=B")
+            .body("--B\r\ncontent-range: bytes 0-399999/400000\r\n\r\nshort\r\n--B--"),
+    };
+    let whole = expected().into_iter().map(Bytes::from).collect::<Vec<_>>();
+    // One in vain, then three, and three again.
+    assert_eq!(read_ranges(whole_file).await, (whole.clone(), 7));
+    assert_eq!(read_ranges(refusal).await, (whole.clone(), 7));
+    assert_eq!(read_ranges(lie).await, (whole.clone(), 7));
+    assert_eq!(read_ranges(only_first).await.0, whole);
+}
+
+#[tokio::test]
+async fn a_range_is_found_in_the_whole_file_where_a_server_ignores_ranges() {
+    let server = Scripted::start(|_, _| Reply::new(200).header("etag", "1").body(content())).await;
+    let location = resolve(&server);
+    let found = location.store.get_range(&location.path, 1000..1010).await.unwrap();
+    assert_eq!(found, content()[1000..1010]);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_goes_on_where_it_broke() {
+    let server = Scripted::start(|request, number| {
+        let reply = Reply::of_file(request, &content()).header("etag", "\"1\"");
+        if number < 3 { reply.cut(1000) } else { reply }
+    })
+    .await;
+    assert!(read(&resolve(&server)).await.unwrap() == content());
+    let ranges: Vec<_> = server.requests().iter().map(|request| request.header("range").map(str::to_owned)).collect();
+    assert_eq!(ranges.len(), 4);
+    assert_eq!(ranges[3].as_deref(), Some("bytes=3000-399999"));
+}
+
+#[tokio::test]
+async fn a_body_that_always_breaks_off_is_an_error_in_the_end() {
+    let server = Scripted::start(|request, _| Reply::of_file(request, &content()).cut(0)).await;
+    let error = read(&resolve(&server)).await.unwrap_err();
+    assert!(error.to_string().contains("broke") || error.to_string().contains("ends before"), "{error}");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_read_is_an_error() {
+    let server = Scripted::start(|request, number| {
+        let reply = Reply::of_file(request, &content()).header("etag", format!("\"{number}\""));
+        if number == 0 { reply.cut(1000) } else { reply }
+    })
+    .await;
+    let error = read(&resolve(&server)).await.unwrap_err();
+    assert!(error.to_string().contains("changed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_part_of_the_file_that_was_not_asked_for_is_refused() {
+    for range in ["bytes 7-10/400000", "bytes 5-400/400000", "bytes 5-8/6", "bytes 5--1/9", "nonsense"] {
+        let server = Scripted::start(move |_, _| Reply::new(206).header("content-range", range).body("abcd")).await;
+        let location = resolve(&server);
+        assert!(location.store.get_range(&location.path, 5..9).await.is_err(), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let server = Scripted::start(|request, number| match number {
+        0 => Reply::new(503).header("retry-after", "0"),
+        1 => Reply::new(429),
+        _ => Reply::of_file(request, b"ok"),
+    })
+    .await;
+    assert_eq!(read(&resolve(&server)).await.unwrap(), "ok");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_told_as_the_server_put_it() {
+    let server = Scripted::start(|_, _| Reply::new(500).body("the disk\0 is gone\nmore")).await;
+    let error = stores().expand(&server.url("/x.root")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("500 Internal Server Error"), "{error}");
+    let error = read(&resolve(&server)).await.unwrap_err().to_string();
+    assert!(error.contains("the disk is gone"), "{error}");
+}
+
+#[tokio::test]
+async fn refusals_keep_their_meaning_and_hide_secrets() {
+    for (status, kind) in [
+        (401, ErrorKind::Unauthenticated),
+        (403, ErrorKind::PermissionDenied),
+        (404, ErrorKind::NotFound),
+        (410, ErrorKind::NotFound),
+    ] {
+        let server = Scripted::start(move |_, _| Reply::new(status)).await;
+        let spec = server.url("/x.root").replace("://", "://me:hunter2@");
+        let error = stores().expand(&format!("{spec}?authz=hunter2")).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("me:***@") && text.contains("authz=***") && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_or_says_nothing_is_told_apart_from_a_missing_file() {
+    let silent = Scripted::start(|_, _| Reply::new(200).delay(Duration::from_secs(20))).await;
+    for url in
+        [silent.url("/x.root"), "http://localhost:9/x.root".to_owned(), "http://no.such.host.invalid/x".to_owned()]
+    {
+        let started = Instant::now();
+        let error = stores().expand(&url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "{url}: {error}");
+        assert!(error.to_string().contains(&url), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_followed_with_the_range_and_without_what_was_meant_for_the_first_server() {
+    let data = Scripted::start(|request, _| Reply::of_file(request, &content())).await;
+    let target = data.url("/other?cap.sym=a/b+c==");
+    let door = Scripted::start(move |_, _| Reply::new(307).header("location", target.clone())).await;
+    let mut settings = Settings::default();
+    settings.http.headers.insert("x-secret".into(), "s".into());
+    let url = door.url("/x.root").replace("://", "://me:pw@");
+    let location = Stores::builder().settings(settings).build().resolve(&url).unwrap();
+
+    assert_eq!(location.store.get_range(&location.path, 10..20).await.unwrap(), content()[10..20]);
+
+    let first = &door.requests()[0];
+    // "me:pw"
+    assert_eq!(first.header("authorization"), Some("Basic bWU6cHc="));
+    assert_eq!(first.header("x-secret"), Some("s"));
+    let second = &data.requests()[0];
+    assert_eq!(second.target, "/other?cap.sym=a/b+c==");
+    assert_eq!(second.header("range"), Some("bytes=10-19"));
+    assert_eq!((second.header("authorization"), second.header("x-secret")), (None, None));
+}
+
+#[tokio::test]
+async fn redirects_without_end_and_to_other_protocols_are_errors() {
+    let round = Scripted::start(|_, _| Reply::new(302).header("location", "/x.root")).await;
+    assert!(read(&resolve(&round)).await.unwrap_err().to_string().contains("redirects"));
+    assert_eq!(round.requests().len(), 11);
+    let away = Scripted::start(|_, _| Reply::new(302).header("location", "root://h//x?authz=hunter2")).await;
+    let error = read(&resolve(&away)).await.unwrap_err().to_string();
+    assert!(error.contains("root://h//x?authz=***"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirected_upload_goes_to_where_it_is_redirected() {
+    let data = Scripted::start(|_, _| Reply::new(201)).await;
+    let target = data.url("/d/x.root?token=1");
+    let door = Scripted::start(move |_, _| Reply::new(307).header("location", target.clone())).await;
+    let location = resolve(&door);
+    let mut upload = location.store.put_multipart(&location.path).await.unwrap();
+    upload.put_part(PutPayload::from_static(b"first ")).await.unwrap();
+    upload.put_part(PutPayload::from_static(b"second")).await.unwrap();
+    upload.complete().await.unwrap();
+    let requests = data.requests();
+    assert_eq!((requests[0].method.as_str(), requests[0].body.as_slice()), ("PUT", &b"first second"[..]));
+}
+
+#[tokio::test]
+async fn a_signed_url_is_sent_as_it_is_and_only_for_the_method_it_is_good_for() {
+    let server = Scripted::start(|request, _| match request.method.as_str() {
+        "GET" => Reply::of_file(request, b"signed"),
+        _ => Reply::new(403),
+    })
+    .await;
+    let query = "?X-Amz-Signature=f0%2Fo&X-Amz-Expires=60";
+    let files = stores().expand(&server.url(&format!("/a%20b.root{query}"))).await.unwrap();
+    assert_eq!(files[0].meta.size, 6);
+    assert_eq!(read(&files[0].location).await.unwrap(), "signed");
+    assert!(server.requests().iter().all(|request| request.target == format!("/a%20b.root{query}")));
+    assert!(files[0].location.display.ends_with("/a%20b.root?X-Amz-Signature=***&X-Amz-Expires=60"));
+}
+
+#[tokio::test]
+async fn opening_a_store_and_naming_a_file_asks_no_server() {
+    let location = stores().resolve("http://localhost:9/x.root").unwrap();
+    assert_eq!(location.to_string(), "http://localhost:9/x.root");
+}
+
+#[tokio::test]
+async fn a_missing_size_is_asked_for_with_the_first_byte() {
+    let server = Scripted::start(|request, _| match request.method.as_str() {
+        "HEAD" => Reply::new(200).header("content-length", ""),
+        _ => Reply::of_file(request, &content()),
+    })
+    .await;
+    let files = stores().expand(&server.url("/x.root")).await.unwrap();
+    assert_eq!(files[0].meta.size, 400_000);
+}
+
+#[tokio::test]
+async fn a_page_for_people_is_no_listing() {
+    let server = Scripted::start(|request, _| match request.method.as_str() {
+        "PROPFIND" => Reply::new(207).body("<html><a href=x.root></html>"),
+        _ => Reply::new(404),
+    })
+    .await;
+    let error = stores().expand(&server.url("/d/*.root")).await.unwrap_err();
+    assert!(error.to_string().contains("listing"), "{error}");
+
+    let plain = Scripted::start(|request, _| Reply::new(if request.method == "PROPFIND" { 405 } else { 404 })).await;
+    let error = stores().expand(&plain.url("/d/*.root")).await.unwrap_err();
+    assert!(error.to_string().contains("WebDAV"), "{error}");
+}
