@@ -81,7 +81,7 @@ fn files_are_read_through_the_server_of_names_over_several_logins_at_the_server_
 #[tokio::test]
 #[ignore = "another test runs it, as a process of its own"]
 async fn all_files_are_read_at_once() {
-    let options = Options { connections: 3, idle_timeout: Duration::from_millis(300), ..Options::default() };
+    let options = Options { connections: 3, ..Options::default() };
     let store = store_at(&url(), options);
     let reads = (0..FILES).map(|n| {
         let store = &store;

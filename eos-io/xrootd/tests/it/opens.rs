@@ -154,3 +154,22 @@ async fn many_files_use_several_connections_and_never_more_than_allowed() {
     assert!((2..=3).contains(&connections), "{connections}");
     assert_eq!(store.client().metrics().connections, connections);
 }
+
+#[tokio::test]
+async fn a_server_that_refuses_further_connections_serves_all_over_the_first() {
+    let server = Xrootd::standalone().start();
+    let contents: Vec<_> = (0..40).map(|n| server.volume().write_random(&format!("{n}.bin"), n, 300_000)).collect();
+    let proxy = FaultProxy::to(server.port()).rtt(Duration::from_millis(5)).start();
+    proxy.set_rules([Rule::on(Request::Login).nth(2..=1000).then(Fault::Drop)]);
+    let store = behind(&proxy, impatient());
+    for _ in 0..3 {
+        let reads = contents.iter().enumerate().map(|(n, content)| {
+            let store = &store;
+            async move { assert!(read(store, &format!("{n}.bin")).await.unwrap() == *content) }
+        });
+        guarded(futures::future::join_all(reads)).await;
+    }
+    let (connections, metrics) = (proxy.counts().connections, store.client().metrics());
+    assert!(connections <= 3, "{connections} attempts");
+    assert_eq!((metrics.connections, metrics.retries), (1, 0));
+}

@@ -135,3 +135,30 @@ async fn a_server_that_hands_over_for_good_is_not_asked_again_until_its_successo
     assert!(guarded(read(&store, "d/f.bin")).await.unwrap() == setup.content);
     assert_eq!(server.count(request::OPEN), 2);
 }
+
+/// A client that trusts the authority of the servers.
+fn trusting() -> Options {
+    let authorities_dir = Some(eos_testbed::Ca::of_this_process().directory());
+    Options { credentials: xrootd_client::Credentials { authorities_dir, ..Default::default() }, ..impatient() }
+}
+
+#[tokio::test]
+async fn what_has_begun_encrypted_is_redirected_encrypted() {
+    let data = Xrootd::tls().start();
+    let content = data.volume().write_random("f.bin", 5, 3 << 20);
+    let manager = Xrootd::tls().line(format!("xrootd.redirect localhost:{} /", data.port())).start();
+    let store = store_at(&manager.url("/"), trusting());
+    assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
+    assert_eq!((store.client().metrics().connections, store.client().metrics().retries), (2, 0));
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_server_that_cannot_encrypt_is_an_error() {
+    let data = Xrootd::standalone().start();
+    data.volume().write("f.bin", "content");
+    let manager = Xrootd::tls().line(format!("xrootd.redirect localhost:{} /", data.port())).start();
+    let store = store_at(&manager.url("/"), trusting());
+    let error = guarded(read(&store, "f.bin")).await.unwrap_err();
+    assert!(matches!(cause(&error), Error::Tls { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("localhost:{}", data.port())), "{error}");
+}
