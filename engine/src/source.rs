@@ -15,6 +15,7 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use eos_io::Stores;
 use object_store::ObjectStore;
 
 use crate::cache::TreeCache;
@@ -53,6 +54,8 @@ pub struct RootSource {
 /// What all scans of a session share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shared {
+    /// Knows what files are called.
+    pub stores: Stores,
     pub cache: TreeCache,
     pub ledger: Ledger,
     pub progress: Progress,

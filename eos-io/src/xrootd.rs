@@ -228,6 +228,10 @@ impl Backend for Xrootd {
         Some(steps.map(step).boxed())
     }
 
+    fn has_own_threads(&self) -> bool {
+        true
+    }
+
     fn statistics(&self) -> Statistics {
         let Some(metrics) = self.client.get().map(Client::metrics) else { return Statistics::default() };
         Statistics {
@@ -279,8 +283,8 @@ mod tests {
             ("public".to_owned(), "root://eospublic.cern.ch".to_owned()),
             ("lab".to_owned(), "roots://me@lab.org:1095/".to_owned()),
         ]);
-        let mut settings = Settings::default();
-        settings.eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
+        let eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
+        let settings = Settings { eos, ..Settings::default() };
         Xrootd::new(&settings, None)
     }
 
@@ -361,7 +365,8 @@ mod tests {
 
     #[test]
     fn what_can_be_no_place_is_an_invalid_spec() {
-        for spec in ["root:////x", "root://h//a/../x", "root://u:secret@h//x", "root://h//root:////x", "root://h:a//x"]
+        for spec in
+            ["root:////x", "root://h//a/../../x", "root://u:secret@h//x", "root://h//root:////x", "root://h:a//x"]
         {
             let error = backend().address(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}");

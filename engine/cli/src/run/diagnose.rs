@@ -145,7 +145,7 @@ fn batch(steps: &[Step]) -> Result<RecordBatch, Failure> {
         steps.iter().map(|step| Some((step.elapsed.as_secs_f64() * 1e6).round() / 1e3)).collect();
     let ok: BooleanArray = steps.iter().map(|step| Some(step.outcome.is_ok())).collect();
     let columns = [
-        ("step", text(|step| Some(step.name.as_ref())), false),
+        ("step", text(|step| Some(step.name)), false),
         ("target", text(|step| Some(&step.target)), false),
         ("milliseconds", Arc::new(milliseconds) as ArrayRef, false),
         ("ok", Arc::new(ok) as ArrayRef, false),
