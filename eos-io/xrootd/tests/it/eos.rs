@@ -10,7 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use xrootd_client::Options;
 
 use crate::store_at;
-use crate::support::{guarded, impatient, read};
+use crate::support::{guarded, read, steady};
 
 const URL: &str = "XROOTD_CLIENT_TEST_URL";
 const FILES: usize = 24;
@@ -45,7 +45,7 @@ fn reading_and_writing_are_signed_where_the_server_demands_it() {
 #[tokio::test]
 #[ignore = "another test runs it, as a process of its own"]
 async fn everything_is_done_once() {
-    let store = store_at(&url(), Options { idle_timeout: Duration::from_millis(200), ..impatient() });
+    let store = store_at(&url(), Options { idle_timeout: Duration::from_millis(200), ..steady() });
     let (path, content) = (Path::from("new/f.bin"), random_bytes(1, 5 << 20));
     guarded(store.put(&path, PutPayload::from(content.clone()))).await.unwrap();
     assert!(guarded(read(&store, "new/f.bin")).await.unwrap() == content);
@@ -115,7 +115,7 @@ fn a_server_of_data_that_fails_leads_back_to_the_server_of_names() {
 #[tokio::test]
 #[ignore = "another test runs it, as a process of its own"]
 async fn one_file_is_read() {
-    let store = store_at(&url(), impatient());
+    let store = store_at(&url(), steady());
     assert!(guarded(read(&store, "d/0.bin")).await.unwrap() == random_bytes(0, SIZE));
     assert_eq!(store.client().metrics().failovers, 1);
 }

@@ -15,7 +15,21 @@ use xrootd_client::{Error, ErrorKind, Options, XrootdStore};
 
 use crate::store_at;
 
-/// Options with which every failure is noticed within seconds.
+/// Options for faults that are noticed by themselves, however busy the machine is.
+pub fn steady() -> Options {
+    let long = Duration::from_secs(60);
+    Options {
+        connect_timeout: long,
+        silence_timeout: long,
+        request_timeout: long,
+        wait_limit: long,
+        retries: 4,
+        hedge_after: None,
+        ..Options::default()
+    }
+}
+
+/// Options with which silence is noticed within seconds.
 pub fn impatient() -> Options {
     Options {
         connect_timeout: Duration::from_secs(2),
