@@ -186,7 +186,8 @@ async fn a_server_that_asks_to_wait_for_no_time_over_and_over_reaches_the_limit(
 #[tokio::test]
 async fn a_server_that_wants_to_be_left_in_peace_for_ever_is_not() {
     let odd = |asked: &Asked| asked.answer(4006, &u32::MAX.to_be_bytes());
-    let options = Options { wait_limit: Duration::from_secs(1), retries: 1, ..steady() };
+    let options =
+        Options { wait_limit: Duration::from_secs(1), silence_timeout: Duration::from_secs(1), retries: 1, ..steady() };
     let text = reading(options, request::OPEN, odd).await;
     assert!(text.contains("no answer to an open within"), "{text}");
 }

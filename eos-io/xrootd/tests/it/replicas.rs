@@ -153,7 +153,7 @@ async fn a_replica_of_another_size_is_passed_over() {
 async fn a_shorter_replica_is_never_taken_for_the_file() {
     let cluster = Cluster::start();
     let content = cluster.server(0).volume().write_random("f.bin", 1, SIZE);
-    let store = store_with(cluster.manager(), Options { retries: 3, ..steady() });
+    let store = store_with(cluster.manager(), Options { retries: 2, wait_limit: Duration::from_secs(5), ..steady() });
     let path = Path::from("f.bin");
     assert_eq!(store.head(&path).await.unwrap().size, SIZE as u64);
     cluster.server(1).volume().write("f.bin", &content[..SIZE / 2]);
