@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -109,26 +109,26 @@ impl Endpoint {
     ) -> Result<Arc<Connection>, Error> {
         let (idlest, count) = self.idlest(except);
         if let Some(connection) = idlest {
-            if connection.load() >= BUSY && count < dialer.options.connections {
+            if connection.load() >= BUSY && self.may_grow(count, dialer) {
                 self.grow(dialer);
             }
             return Ok(connection);
         }
         let asked = Instant::now();
         let _one_at_a_time = self.dialing.lock().await;
+        let (idlest, count) = self.idlest(except);
+        if let Some(connection) = idlest {
+            if connection.load() < BUSY || !self.may_grow(count, dialer) {
+                return Ok(connection);
+            }
+            // Many have come at once. Where no further connection is to be had, this one serves.
+            return Ok(self.dial(dialer, trace).await.unwrap_or(connection));
+        }
         // Those who have waited for an attempt that failed do not each make their own.
         if let Some((failed, error)) = &*self.failure.lock()
             && *failed >= asked
         {
             return Err(error.clone());
-        }
-        let (idlest, count) = self.idlest(except);
-        if let Some(connection) = idlest {
-            if connection.load() < BUSY || count >= dialer.options.connections {
-                return Ok(connection);
-            }
-            // Many have come at once. Where no further connection is to be had, this one serves.
-            return Ok(self.dial(dialer, trace).await.unwrap_or(connection));
         }
         if count >= dialer.options.connections
             && let (Some(connection), _) = self.idlest(&[])
@@ -136,6 +136,13 @@ impl Endpoint {
             return Ok(connection);
         }
         self.dial(dialer, trace).await
+    }
+
+    /// Whether a further connection is worth an attempt. A server that has just refused one is left in peace.
+    fn may_grow(&self, count: usize, dialer: &Dialer) -> bool {
+        const PAUSE: Duration = Duration::from_secs(30);
+        let has_failed = self.failure.lock().as_ref().is_some_and(|(failed, _)| failed.elapsed() < PAUSE);
+        count < dialer.options.connections && !has_failed
     }
 
     async fn dial(&self, dialer: &Dialer, trace: &Trace) -> Result<Arc<Connection>, Error> {
@@ -167,7 +174,7 @@ impl Endpoint {
         let (endpoint, dialer) = (Arc::clone(self), dialer.clone());
         tokio::spawn(async move {
             if let Ok(_one_at_a_time) = endpoint.dialing.try_lock()
-                && endpoint.idlest(&[]).1 < dialer.options.connections
+                && endpoint.may_grow(endpoint.idlest(&[]).1, &dialer)
             {
                 // Without it the others go on; what is wrong shows when they fail.
                 drop(endpoint.dial(&dialer, &Trace::default()).await);

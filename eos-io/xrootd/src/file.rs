@@ -476,6 +476,7 @@ impl File {
         tokio::spawn(async move {
             let mut manner = Manner::new(file.shared.patience());
             manner.except = &connections;
+            manner.is_persistent = false;
             manner.tried = file.tried.lock().clone();
             // Without it the others go on reading.
             if let Ok((handle, Some(stat))) = open_for_reading(&file.shared, &file.place, manner).await

@@ -54,11 +54,13 @@ pub(crate) struct Manner<'a> {
     pub(crate) except: &'a [Arc<Connection>],
     pub(crate) tried: Tried,
     pub(crate) trace: Trace,
+    /// Whether it is made again after errors that may pass.
+    pub(crate) is_persistent: bool,
 }
 
 impl Manner<'_> {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, except: &[], tried: Tried::default(), trace: Trace::default() }
+        Self { patience, except: &[], tried: Tried::default(), trace: Trace::default(), is_persistent: true }
     }
 }
 
@@ -77,7 +79,7 @@ impl Shared {
         mut manner: Manner<'_>,
         may_be_done: &mut bool,
     ) -> Result<Answered, Error> {
-        let mut attempts = Attempts::new(self.options().retries);
+        let mut attempts = Attempts::new(if manner.is_persistent { self.options().retries } else { 0 });
         let mut waiting = Waiting::new(self.options().wait_limit);
         loop {
             let failed = match self.attempt(place, make, &manner, &mut waiting).await {

@@ -60,7 +60,7 @@ async fn names_are_what_they_are_on_the_server() {
         guarded(store.rename(&path, &to)).await.unwrap();
         let listed: Vec<_> = guarded(store.list(Some(&Path::parse("sub dir").unwrap())).try_collect()).await.unwrap();
         let listed: Vec<_> = listed.into_iter().map(|meta| meta.location).collect();
-        assert_eq!(listed, [to.clone()]);
+        assert_eq!(listed, std::slice::from_ref(&to));
         guarded(store.delete(&to)).await.unwrap();
         assert!(!server.volume().exists(&format!("sub dir/{name}")));
     }

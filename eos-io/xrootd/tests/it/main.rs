@@ -3,6 +3,7 @@
 
 mod auth;
 mod conformance;
+mod eos;
 mod faults;
 mod hostile;
 mod interoperability;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use eos_testbed::{Cluster, Fault, FaultProxy, Request, Rule, Xrootd};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use xrootd_client::{ErrorKind, Options, XrootdStore};
 
 use crate::store_with;
-use crate::support::{behind, guarded, impatient, kind, read};
+use crate::support::{behind, guarded, impatient, kind, read, steady};
 
 const FILES: u64 = 8;
 const SIZE: usize = 3 << 20;
@@ -87,13 +87,8 @@ fn ways() -> Ways {
 async fn a_slow_replica_is_overtaken_by_another_one() {
     let Ways { manager, ways, content, server: _server } = ways();
     ways[0].set_rules([Rule::on(Request::Read).then(Fault::Delay(Duration::from_secs(30)))]);
-    let long = Duration::from_secs(60);
-    let options = Options {
-        hedge_after: Some(Duration::from_millis(300)),
-        silence_timeout: long,
-        request_timeout: long,
-        ..impatient()
-    };
+    let options =
+        Options { hedge_after: Some(Duration::from_millis(300)), idle_timeout: Duration::from_secs(150), ..steady() };
     let store = behind(&manager, options);
     for _ in 0..2 {
         assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
@@ -111,7 +106,7 @@ async fn without_another_replica_the_slow_one_is_waited_for() {
     let to = Fault::Redirect { host: "127.0.0.1".into(), port: ways[0].port(), opaque: String::new() };
     manager.set_rules([Rule::on(Request::Open).then(to)]);
     ways[0].set_rules([Rule::on(Request::Read).first().then(Fault::Delay(Duration::from_secs(1)))]);
-    let options = Options { hedge_after: Some(Duration::from_millis(200)), ..impatient() };
+    let options = Options { hedge_after: Some(Duration::from_millis(200)), ..steady() };
     let store = behind(&manager, options);
     assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
     assert_eq!(store.client().metrics().hedges, 0);
@@ -124,7 +119,7 @@ async fn a_replica_that_swallows_reads_is_left_for_another_one() {
     let store = behind(&manager, impatient());
     assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
     let metrics = store.client().metrics();
-    assert_eq!((metrics.retries, metrics.failovers), (1, 1), "{metrics:?}");
+    assert!(metrics.failovers >= 1, "{metrics:?}");
 }
 
 #[tokio::test]
@@ -132,7 +127,7 @@ async fn a_replica_that_answers_with_errors_is_left_for_another_one() {
     for code in [3005, 3007, 3012, 3019] {
         let Ways { manager, ways, content, server: _server } = ways();
         ways[0].set_rules([Rule::on(Request::Read).nth(2..=1000).then(Fault::Error(code))]);
-        let store = behind(&manager, impatient());
+        let store = behind(&manager, steady());
         assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
         assert_eq!(store.client().metrics().failovers, 1, "{code}");
     }
@@ -149,7 +144,7 @@ async fn a_replica_of_another_size_is_passed_over() {
         Rule::on(Request::Open).then(to("127.0.0.1", ways[0].port())),
     ]);
     ways[0].set_rules([Rule::on(Request::Read).first().then(Fault::Drop)]);
-    let store = behind(&manager, impatient());
+    let store = behind(&manager, steady());
     assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
     assert_eq!(store.client().metrics().failovers, 2);
 }
@@ -158,13 +153,12 @@ async fn a_replica_of_another_size_is_passed_over() {
 async fn a_shorter_replica_is_never_taken_for_the_file() {
     let cluster = Cluster::start();
     let content = cluster.server(0).volume().write_random("f.bin", 1, SIZE);
-    let store = store_with(cluster.manager(), Options { retries: 3, ..impatient() });
+    let store = store_with(cluster.manager(), Options { retries: 2, wait_limit: Duration::from_secs(5), ..steady() });
     let path = Path::from("f.bin");
     assert_eq!(store.head(&path).await.unwrap().size, SIZE as u64);
     cluster.server(1).volume().write("f.bin", &content[..SIZE / 2]);
     cluster.server(0).kill();
-    let ranges = [0..SIZE as u64];
-    let error = guarded(store.get_ranges(&path, &ranges)).await.unwrap_err().to_string();
+    let error = guarded(store.get_range(&path, 0..SIZE as u64)).await.unwrap_err().to_string();
     assert!(error.contains("f.bin"), "{error}");
     cluster.server(0).restart();
     cluster.wait();
@@ -177,7 +171,7 @@ async fn a_shorter_replica_is_never_taken_for_the_file() {
 async fn a_file_that_one_server_has_is_found_there_and_one_that_none_has_is_missing() {
     let cluster = Cluster::start();
     let content = cluster.server(1).volume().write_random("one.bin", 1, 1000);
-    let store = store_with(cluster.manager(), impatient());
+    let store = store_with(cluster.manager(), steady());
     assert_eq!(guarded(read(&store, "one.bin")).await.unwrap(), content);
     let error = guarded(read(&store, "none.bin")).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::NotFound, "{error}");

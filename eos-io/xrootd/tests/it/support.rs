@@ -15,7 +15,21 @@ use xrootd_client::{Error, ErrorKind, Options, XrootdStore};
 
 use crate::store_at;
 
-/// Options with which every failure is noticed within seconds.
+/// Options for faults that are noticed by themselves, however busy the machine is.
+pub fn steady() -> Options {
+    let long = Duration::from_secs(60);
+    Options {
+        connect_timeout: long,
+        silence_timeout: long,
+        request_timeout: long,
+        wait_limit: long,
+        retries: 4,
+        hedge_after: None,
+        ..Options::default()
+    }
+}
+
+/// Options with which silence is noticed within seconds.
 pub fn impatient() -> Options {
     Options {
         connect_timeout: Duration::from_secs(2),
@@ -78,7 +92,6 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// The same bytes over and over.
     Endless(Vec<u8>),
-    Silence,
 }
 
 pub mod request {
@@ -89,7 +102,6 @@ pub mod request {
     pub const OPEN: u16 = 3010;
     pub const READ: u16 = 3013;
     pub const STAT: u16 = 3017;
-    pub const CLOSE: u16 = 3003;
 }
 
 impl Asked {
@@ -156,7 +168,6 @@ fn serve(
         };
         let asked = Asked { stream: [header[0], header[1]], request, before };
         match script(&asked) {
-            Reply::Silence => {}
             Reply::Bytes(bytes) => stream.write_all(&bytes)?,
             Reply::Endless(bytes) => loop {
                 stream.write_all(&bytes)?;

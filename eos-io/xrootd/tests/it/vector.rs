@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use xrootd_client::{Options, XrootdStore};
 
-use crate::support::{behind, guarded, impatient};
+use crate::support::{behind, guarded, steady};
 
 const BRANCHES: u64 = 1500;
 const STEP: u64 = 20_000;
@@ -51,7 +51,7 @@ impl Setup {
 
 #[tokio::test]
 async fn fifteen_hundred_ranges_become_two_requests() {
-    let setup = setup(impatient()).await;
+    let setup = setup(steady()).await;
     let (_, reads) = setup.reads();
     setup.check().await;
     assert_eq!(setup.reads(), (2, reads));
@@ -60,7 +60,7 @@ async fn fifteen_hundred_ranges_become_two_requests() {
 
 #[tokio::test]
 async fn a_server_that_refuses_vector_reads_is_asked_for_none_any_more() {
-    let setup = setup(impatient()).await;
+    let setup = setup(steady()).await;
     setup.proxy.set_rules([Rule::on(Request::Readv).then(Fault::Error(3013))]);
     setup.check().await;
     let (vectors, _) = setup.reads();
@@ -72,7 +72,7 @@ async fn a_server_that_refuses_vector_reads_is_asked_for_none_any_more() {
 #[tokio::test]
 async fn a_vector_read_that_fails_is_made_up_for_by_plain_ones() {
     for fault in [Fault::Error(3005), Fault::Drop, Fault::Cut(30), Fault::Stall, Fault::Wait(1)] {
-        let setup = setup(Options { request_timeout: Duration::from_secs(2), ..impatient() }).await;
+        let setup = setup(Options { request_timeout: Duration::from_secs(2), ..steady() }).await;
         setup.proxy.set_rules([Rule::on(Request::Readv).first().then(fault)]);
         setup.check().await;
     }
@@ -80,7 +80,7 @@ async fn a_vector_read_that_fails_is_made_up_for_by_plain_ones() {
 
 #[tokio::test]
 async fn ranges_may_overlap_repeat_and_touch() {
-    let setup = setup(impatient()).await;
+    let setup = setup(steady()).await;
     let size = BRANCHES * STEP;
     let mut ranges = vec![0..1, 0..1, 5..10, 7..8, size - 1..size, size - 10..size, 0..3_000_000, 2_000_000..2_000_001];
     ranges.extend((0..20).map(|n| n * STEP + 3..n * STEP + 9));

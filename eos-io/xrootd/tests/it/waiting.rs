@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use eos_testbed::{Fault, FaultProxy, Request, Rule, Xrootd};
-use object_store::ObjectStore;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use xrootd_client::{Error, ErrorKind, Options};
 
-use crate::support::{Reply, Scripted, behind, cause, frame, guarded, impatient, kind, read, request};
+use crate::support::{Reply, Scripted, behind, cause, frame, guarded, impatient, kind, read, request, steady};
 use crate::{store_at, store_with};
 
 fn setup() -> (Xrootd, FaultProxy, Vec<u8>) {
@@ -31,7 +31,7 @@ async fn the_client_asks_again_when_it_was_told_to() {
     for request in [Request::Open, Request::Read] {
         let (_server, proxy, content) = setup();
         proxy.set_rules([Rule::on(request).first().then(Fault::Wait(1))]);
-        let store = behind(&proxy, impatient());
+        let store = behind(&proxy, steady());
         assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
         let metrics = store.client().metrics();
         assert_eq!((metrics.waits, metrics.retries), (1, 0), "{request:?}");
@@ -44,10 +44,10 @@ async fn an_answer_may_come_later_by_itself() {
         let (_server, proxy, content) = setup();
         proxy.set_rules([Rule::on(request).first().then(Fault::WaitResp(Duration::from_secs(3)))]);
         // Longer than the silence that is allowed otherwise.
-        let store = behind(&proxy, impatient());
+        let store = behind(&proxy, Options { silence_timeout: Duration::from_secs(2), ..steady() });
         assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
         let metrics = store.client().metrics();
-        assert_eq!((metrics.waits, metrics.retries), (1, 0), "{request:?}");
+        assert!(metrics.waits >= 1, "{request:?} {metrics:?}");
     }
 }
 
@@ -56,7 +56,7 @@ async fn nobody_waits_longer_than_is_allowed() {
     for request in [Request::Open, Request::Read] {
         let (_server, proxy, _) = setup();
         proxy.set_rules([Rule::on(request).then(Fault::Wait(3600))]);
-        let store = behind(&proxy, impatient());
+        let store = behind(&proxy, Options { wait_limit: Duration::from_secs(5), ..steady() });
         let error = guarded(read(&store, "f.bin")).await.unwrap_err();
         assert!(matches!(cause(&error), Error::Wait { .. }), "{error}");
         assert_eq!(kind(&error), ErrorKind::Unreachable);
@@ -69,7 +69,7 @@ async fn nobody_waits_longer_than_is_allowed() {
 async fn pauses_add_up_to_the_limit() {
     let (_server, proxy, _) = setup();
     proxy.set_rules([Rule::on(Request::Open).then(Fault::Wait(2))]);
-    let store = behind(&proxy, impatient());
+    let store = behind(&proxy, Options { wait_limit: Duration::from_secs(5), ..steady() });
     let error = guarded(read(&store, "f.bin")).await.unwrap_err();
     assert!(matches!(cause(&error), Error::Wait { .. }), "{error}");
     let metrics = store.client().metrics();
@@ -99,7 +99,7 @@ async fn a_file_that_never_comes_from_tape_is_given_up() {
 #[tokio::test]
 async fn a_checksum_comes_when_the_server_has_computed_it() {
     let (_server, proxy, content) = setup();
-    let store = behind(&proxy, impatient());
+    let store = behind(&proxy, steady());
     let path = Path::from("f.bin");
     let (kind, value) = guarded(store.checksum(&path, "adler32")).await.unwrap();
     assert_eq!((kind.as_str(), u32::from_str_radix(&value, 16).unwrap()), ("adler32", adler32(&content)));
@@ -117,9 +117,9 @@ async fn an_answer_that_comes_later_may_be_to_ask_again() {
         (request::READ, _) => asked.answer(0, &[5; 8]),
         _ => Reply::Usual,
     });
-    let store = store_at(&server.url(), impatient());
-    let bytes = guarded(store.get_ranges(&Path::from("f.bin"), &[0..8])).await.unwrap();
-    assert_eq!(bytes[0][..], [5; 8]);
+    let store = store_at(&server.url(), steady());
+    let bytes = guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
+    assert_eq!(bytes[..], [5; 8]);
     assert_eq!((server.count(request::OPEN), store.client().metrics().retries), (2, 0));
 }
 
@@ -130,7 +130,7 @@ async fn a_login_may_have_to_wait_as_well() {
         (request::READ, _) => asked.answer(0, &[5; 8]),
         _ => Reply::Usual,
     });
-    let store = store_at(&server.url(), impatient());
-    guarded(store.get_ranges(&Path::from("f.bin"), std::slice::from_ref(&(0..8)))).await.unwrap();
+    let store = store_at(&server.url(), steady());
+    guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
     assert_eq!((server.count(request::LOGIN), store.client().metrics().waits), (2, 1));
 }
