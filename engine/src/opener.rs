@@ -16,7 +16,7 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
-use root_reader::{Scan, ScanMetrics, ScanOptions, Spawn, Tree};
+use root_reader::{Scan, ScanMetrics, ScanOptions, Selectivity, Spawn, Tree};
 use url::Url;
 
 use crate::cache::TreeRequest;
@@ -70,6 +70,7 @@ struct Job {
     projection: ProjectionExprs,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     batch_rows: usize,
+    selectivity: Arc<Selectivity>,
     shared: Shared,
     counters: Counters,
 }
@@ -128,6 +129,7 @@ impl RootOpener {
             projection,
             predicate: source.predicate.clone(),
             batch_rows: config.batch_size.or(source.batch_rows).unwrap_or(8192),
+            selectivity: source.selectivity.clone(),
             shared: source.shared.clone(),
             counters: Counters::new(&source.metrics, partition),
         };
@@ -197,6 +199,7 @@ impl Job {
             filters,
             entry_column: output.wants_entry().then(|| ENTRY_COLUMN.to_string()),
             spawn: Some(in_background()),
+            selectivity: self.selectivity.clone(),
             metrics: metrics.clone(),
             ..ScanOptions::default()
         };

@@ -17,6 +17,7 @@ use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, Push
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use eos_io::Stores;
 use object_store::ObjectStore;
+use root_reader::Selectivity;
 
 use crate::cache::TreeCache;
 use crate::friends::Companions;
@@ -48,6 +49,8 @@ pub struct RootSource {
     pub(crate) companions: Companions,
     pub(crate) batch_rows: Option<usize>,
     pub(crate) metrics: ExecutionPlanMetricsSet,
+    /// What the scans of all partitions learn of the predicate.
+    pub(crate) selectivity: Arc<Selectivity>,
     pub(crate) shared: Shared,
 }
 
@@ -88,6 +91,7 @@ impl RootSource {
             companions,
             batch_rows: None,
             metrics: ExecutionPlanMetricsSet::new(),
+            selectivity: Arc::default(),
             shared,
         }
     }
