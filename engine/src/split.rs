@@ -9,6 +9,10 @@ const TARGET: u64 = 128 << 20;
 const OPEN_COST: u64 = 4 << 20;
 /// Pieces per partition where there are enough clusters, so that partitions that finish early can take from others.
 const PIECES_PER_PARTITION: u64 = 4;
+/// The same for remote files, where each piece begins with a round trip, and the largest of their pieces. What is held at
+/// once does not depend on them.
+const REMOTE_PIECES_PER_PARTITION: u64 = 1;
+const REMOTE_TARGET: u64 = 1 << 30;
 
 /// A file as far as splitting needs to know it.
 #[derive(Debug, Clone)]
@@ -26,11 +30,15 @@ pub(crate) struct Piece {
 }
 
 /// Cuts and packs files into at most `partitions` groups of pieces, in file order within each group.
-pub(crate) fn split(files: &[Splittable], partitions: usize) -> Vec<Vec<Piece>> {
+pub(crate) fn split(files: &[Splittable], partitions: usize, are_remote: bool) -> Vec<Vec<Piece>> {
     let partitions = partitions.max(1);
+    let (target, pieces) = match are_remote {
+        true => (REMOTE_TARGET, REMOTE_PIECES_PER_PARTITION),
+        false => (TARGET, PIECES_PER_PARTITION),
+    };
     let total: u64 = files.iter().map(|f| f.bytes + OPEN_COST).sum();
-    let grain = if partitions == 1 { TARGET } else { total / (partitions as u64 * PIECES_PER_PARTITION) };
-    let limit = grain.clamp(1, TARGET);
+    let grain = if partitions == 1 { target } else { total.div_ceil(partitions as u64 * pieces) };
+    let limit = grain.clamp(1, target);
     let pieces: Vec<Piece> = files.iter().enumerate().flat_map(|(index, file)| cut(index, file, limit)).collect();
     pack(pieces, partitions)
 }
@@ -89,7 +97,7 @@ mod tests {
 
     #[test]
     fn one_file_is_split_over_all_partitions_by_cluster() {
-        let groups = split(&[file(400 << 20, 40)], 4);
+        let groups = split(&[file(400 << 20, 40)], 4, false);
         assert_eq!(groups.len(), 4);
         assert_eq!(entries(&groups), 4000);
         assert!(groups.iter().flatten().all(|p| p.entries.start % 100 == 0 && p.entries.end % 100 == 0));
@@ -100,7 +108,7 @@ mod tests {
     #[test]
     fn many_small_files_share_partitions() {
         let files: Vec<Splittable> = (0..100).map(|_| file(1 << 20, 1)).collect();
-        let groups = split(&files, 8);
+        let groups = split(&files, 8, false);
         assert_eq!(groups.len(), 8);
         assert_eq!(entries(&groups), 10_000);
         assert!(groups.iter().all(|g| (10..=15).contains(&g.len())));
@@ -108,14 +116,22 @@ mod tests {
 
     #[test]
     fn a_large_file_in_one_partition_is_cut_at_the_target_size() {
-        let groups = split(&[file(1 << 30, 64)], 1);
+        let groups = split(&[file(1 << 30, 64)], 1, false);
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].len(), 8);
     }
 
     #[test]
+    fn a_remote_file_is_one_piece_for_each_partition() {
+        let groups = split(&[file(600 << 20, 40)], 2, true);
+        assert!(groups.len() == 2 && groups.iter().all(|pieces| pieces.len() <= 2), "{groups:?}");
+        assert_eq!(entries(&groups), 4000);
+        assert_eq!(split(&[file(600 << 20, 40)], 1, true), [[Piece { file: 0, entries: 0..4000, bytes: 600 << 20 }]]);
+    }
+
+    #[test]
     fn nothing_to_read_makes_no_partition() {
-        assert!(split(&[], 4).is_empty());
-        assert!(split(&[file(1000, 0)], 4).is_empty());
+        assert!(split(&[], 4, false).is_empty());
+        assert!(split(&[file(1000, 0)], 4, false).is_empty());
     }
 }

@@ -273,7 +273,8 @@ impl RootTable {
             splits.push(split);
         }
         let entry = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let groups = split(&splits, partitions).into_iter().map(|pieces| {
+        let are_remote = !self.store_url.as_str().starts_with("file:");
+        let groups = split(&splits, partitions, are_remote).into_iter().map(|pieces| {
             let files = pieces.into_iter().filter_map(|piece| {
                 let file = wanted.get(piece.file)?;
                 let whole = PartitionedFile::new_from_meta(file.meta.clone());
