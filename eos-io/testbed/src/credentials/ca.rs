@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use super::{Variables, variable};
 use crate::place::Dir;
@@ -17,11 +18,15 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
-/// A certificate authority, as a file and as a directory of hashed names.
+/// A certificate authority, as a file and as a directory of hashed names. Any number of threads can ask it at once.
 #[derive(Debug)]
 pub struct Ca {
     dir: Dir,
     server: Identity,
+    user: OnceLock<Identity>,
+    proxy: OnceLock<PathBuf>,
+    /// The serial number of the next certificate.
+    next: AtomicU32,
 }
 
 impl Ca {
@@ -48,10 +53,10 @@ impl Ca {
             fs::write(hashed.join(format!("{hash}.signing_policy")), policy).expect("our directory");
         }
 
-        let server =
-            sign(&dir, "server", "/O=xrdtest/CN=localhost", &["localhost", "127.0.0.1"], "serverAuth,clientAuth");
+        let names = ["localhost", "127.0.0.1"];
+        let server = sign(&dir, "server", 1, "/O=xrdtest/CN=localhost", &names, "serverAuth,clientAuth");
         crate::place::Account::give(&server.key);
-        Self { dir, server }
+        Self { dir, server, user: OnceLock::new(), proxy: OnceLock::new(), next: AtomicU32::new(2) }
     }
 
     /// One for all tests of a process: making one takes a second.
@@ -78,29 +83,27 @@ impl Ca {
     /// A server's certificate for other names, or addresses.
     pub fn server_named(&self, names: &[&str]) -> Identity {
         let first = names.first().copied().unwrap_or("nobody");
-        let dir = Dir::path(&self.dir);
-        let file = (0..).map(|n| format!("server-{n}")).find(|file| !dir.join(format!("{file}.pem")).exists());
-        let file = file.expect("numbers do not end");
-        let identity = sign(&self.dir, &file, &format!("/O=xrdtest/CN={first}"), names, "serverAuth");
+        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        let subject = format!("/O=xrdtest/CN={first}");
+        let identity = sign(&self.dir, &format!("server-{serial}"), serial, &subject, names, "serverAuth");
         crate::place::Account::give(&identity.key);
         identity
     }
 
-    /// A user's certificate.
+    /// A user's certificate, made when it is first asked for.
     pub fn user(&self) -> Identity {
-        let identity =
-            Identity { certificate: self.dir.path().join("user.pem"), key: self.dir.path().join("user.key") };
-        if identity.certificate.exists() {
-            return identity;
-        }
-        sign(&self.dir, "user", "/O=xrdtest/CN=Test User", &[], "clientAuth")
+        let make = || {
+            let serial = self.next.fetch_add(1, Ordering::Relaxed);
+            sign(&self.dir, "user", serial, "/O=xrdtest/CN=Test User", &[], "clientAuth")
+        };
+        self.user.get_or_init(make).clone()
     }
 
     /// A proxy of the user's certificate as `X509_USER_PROXY` names it: a chain and a key in one file.
     pub fn proxy(&self) -> PathBuf {
-        let user = self.user();
-        let file = self.dir.path().join("proxy.pem");
-        if !file.exists() {
+        let make = || {
+            let user = self.user();
+            let file = self.dir.path().join("proxy.pem");
             let tool = Tool::new("xrdgsiproxy").args("init -valid 24:00 -cert").arg(&user.certificate).arg("-key");
             tool.arg(&user.key)
                 .arg("-out")
@@ -109,8 +112,9 @@ impl Ca {
                 .arg(self.directory())
                 .envs(&[variable("X509_CERT_DIR", self.directory())])
                 .check();
-        }
-        file
+            file
+        };
+        self.proxy.get_or_init(make).clone()
     }
 
     /// The variables that a client needs to trust this authority.
@@ -125,7 +129,8 @@ impl Default for Ca {
     }
 }
 
-fn sign(dir: &Dir, file: &str, subject: &str, names: &[&str], usage: &str) -> Identity {
+/// Several may be signed at once: each has files of its own, and a serial number that comes from no file.
+fn sign(dir: &Dir, file: &str, serial: u32, subject: &str, names: &[&str], usage: &str) -> Identity {
     let names: Vec<String> = names
         .iter()
         .map(|name| if name.parse::<std::net::IpAddr>().is_ok() { format!("IP:{name}") } else { format!("DNS:{name}") })
@@ -139,8 +144,8 @@ fn sign(dir: &Dir, file: &str, subject: &str, names: &[&str], usage: &str) -> Id
         format!("req -newkey rsa:2048 -nodes -sha256 -config ca.cnf -keyout {file}.key -out {file}.csr -subj");
     openssl(dir, &request).arg(subject).check();
     let signing = format!(
-        "x509 -req -in {file}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -sha256 -extfile {file}.ext -out \
-         {file}.pem"
+        "x509 -req -in {file}.csr -CA ca.pem -CAkey ca.key -set_serial {serial} -days 3650 -sha256 -extfile {file}.ext \
+         -out {file}.pem"
     );
     openssl(dir, &signing).check();
     let key = dir.path().join(format!("{file}.key"));

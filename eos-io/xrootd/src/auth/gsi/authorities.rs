@@ -131,7 +131,6 @@ fn certificates(path: &Path) -> Vec<CertificateDer<'static>> {
 mod tests {
     use eos_testbed::{Ca, Identity, Tool};
 
-    use super::super::tests::CA;
     use super::*;
 
     fn verify(directory: PathBuf, identity: &Identity, host: &str) -> Result<PublicKey, AuthError> {
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_a_known_authority_is_accepted_for_its_names_alone() {
-        let ca = &*CA;
+        let ca = Ca::of_this_process();
         assert_eq!(verify(ca.directory(), &ca.server(), "localhost").map(|key| key.bits()), Ok(2048));
         assert!(verify(ca.directory(), &ca.server(), "127.0.0.1").is_ok());
         let error = verify(ca.directory(), &ca.server(), "eos.example.org").expect_err("another name");
@@ -150,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_an_unknown_authority_is_refused_with_the_place_to_put_it() {
-        let (known, unknown) = (&*CA, Ca::new());
+        let (known, unknown) = (Ca::of_this_process(), Ca::new());
         let error = verify(known.directory(), &unknown.server(), "localhost").expect_err("unknown");
         let hint = error.hint.expect("a hint");
         assert!(hint.contains("Test CA") && hint.contains("X509_CERT_DIR"), "{hint}");
@@ -158,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_users_certificate_does_not_make_a_server() {
-        let ca = &*CA;
+        let ca = Ca::of_this_process();
         assert!(verify(ca.directory(), &ca.user(), "localhost").is_err());
     }
 
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_hashes_of_an_authority_are_the_names_of_its_files() {
-        let ca = &*CA;
+        let ca = Ca::of_this_process();
         let openssl = |kind: &str| {
             let tool = Tool::new("openssl").args("x509 -noout").arg(kind).arg("-in").arg(ca.certificate());
             tool.check().text().trim().to_owned()

@@ -170,24 +170,16 @@ impl Method for Gsi {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::sync::LazyLock;
-
     use eos_testbed::Ca;
 
     use super::super::tests::peer;
     use super::*;
 
-    /// An authority with a user and a proxy, made once for all tests, which run at the same time.
-    pub(super) static CA: LazyLock<Ca> = LazyLock::new(|| {
-        let ca = Ca::new();
-        ca.proxy();
-        ca
-    });
-
     const ARGUMENTS: &str = "v:10600,c:ssl,ca:c368b2c2.0";
 
     fn gsi(arguments: &str) -> Gsi {
-        let (directory, proxy) = (CA.directory().display().to_string(), CA.proxy().display().to_string());
+        let ca = Ca::of_this_process();
+        let (directory, proxy) = (ca.directory().display().to_string(), ca.proxy().display().to_string());
         let variables = [("X509_CERT_DIR", directory.as_str()), ("X509_USER_PROXY", proxy.as_str())];
         let environment = Environment::with(&variables, rustix::process::geteuid().as_raw(), Path::new("/nowhere"));
         Gsi::new(arguments, &peer("", false), environment)
@@ -214,7 +206,8 @@ mod tests {
     #[test]
     fn a_user_whose_authority_is_unknown_here_is_told_so() {
         let unknown = tempfile::tempdir().expect("a directory");
-        let (directory, proxy) = (unknown.path().display().to_string(), CA.proxy().display().to_string());
+        let proxy = Ca::of_this_process().proxy().display().to_string();
+        let directory = unknown.path().display().to_string();
         let variables = [("X509_CERT_DIR", directory.as_str()), ("X509_USER_PROXY", proxy.as_str())];
         let environment = Environment::with(&variables, rustix::process::geteuid().as_raw(), Path::new("/nowhere"));
         let error = Gsi::new(ARGUMENTS, &peer("", false), environment).begin().expect_err("unknown");
@@ -223,7 +216,7 @@ mod tests {
 
     #[test]
     fn nothing_is_signed_before_the_server_has_proven_itself() {
-        let certificate = std::fs::read(CA.user().certificate).expect("a certificate");
+        let certificate = std::fs::read(Ca::of_this_process().user().certificate).expect("a certificate");
         let main = Message::new(message::SERVER_CERTIFICATE).with(message::RANDOM_TAG, *b"abcdefgh");
         let challenge = Message::new(message::SERVER_CERTIFICATE)
             .with(message::CERTIFICATES, certificate)

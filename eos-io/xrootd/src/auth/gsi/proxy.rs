@@ -111,11 +111,12 @@ fn in_pem(label: &str, der: &[u8]) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::tests::CA;
+    use eos_testbed::Ca;
+
     use super::*;
 
     fn proxy() -> String {
-        std::fs::read_to_string(CA.proxy()).expect("a proxy")
+        std::fs::read_to_string(Ca::of_this_process().proxy()).expect("a proxy")
     }
 
     fn parse(content: &str, now: SystemTime) -> Result<Proxy, AuthError> {
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_users_own_certificate_and_key_need_no_proxy() {
-        let identity = CA.user();
+        let identity = Ca::of_this_process().user();
         let content = [identity.certificate, identity.key].map(|path| std::fs::read_to_string(path).expect("readable"));
         assert!(parse(&content.concat(), SystemTime::now()).is_ok());
     }
