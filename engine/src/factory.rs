@@ -63,7 +63,8 @@ impl RootTableFactory {
             let location = &first.entry.location;
             self.runtime.register_object_store(&location.url, location.store.clone());
         }
-        Ok(Arc::new(RootTable::open(inputs, options, &self.stores, self.shared.clone()).await?))
+        let shared = Shared { stores: self.stores.clone(), ..self.shared.clone() };
+        Ok(Arc::new(RootTable::open(inputs, options, &self.stores, shared).await?))
     }
 }
 

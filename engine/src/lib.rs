@@ -41,6 +41,7 @@
 
 mod accelerate;
 mod cache;
+mod copy_to;
 mod dataset;
 mod dialect;
 mod error;

@@ -16,7 +16,8 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
-use root_reader::{Scan, ScanMetrics, ScanOptions, Spawn, Tree};
+use root_reader::{Scan, ScanMetrics, ScanOptions, Selectivity, Spawn, Tree};
+use url::Url;
 
 use crate::cache::TreeRequest;
 use crate::filter::PredicateFilter;
@@ -51,18 +52,6 @@ pub(crate) fn names_row_id(expression: &Arc<dyn PhysicalExpr>, table: &TableSche
     collect_columns(expression).iter().any(|column| row_id.contains(&column.index()))
 }
 
-/// How messages call a file of a store.
-pub(crate) fn display_name(store_url: &str, meta: &ObjectMeta) -> String {
-    match store_url.strip_prefix("file://") {
-        Some(_) => match meta.location.parts().map(|p| p.as_ref().to_string()).collect::<Vec<_>>() {
-            parts if parts.is_empty() => "/".into(),
-            _ => object_store::path::Path::from_url_path(meta.location.as_ref())
-                .map_or_else(|_| format!("/{}", meta.location), |path| format!("/{path}")),
-        },
-        None => format!("{}/{}", store_url.trim_end_matches('/'), meta.location),
-    }
-}
-
 /// Opens pieces of files for one partition of a scan.
 pub(crate) struct RootOpener {
     job: Arc<Job>,
@@ -71,7 +60,7 @@ pub(crate) struct RootOpener {
 /// What an opening needs, for as long as its rows flow.
 struct Job {
     store: Arc<dyn ObjectStore>,
-    store_url: String,
+    store_url: Url,
     table: TableSchema,
     options: TableOptions,
     companions: Companions,
@@ -81,6 +70,7 @@ struct Job {
     projection: ProjectionExprs,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     batch_rows: usize,
+    selectivity: Arc<Selectivity>,
     shared: Shared,
     counters: Counters,
 }
@@ -131,7 +121,7 @@ impl RootOpener {
         })?;
         let job = Job {
             store,
-            store_url: config.object_store_url.as_str().to_string(),
+            store_url: Url::clone(config.object_store_url.as_ref()),
             table,
             options: source.options.clone(),
             companions: source.companions.clone(),
@@ -139,6 +129,7 @@ impl RootOpener {
             projection,
             predicate: source.predicate.clone(),
             batch_rows: config.batch_size.or(source.batch_rows).unwrap_or(8192),
+            selectivity: source.selectivity.clone(),
             shared: source.shared.clone(),
             counters: Counters::new(&source.metrics, partition),
         };
@@ -166,7 +157,7 @@ impl Job {
     /// Starts the scan of a piece; `None` if what is known of its file says that no row can pass the filters.
     async fn open(self: &Arc<Self>, file: &PartitionedFile) -> Result<Option<Rows>> {
         let meta = &file.object_meta;
-        let name = display_name(&self.store_url, meta);
+        let name = self.shared.stores.name(&self.store_url, &meta.location);
         let friends = self.companions.of(&meta.location);
         let values = &file.partition_values;
         // Columns of friends and samples would be taken for others otherwise.
@@ -177,7 +168,7 @@ impl Job {
             return Err(DataFusionError::Internal(format!("{name}: the plan does not say which sample it belongs to")));
         }
         let request = TreeRequest {
-            store_url: &self.store_url,
+            store_url: self.store_url.as_str(),
             store: &self.store,
             meta,
             name: &name,
@@ -208,6 +199,7 @@ impl Job {
             filters,
             entry_column: output.wants_entry().then(|| ENTRY_COLUMN.to_string()),
             spawn: Some(in_background()),
+            selectivity: self.selectivity.clone(),
             metrics: metrics.clone(),
             ..ScanOptions::default()
         };
@@ -224,7 +216,7 @@ impl Job {
             return false;
         }
         self.shared.ledger.record(FileRecord {
-            file: display_name(&self.store_url, meta),
+            file: self.shared.stores.name(&self.store_url, &meta.location),
             entries: 0,
             bytes: meta.size,
             outcome: Outcome::Skipped { reason: crate::error::message_of(fault) },

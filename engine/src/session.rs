@@ -16,6 +16,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
 
 use crate::accelerate::Accelerate;
+use crate::copy_to;
 use crate::dialect::RootDialect;
 use crate::error::Error;
 use crate::factory::RootTableFactory;
@@ -201,7 +202,9 @@ impl RootSession {
                 return Err(DataFusionError::Plan(message).into());
             }
         };
-        Ok(self.context.execute_logical_plan(self.plan(statement).await?).await?)
+        let plan = self.plan(statement).await?;
+        let plan = copy_to::resolve(plan, self.stores(), &self.context.runtime_env())?;
+        Ok(self.context.execute_logical_plan(plan).await?)
     }
 
     /// Plans a statement. A name that no table has may be that of a product; then that is written out and planned again.

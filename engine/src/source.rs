@@ -15,7 +15,9 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use eos_io::Stores;
 use object_store::ObjectStore;
+use root_reader::Selectivity;
 
 use crate::cache::TreeCache;
 use crate::friends::Companions;
@@ -47,12 +49,16 @@ pub struct RootSource {
     pub(crate) companions: Companions,
     pub(crate) batch_rows: Option<usize>,
     pub(crate) metrics: ExecutionPlanMetricsSet,
+    /// What the scans of all partitions learn of the predicate.
+    pub(crate) selectivity: Arc<Selectivity>,
     pub(crate) shared: Shared,
 }
 
 /// What all scans of a session share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shared {
+    /// Knows what files are called.
+    pub stores: Stores,
     pub cache: TreeCache,
     pub ledger: Ledger,
     pub progress: Progress,
@@ -85,6 +91,7 @@ impl RootSource {
             companions,
             batch_rows: None,
             metrics: ExecutionPlanMetricsSet::new(),
+            selectivity: Arc::default(),
             shared,
         }
     }

@@ -32,7 +32,7 @@ use crate::filter::holds;
 use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
 use crate::merge::is_narrower;
-use crate::opener::{display_name, row_id_fields};
+use crate::opener::row_id_fields;
 use crate::options::{Layout, OnBadFile, TableOptions};
 use crate::prune::Narrow;
 use crate::source::{RootSource, Shared};
@@ -112,7 +112,8 @@ impl RootTable {
         };
         let root = first.entry.location.url.clone();
         if let Some(other) = files.iter().find(|f| f.entry.location.url != root) {
-            return Err(Error::TwoStores { first: root.to_string(), second: other.entry.location.url.to_string() });
+            let name = |file: &InputFile| file.entry.location.to_string();
+            return Err(Error::TwoStores { first: name(first), second: name(other) });
         }
         let aligned = options.friends.iter().filter(|friend| friend.on.is_empty());
         let places: Vec<Path> = files.iter().map(|file| file.entry.meta.location.clone()).collect();
@@ -135,7 +136,7 @@ impl RootTable {
                         return Err(fault);
                     }
                     shared.ledger.record(FileRecord {
-                        file: display_name(root.as_str(), &input.entry.meta),
+                        file: input.entry.location.name(),
                         entries: 0,
                         bytes: input.entry.meta.size,
                         outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: reason.clone() } },
@@ -305,7 +306,7 @@ async fn open_file(
     shared: &Shared,
 ) -> Result<TableFile, root_reader::Error> {
     let store_url = entry.location.url.as_str();
-    let name = display_name(store_url, &entry.meta);
+    let name = entry.location.name();
     let request = TreeRequest {
         store_url,
         store: &entry.location.store,

@@ -63,6 +63,11 @@ pub(crate) trait Backend: Debug + Send + Sync {
         None
     }
 
+    /// Whether connections are served by threads of their own, so that they can be used from any runtime.
+    fn has_own_threads(&self) -> bool {
+        false
+    }
+
     /// What the servers of this protocol were asked so far.
     fn statistics(&self) -> Statistics {
         Statistics::default()

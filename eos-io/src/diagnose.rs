@@ -9,13 +9,14 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use object_store::ObjectStoreExt;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
+use crate::http;
 use crate::redact::redact;
+use crate::settings::Settings;
 use crate::stores::{Location, Stores};
 
 /// How long a look-up, a connection to one address and a TLS handshake may take each.
@@ -91,7 +92,7 @@ impl Stores {
             }
         };
         let own = self.backend(spec).ok().and_then(|backend| backend.diagnose(&location));
-        until_failure(own.unwrap_or_else(|| generic(location).boxed())).boxed()
+        until_failure(own.unwrap_or_else(|| generic(location, self.settings().clone()).boxed())).boxed()
     }
 }
 
@@ -104,9 +105,9 @@ fn until_failure(steps: impl Stream<Item = Step> + Send + 'static) -> impl Strea
 }
 
 /// What can be tried with any store: the network below it as far as the URL tells, and the file.
-fn generic(location: Location) -> impl Stream<Item = Step> + Send + 'static {
+fn generic(location: Location, settings: Settings) -> impl Stream<Item = Step> + Send + 'static {
     let network = match Endpoint::of(&location.url) {
-        Some(endpoint) => network(endpoint).boxed(),
+        Some(endpoint) => network(endpoint, settings).boxed(),
         None => futures::stream::empty().boxed(),
     };
     network.chain(file(location))
@@ -214,21 +215,22 @@ impl Endpoint {
 }
 
 /// The steps below the protocol.
-fn network(endpoint: Endpoint) -> impl Stream<Item = Step> + Send + 'static {
-    futures::stream::unfold(Next::LookUp(endpoint), |next| async move {
-        match next {
+fn network(endpoint: Endpoint, settings: Settings) -> impl Stream<Item = Step> + Send + 'static {
+    futures::stream::unfold((Next::LookUp(endpoint), settings), |(next, settings)| async move {
+        let (step, next) = match next {
             Next::LookUp(endpoint) => {
                 let (step, addresses) = look_up(&endpoint).await;
-                Some((step, addresses.map_or(Next::End, |addresses| Next::Connect(endpoint, addresses))))
+                (step, addresses.map_or(Next::End, |addresses| Next::Connect(endpoint, addresses)))
             }
             Next::Connect(endpoint, addresses) => {
                 let (step, stream) = connect(&endpoint, &addresses).await;
                 let next = stream.filter(|_| endpoint.is_encrypted);
-                Some((step, next.map_or(Next::End, |stream| Next::Encrypt(endpoint, stream))))
+                (step, next.map_or(Next::End, |stream| Next::Encrypt(endpoint, stream)))
             }
-            Next::Encrypt(endpoint, stream) => Some((encrypt(&endpoint, stream).await, Next::End)),
-            Next::End => None,
-        }
+            Next::Encrypt(endpoint, stream) => (encrypt(&endpoint, stream, &settings).await, Next::End),
+            Next::End => return None,
+        };
+        Some((step, (next, settings)))
     })
 }
 
@@ -284,9 +286,9 @@ async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> (Step, Option
     (Step::failed("connect", &endpoint.name(), started.elapsed(), trouble), None)
 }
 
-async fn encrypt(endpoint: &Endpoint, stream: TcpStream) -> Step {
+async fn encrypt(endpoint: &Endpoint, stream: TcpStream, settings: &Settings) -> Step {
     let started = Instant::now();
-    let outcome = match tokio::time::timeout(PATIENCE, handshake(endpoint, stream)).await {
+    let outcome = match tokio::time::timeout(PATIENCE, handshake(endpoint, stream, settings)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     };
@@ -295,20 +297,10 @@ async fn encrypt(endpoint: &Endpoint, stream: TcpStream) -> Step {
     Step { name: "TLS", target: endpoint.name(), elapsed: started.elapsed(), outcome }
 }
 
-async fn handshake(endpoint: &Endpoint, stream: TcpStream) -> Result<String, String> {
+async fn handshake(endpoint: &Endpoint, stream: TcpStream, settings: &Settings) -> Result<String, String> {
     let name = ServerName::try_from(endpoint.host.clone()).map_err(|e| e.to_string())?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(directory) = std::env::var_os("X509_CERT_DIR") {
-        let own = rustls_native_certs::load_certs_from_paths(None, Some(std::path::Path::new(&directory)));
-        roots.add_parsable_certificates(own.certs);
-    }
-    let known = roots.len();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth();
-    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let connected = connected.map_err(|e| format!("{e} ({known} authorities are trusted)"))?;
+    let config = http::tls_config(settings, &endpoint.name()).map_err(|e| e.to_string())?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| e.to_string())?;
     let version = connected.get_ref().1.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS");
     Ok(format!("{version}, the certificate is valid"))
 }
@@ -320,7 +312,7 @@ mod tests {
     use super::*;
 
     async fn steps(location: Location) -> Vec<(&'static str, Result<String, Trouble>)> {
-        until_failure(generic(location)).map(|step| (step.name, step.outcome)).collect().await
+        until_failure(generic(location, Settings::default())).map(|step| (step.name, step.outcome)).collect().await
     }
 
     fn at(url: &str) -> Location {

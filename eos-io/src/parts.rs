@@ -85,13 +85,19 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A path with single slashes and without `.`, as stores want it.
+/// A path with single slashes and without `.` and `..`, as stores want it.
 pub(crate) fn normalized(spec: &str, path: &str) -> Result<String, Error> {
-    let mut names = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
     for name in path.split('/') {
         match name {
             "" | "." => {}
-            ".." => return Err(Error::invalid(spec, "'..' has no meaning in a URL; write out the path")),
+            ".." => match names.pop() {
+                None => return Err(Error::invalid(spec, "'..' leads out of the server")),
+                Some(above) if above.contains(['*', '?', '[', '{']) => {
+                    return Err(Error::invalid(spec, "'..' cannot follow a wildcard"));
+                }
+                Some(_) => {}
+            },
             name => names.push(name),
         }
     }
@@ -119,6 +125,17 @@ mod tests {
             ("root://x//root://o:1//f?q", (None, None, "x", None, "//root://o:1//f", Some("q"))),
         ] {
             assert_eq!(of(spec), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_freed_of_what_means_nothing() {
+        for (path, expected) in [("//a/./b//c/", "a/b/c"), ("/a/../b/c/..", "b"), ("/a/b*/c/../d", "a/b*/d"), ("", "")]
+        {
+            assert_eq!(normalized("s", path).unwrap(), expected, "{path}");
+        }
+        for path in ["/..", "/a/../../b", "/a*/../b"] {
+            assert!(normalized("s", path).is_err(), "{path}");
         }
     }
 

@@ -1,15 +1,42 @@
 //! Keeps secrets out of messages: whatever text may hold a URL goes through [`redact`] before a
 //! user, a log or a file sees it.
 
-/// Query parameters whose value is a credential.
-const SECRET_PARAMETERS: [&str; 6] =
-    ["authz", "access_token", "token", "password", "x-amz-security-token", "x-amz-signature"];
+/// Query parameters whose value is a credential: of tokens, of signed URLs at the common clouds, and of the capabilities
+/// that EOS puts into redirects.
+const SECRET_PARAMETERS: [&str; 22] = [
+    "access_token",
+    "api_key",
+    "authz",
+    "awsaccesskeyid",
+    "cap.msg",
+    "cap.sym",
+    "id_token",
+    "key",
+    "macaroon",
+    "passwd",
+    "password",
+    "refresh_token",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+    "tpc.key",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-credential",
+    "x-goog-signature",
+];
+
+/// What stands before a credential in the header `Authorization`, and in the values of some parameters.
+const AUTHORIZATIONS: [&str; 3] = ["Bearer ", "Bearer%20", "Basic "];
 
 const MASK: &str = "***";
 
-/// Masks the secrets in a text that is, or contains, URLs: the value of the query parameters
-/// `authz`, `access_token`, `token` and `password` (and of a presigned S3 URL's signature), and
-/// the password of `user:password@host`. Everything else stays as it is.
+/// Masks the secrets in a text that is, or contains, URLs: the value of query parameters that are
+/// credentials (`authz`, `access_token`, `token`, `password`, `X-Amz-Signature` and the like), the
+/// password of `user:password@host`, and what follows `Bearer` or `Basic`. Everything else stays
+/// as it is.
 ///
 /// ```
 /// use eos_io::redact;
@@ -20,7 +47,28 @@ const MASK: &str = "***";
 /// );
 /// ```
 pub fn redact(text: &str) -> String {
-    mask_parameters(&mask_passwords(text))
+    mask_parameters(&mask_passwords(&mask_authorizations(text)))
+}
+
+fn mask_authorizations(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let next = |text: &str| {
+        let places = AUTHORIZATIONS.iter().filter_map(|word| text.find(word).map(|at| at + word.len()));
+        places.min()
+    };
+    while let Some(at) = next(rest) {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        let end = after.find(|c: char| matches!(c, '&' | ',') || ends_text(c)).unwrap_or(after.len());
+        let (word, behind) = after.split_at_checked(end).unwrap_or((after, ""));
+        // The challenge of a server, `Bearer realm="x"`, and sentences hold no credential.
+        let is_secret = word.len() >= 8 && !word.contains('=') || word.trim_end_matches('=').len() >= 32;
+        out.push_str(if is_secret { MASK } else { word });
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn mask_passwords(text: &str) -> String {
@@ -108,6 +156,34 @@ mod tests {
             ("http://u:@h", "http://u:***@h"),
             ("http://u@h:80/x", "http://u@h:80/x"),
             ("root://cache//root://u:p@origin:1094//x", "root://cache//root://u:***@origin:1094//x"),
+        ] {
+            assert_eq!(redact(given), shown);
+        }
+    }
+
+    #[test]
+    fn masks_what_signed_urls_and_redirects_of_eos_hold() {
+        for (given, shown) in [
+            ("https://h/x?X-Amz-Credential=AK/1&X-Amz-Expires=1", "https://h/x?X-Amz-Credential=***&X-Amz-Expires=1"),
+            (
+                "https://h/x?AWSAccessKeyId=a&Signature=b%3D&Expires=1",
+                "https://h/x?AWSAccessKeyId=***&Signature=***&Expires=1",
+            ),
+            ("https://h/x?sv=1&sig=b", "https://h/x?sv=1&sig=***"),
+            ("root://h:1095//x?&cap.sym=a+/=&cap.msg=b&mgm.id=1", "root://h:1095//x?&cap.sym=***&cap.msg=***&mgm.id=1"),
+        ] {
+            assert_eq!(redact(given), shown);
+        }
+    }
+
+    #[test]
+    fn masks_tokens_in_headers_and_behind_words() {
+        for (given, shown) in [
+            ("Authorization: Bearer eyJhbGciOi.x.y, next", "Authorization: Bearer ***, next"),
+            ("x?authz=Bearer eyJhbGciOi.x.y&a=1", "x?authz=*** ***&a=1"),
+            ("x?a=Bearer%20eyJhbGciOi.x.y&a=1", "x?a=Bearer%20***&a=1"),
+            ("WWW-Authenticate: Bearer realm=\"x\"", "WWW-Authenticate: Bearer realm=\"x\""),
+            ("a Bearer token", "a Bearer token"),
         ] {
             assert_eq!(redact(given), shown);
         }

@@ -1,15 +1,16 @@
 //! S3: `s3://bucket/key`, at Amazon or at any server that speaks its protocol.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::backend::{Address, Backend};
 use crate::error::Error;
 use crate::parts::{Parts, normalized};
-use crate::settings::{S3Settings, Settings};
+use crate::settings::{HttpSettings, S3Settings, Settings};
 use crate::site::{Site, Spelling, identity};
 
 /// Where credentials come from that the environment names; one of each suffices.
@@ -20,15 +21,19 @@ const CREDENTIALS: [&str; 4] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
+/// How long a request may take altogether; an upload of 16 MiB over a slow line is the longest.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Buckets of S3.
 #[derive(Debug)]
 pub(crate) struct S3 {
     settings: S3Settings,
+    http: HttpSettings,
 }
 
 impl S3 {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.s3.clone() }
+        Self { settings: settings.s3.clone(), http: settings.http.clone() }
     }
 
     /// The builder for a bucket in an environment.
@@ -43,6 +48,15 @@ impl S3 {
             }
         }
         let settings = &self.settings;
+        // Times are for whole requests here, with all that they carry.
+        let options =
+            ClientOptions::new().with_connect_timeout(self.http.connect_timeout).with_timeout(REQUEST_TIMEOUT);
+        let retries = self.http.retries.try_into().unwrap_or(usize::MAX);
+        builder = builder.with_client_options(options).with_retry(RetryConfig {
+            max_retries: retries,
+            retry_timeout: REQUEST_TIMEOUT,
+            ..RetryConfig::default()
+        });
         let region =
             settings.region.as_ref().or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
         builder = builder.with_region(region.map_or("us-east-1", String::as_str));
@@ -110,7 +124,7 @@ mod tests {
     use object_store::aws::AmazonS3ConfigKey as Key;
 
     fn builder(settings: S3Settings, variables: &[(&str, &str)]) -> Result<AmazonS3Builder, Error> {
-        let s3 = S3 { settings };
+        let s3 = S3 { settings, http: HttpSettings::default() };
         let site = s3.address("s3://bucket/key").unwrap().site;
         let variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         s3.builder(&site, &variables)

@@ -82,6 +82,13 @@ impl Site {
         format!("{}{}{}", self.before, self.spelled(path), self.after)
     }
 
+    /// The URL of what lies beside a file under a name, which may be a pattern.
+    pub(crate) fn beside(&self, path: &Path, name: &str) -> String {
+        let folder = path.parent().filter(|folder| !folder.is_root());
+        let folder = folder.map(|folder| format!("{}/", self.spelled(&folder))).unwrap_or_default();
+        format!("{}{folder}{name}{}", self.before, self.after)
+    }
+
     fn spelled(&self, path: &Path) -> String {
         match self.spelling {
             Spelling::Plain => path.to_string(),

@@ -28,7 +28,7 @@ pub struct Stores {
 
 #[derive(Default)]
 struct Inner {
-    backends: Vec<Box<dyn Backend>>,
+    backends: Vec<Arc<dyn Backend>>,
     settings: Settings,
     listener: Option<Listener>,
     cache: Option<Cache>,
@@ -75,6 +75,35 @@ impl Location {
     pub fn local_path(&self) -> Option<PathBuf> {
         (self.url.scheme() == "file").then(|| PathBuf::from(format!("/{}", self.path)))
     }
+
+    /// The place in full, whatever the user wrote, secrets masked: `/path` for a local file, else a URL.
+    pub fn name(&self) -> String {
+        match self.url.scheme() {
+            "file" => format!("/{}", self.path),
+            _ => self.site.name(&self.path),
+        }
+    }
+
+    /// What to resolve for a path that starts from the directory this place is in, as names in a list of files do that
+    /// lies there. It may hold secrets: it goes where this place is.
+    ///
+    /// ```
+    /// use eos_io::Stores;
+    ///
+    /// let list = Stores::new().resolve("https://host/data/all.csv?authz=token")?;
+    /// assert_eq!(list.beside("2024/*.root:Events"), "https://host/data/2024/*.root?authz=token:Events");
+    /// # Ok::<(), eos_io::Error>(())
+    /// ```
+    pub fn beside(&self, relative: &str) -> String {
+        if self.url.scheme() == "file" {
+            let folder = self.display.rfind(['/', std::path::MAIN_SEPARATOR]);
+            let folder = folder.and_then(|at| self.display.get(..=at)).unwrap_or_default();
+            return format!("{folder}{relative}");
+        }
+        let (path, object) = spec::split_object(relative);
+        let object = object.map(|object| format!(":{object}")).unwrap_or_default();
+        self.site.beside(&self.path, path) + &object
+    }
 }
 
 impl fmt::Display for Location {
@@ -102,14 +131,34 @@ impl Stores {
 
     #[cfg(test)]
     pub(crate) fn with_backends(backends: Vec<Box<dyn Backend>>) -> Self {
+        let backends = backends.into_iter().map(Arc::from).collect();
         Self { inner: Arc::new(Inner { backends, ..Inner::default() }) }
     }
 
-    /// The same places, reached through connections of their own: those of a store belong to the runtime that they were
-    /// made on.
+    /// The same places for another runtime, through connections of their own where these belong to the runtime that they
+    /// were made on.
     pub fn separate(&self) -> Self {
-        let Inner { settings, listener, cache, .. } = &*self.inner;
-        StoresBuilder { settings: settings.clone(), listener: listener.clone(), cache: cache.clone() }.build()
+        let Inner { backends, settings, listener, cache, .. } = &*self.inner;
+        let fresh = backend::all(settings, listener.clone());
+        let pairs = backends.iter().zip(fresh);
+        let backends = pairs.map(|(own, fresh)| if own.has_own_threads() { Arc::clone(own) } else { fresh.into() });
+        let (settings, listener) = (settings.clone(), listener.clone());
+        let inner =
+            Inner { backends: backends.collect(), settings, listener, cache: cache.clone(), ..Inner::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The same places, read from their servers alone and not from the cache.
+    pub fn uncached(&self) -> Self {
+        let Inner { backends, settings, listener, .. } = &*self.inner;
+        let (settings, listener) = (settings.clone(), listener.clone());
+        Self { inner: Arc::new(Inner { backends: backends.clone(), settings, listener, ..Inner::default() }) }
+    }
+
+    /// A place that another registry has found, as this one reaches it.
+    pub fn reach(&self, location: &Location) -> Result<Location, Error> {
+        let store = self.store(self.backend(location.url.as_str())?, &location.site)?;
+        Ok(Location { store, ..location.clone() })
     }
 
     /// The cache, if there is one.
@@ -170,6 +219,10 @@ impl Stores {
         self.backend(location.url.as_str())?.checksum(location, kind).await
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// What servers were asked so far.
     pub fn statistics(&self) -> Statistics {
         self.inner.backends.iter().map(|backend| backend.statistics()).sum()
@@ -195,7 +248,7 @@ impl Stores {
         }
         let mut store = backend.open(site)?;
         if let Some(cache) = self.inner.cache.as_ref().filter(|_| site.identity.scheme() != "file") {
-            store = Arc::new(CachedStore::new(store, site.identity.to_string(), cache.clone()));
+            store = Arc::new(CachedStore::new(store, site.name(&Path::default()), cache.clone()));
         }
         opened.insert(site.identity.clone(), Opened { store: Arc::clone(&store), site: Arc::clone(site) });
         Ok(store)
@@ -238,7 +291,7 @@ impl StoresBuilder {
     /// The registry.
     pub fn build(self) -> Stores {
         let Self { settings, listener, cache } = self;
-        let backends = backend::all(&settings, listener.clone());
+        let backends = backend::all(&settings, listener.clone()).into_iter().map(Arc::from).collect();
         let opened = Mutex::default();
         Stores { inner: Arc::new(Inner { backends, settings, listener, cache, opened }) }
     }
@@ -274,6 +327,38 @@ mod tests {
     fn a_location_shows_what_the_user_wrote() {
         let location = Stores::new().resolve("./src/../x?token=1.root").unwrap();
         assert_eq!(location.to_string(), "./src/../x?token=1.root");
+    }
+
+    #[test]
+    fn a_path_in_a_list_starts_from_the_folder_of_the_list() {
+        for (list, relative, expected) in [
+            ("d/e/a.csv", "x/*.root:t", "d/e/x/*.root:t"),
+            ("a.csv", "x.root", "x.root"),
+            ("/a.csv", "x.root", "/x.root"),
+            ("file:///d/a.csv", "x.root", "file:///d/x.root"),
+            ("http://h/a.csv", "x.root:t", "http://h/x.root:t"),
+            ("https://me:pw@h/d%20/a.csv?token=/s", "x.root:t", "https://me:pw@h/d%20/x.root?token=/s:t"),
+            ("root://h//d/a.csv", "*.root", "root://h//d/*.root"),
+            ("root://x//root://o//d/a.csv?q=1", "b.root", "root://x//root://o//d/b.root?q=1"),
+            ("hdfs:///d/a.csv", "x.root", "hdfs:///d/x.root"),
+        ] {
+            assert_eq!(Stores::new().resolve(list).unwrap().beside(relative), expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_the_url_it_can_be_read_under() {
+        let stores = Stores::new();
+        for (spec, name) in [
+            ("file:///d/x%20y.root", "/d/x y.root"),
+            ("root://me@h//x.root?authz=s", "root://me@h//x.root?authz=***"),
+            ("davs://h/x%20y.root", "davs://h/x%20y.root"),
+            ("hdfs://nn:9000/x.root", "hdfs://nn:9000/x.root"),
+        ] {
+            let location = stores.resolve(spec).unwrap();
+            assert_eq!(location.name(), name);
+            assert_eq!(stores.name(&location.url, &location.path), name);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::diagnose::{self, Step, Trouble};
 use crate::error::Error;
 use crate::parts::{Parts, normalized};
 use crate::redact::redact;
-use crate::settings::{EosSettings, Settings, XrootdSettings};
+use crate::settings::{Credentials, EosSettings, Settings, XrootdSettings};
 use crate::site::{Site, Spelling, identity};
 use crate::spec;
 use crate::statistics::{Listener, Notice, Statistics};
@@ -37,7 +37,8 @@ impl Xrootd {
         let mut eos = settings.eos.clone();
         let of_instance = || std::env::var("EOS_MGM_URL").ok().filter(|url| !url.is_empty());
         eos.default_host = eos.default_host.or_else(of_instance);
-        let options = options(&settings.xrootd, listener, &|name| std::env::var(name).ok());
+        let mut options = options(&settings.xrootd, listener, &|name| std::env::var(name).ok());
+        options.credentials = credentials(&settings.credentials);
         Self { eos, options, client: OnceLock::new() }
     }
 
@@ -55,6 +56,16 @@ impl Xrootd {
         let place = site.url(&Path::default());
         let (url, _) = parse(&place)?;
         Ok(XrootdStore::new(self.client(site)?, &url))
+    }
+}
+
+/// Where the client finds credentials. It wants certificate and key in one file.
+fn credentials(settings: &Credentials) -> xrootd_client::Credentials {
+    xrootd_client::Credentials {
+        token_file: settings.token_file.clone(),
+        proxy: settings.certificate.clone().filter(|_| settings.key.is_none()),
+        authorities_dir: settings.authorities_dir.clone(),
+        authorities_file: settings.authorities_file.clone(),
     }
 }
 
@@ -217,6 +228,10 @@ impl Backend for Xrootd {
         Some(steps.map(step).boxed())
     }
 
+    fn has_own_threads(&self) -> bool {
+        true
+    }
+
     fn statistics(&self) -> Statistics {
         let Some(metrics) = self.client.get().map(Client::metrics) else { return Statistics::default() };
         Statistics {
@@ -268,8 +283,8 @@ mod tests {
             ("public".to_owned(), "root://eospublic.cern.ch".to_owned()),
             ("lab".to_owned(), "roots://me@lab.org:1095/".to_owned()),
         ]);
-        let mut settings = Settings::default();
-        settings.eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
+        let eos = EosSettings { hosts, default_host: Some("eosuser.cern.ch".into()) };
+        let settings = Settings { eos, ..Settings::default() };
         Xrootd::new(&settings, None)
     }
 
@@ -350,7 +365,8 @@ mod tests {
 
     #[test]
     fn what_can_be_no_place_is_an_invalid_spec() {
-        for spec in ["root:////x", "root://h//a/../x", "root://u:secret@h//x", "root://h//root:////x", "root://h:a//x"]
+        for spec in
+            ["root:////x", "root://h//a/../../x", "root://u:secret@h//x", "root://h//root:////x", "root://h:a//x"]
         {
             let error = backend().address(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}");

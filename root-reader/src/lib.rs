@@ -64,6 +64,6 @@ pub use file::{Header, Key, RootFile};
 pub use layout::{Column, TextAs};
 pub use metrics::ScanMetrics;
 pub use nested::{BASE, Nested, NestedPlan};
-pub use scan::{Scan, ScanOptions, Spawn};
+pub use scan::{Scan, ScanOptions, Selectivity, Spawn};
 pub use select::RowFilter;
 pub use tree::{BasketInfo, Branch, BranchId, ListedFriend, Tree};

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use arrow_array::{RecordBatch, RecordBatchOptions, UInt64Array};
@@ -21,7 +22,7 @@ use crate::friend::Fetch;
 use crate::metrics::ScanMetrics;
 use crate::select::{Filters, RowFilter, StageColumn, Survivors};
 use crate::tree::{BasketAt, Branch, BranchId, Tree};
-use crate::window::{BasketId, Reading, add_all_needed, reach};
+use crate::window::{BasketId, Reading, add_all_needed, add_needed_for_runs, reach};
 
 /// Runs work in the background while the scan computes: `tokio::spawn` or the like.
 pub type Spawn = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
@@ -43,6 +44,8 @@ pub struct ScanOptions {
     /// Lets remote files be fetched while the scan decodes, from the moment that it is made; without it they are fetched when
     /// they are needed.
     pub spawn: Option<Spawn>,
+    /// What was learnt of the filters; scans that have the same filters should share it.
+    pub selectivity: Arc<Selectivity>,
     /// Where the scan counts what it does.
     pub metrics: Arc<ScanMetrics>,
 }
@@ -56,6 +59,7 @@ impl Default for ScanOptions {
             entry_column: None,
             verify: false,
             spawn: None,
+            selectivity: Arc::default(),
             metrics: Arc::default(),
         }
     }
@@ -70,6 +74,28 @@ impl fmt::Debug for ScanOptions {
             .field("entry_column", &self.entry_column)
             .field("verify", &self.verify)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether filters let through so much that reading only what they need first gains nothing, as far as scans have seen.
+#[derive(Debug, Default)]
+pub struct Selectivity(AtomicU8);
+
+impl Selectivity {
+    const MOST: u8 = 1;
+    const LESS: u8 = 2;
+
+    fn takes_most(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::MOST => Some(true),
+            Self::LESS => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The last window is taken for the next one.
+    fn note(&self, takes_most: bool) {
+        self.0.store(if takes_most { Self::MOST } else { Self::LESS }, Ordering::Relaxed);
     }
 }
 
@@ -96,9 +122,6 @@ pub struct Scan {
     window: Window,
     end: u64,
     ahead: Option<Ahead>,
-    /// Whether the rows that survived in the last window took nearly all of its baskets. Then those of the next one are
-    /// fetched before the filters were asked, which saves a round trip.
-    takes_most: bool,
 }
 
 /// Entries whose bytes are at hand, and the batches to be made of them.
@@ -178,10 +201,11 @@ impl Tree {
             options,
             end,
             ahead: None,
-            takes_most: false,
         };
         if start < end && !self.is_immediate() {
-            scan.ahead = scan.fetch_ahead(start, scan.options.byte_budget / 2 / FIRST_SHARE, &[]);
+            // As long as nothing is known of the filters, a round trip counts for more than the bytes of a small window.
+            let is_whole = scan.options.selectivity.takes_most().unwrap_or(true);
+            scan.ahead = scan.fetch_ahead(start, scan.options.byte_budget / 2 / FIRST_SHARE, is_whole, &[]);
         }
         Ok(scan)
     }
@@ -297,7 +321,7 @@ impl Scan {
         let current = self.ahead.take();
         if let (true, Some(first)) = (is_first, &current) {
             // The second window does not wait for the first one.
-            self.ahead = self.fetch_ahead(first.entries.end, budget, &first.wanted);
+            self.ahead = self.fetch_ahead(first.entries.end, budget, self.takes_most(), &first.wanted);
         }
         let started = Instant::now();
         let (entries, wanted, answers) = match current {
@@ -310,7 +334,7 @@ impl Scan {
                 (entries, wanted, answers)
             }
             None => {
-                let (entries, wanted) = self.next_window(start, budget, &[]);
+                let (entries, wanted) = self.next_window(start, budget, self.takes_most(), &[]);
                 let answers = self.fetch(&wanted).read().await?;
                 (entries, wanted, answers)
             }
@@ -323,7 +347,7 @@ impl Scan {
             self.work.fetched.insert(basket, bytes);
         }
         if self.ahead.is_none() {
-            self.ahead = self.fetch_ahead(entries.end, budget, &[]);
+            self.ahead = self.fetch_ahead(entries.end, budget, self.takes_most(), &[]);
         }
         self.window = Window { pos: entries.start, entries, planned: Vec::new() };
         Ok(())
@@ -331,9 +355,9 @@ impl Scan {
 
     /// Has the window that begins at `start` fetched in the background, if there is one, but for the baskets that are
     /// `pending`.
-    fn fetch_ahead(&self, start: u64, budget: u64, pending: &[BasketId]) -> Option<Ahead> {
+    fn fetch_ahead(&self, start: u64, budget: u64, is_whole: bool, pending: &[BasketId]) -> Option<Ahead> {
         let spawn = self.options.spawn.as_ref().filter(|_| start < self.end)?;
-        let (entries, wanted) = self.next_window(start, budget, pending);
+        let (entries, wanted) = self.next_window(start, budget, is_whole, pending);
         let (send, answer) = oneshot::channel();
         let fetch = self.fetch(&wanted);
         spawn(
@@ -358,11 +382,24 @@ impl Scan {
         readings
     }
 
-    /// How far a window reaches with so many bytes, and the baskets to fetch for it.
-    fn next_window(&self, start: u64, budget: u64, pending: &[BasketId]) -> (Range<u64>, Vec<BasketId>) {
+    /// Whether it is known that the rows that survive take nearly all baskets. Then those are fetched before the filters
+    /// were asked, which saves a round trip.
+    fn takes_most(&self) -> bool {
+        self.options.selectivity.takes_most().unwrap_or(false)
+    }
+
+    /// How far a window reaches with so many bytes, and the baskets to fetch for it: those of all columns, or those that the
+    /// filters need.
+    fn next_window(
+        &self,
+        start: u64,
+        budget: u64,
+        is_whole: bool,
+        pending: &[BasketId],
+    ) -> (Range<u64>, Vec<BasketId>) {
         let end = reach(&self.tree, &self.readings(true), start, self.end, budget);
         let mut needed = HashSet::new();
-        add_all_needed(&self.tree, &self.readings(self.takes_most), start..end, &mut needed);
+        add_all_needed(&self.tree, &self.readings(is_whole), start..end, &mut needed);
         for basket in pending {
             needed.remove(basket);
         }
@@ -373,14 +410,12 @@ impl Scan {
     async fn fetch_survivors(&mut self) -> Result<()> {
         let mut needed = HashSet::new();
         let readings = self.readings(true);
-        for planned in &self.window.planned {
-            for run in &planned.runs {
-                add_all_needed(&self.tree, &readings, run.clone(), &mut needed);
-            }
-        }
+        // The batches are kept in reverse.
+        let runs: Vec<Range<u64>> = self.window.planned.iter().rev().flat_map(|planned| planned.runs.clone()).collect();
+        add_needed_for_runs(&self.tree, &readings, self.window.entries.clone(), &runs, &mut needed);
         let mut all = HashSet::new();
         add_all_needed(&self.tree, &readings, self.window.entries.clone(), &mut all);
-        self.takes_most = self.stored_bytes(&needed) >= self.stored_bytes(&all) / 10 * 9;
+        self.options.selectivity.note(self.stored_bytes(&needed) >= self.stored_bytes(&all) / 10 * 9);
         let wanted = self.unfetched(needed);
         if wanted.is_empty() {
             return Ok(());

@@ -69,6 +69,28 @@ pub(crate) fn add_all_needed(tree: &Tree, readings: &[Reading], entries: Range<u
     }
 }
 
+/// Adds every basket of `entries` that holds some of the `runs`, which are in order and lie within `entries`.
+pub(crate) fn add_needed_for_runs(
+    tree: &Tree,
+    readings: &[Reading],
+    entries: Range<u64>,
+    runs: &[Range<u64>],
+    needed: &mut HashSet<BasketId>,
+) {
+    // There are many runs and few baskets, so it is the baskets that look for a run.
+    let holds_some = |basket: &BasketPlace| {
+        let next = runs.partition_point(|run| run.end <= basket.entries.start);
+        runs.get(next).is_some_and(|run| run.start < basket.entries.end)
+    };
+    for reading in readings {
+        for (index, basket) in baskets_in(tree, reading.branch, entries.clone()) {
+            if holds_some(basket) {
+                add_needed(tree, *reading, index, basket, needed);
+            }
+        }
+    }
+}
+
 /// How far from `start` the scan can read with so many stored bytes: to the start of the first basket that is too much,
 /// but at least to the start of the next one.
 pub(crate) fn reach(tree: &Tree, readings: &[Reading], start: u64, end: u64, budget: u64) -> u64 {

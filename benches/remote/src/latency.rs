@@ -49,7 +49,10 @@ async fn random_reads(args: &Args) {
     for round in 0..args.rounds {
         let started = Instant::now();
         store.get_ranges(&path, &ranges).await.unwrap();
-        println!("{READS} reads of {LENGTH} bytes, all at once, round {round}: {:.3} s", started.elapsed().as_secs_f64());
+        println!(
+            "{READS} reads of {LENGTH} bytes, all at once, round {round}: {:.3} s",
+            started.elapsed().as_secs_f64()
+        );
     }
     let started = Instant::now();
     for range in ranges.iter().take(20) {
@@ -69,14 +72,16 @@ async fn first_byte(args: &Args) {
     }
     let data = FaultProxy::to(servers.fst().port()).rtt(rtt).start();
     let redirect = Fault::Redirect { host: "127.0.0.1".into(), port: data.port(), opaque: "cap.sym=x&mgm.id=1".into() };
-    let manager =
-        FaultProxy::to(servers.mgm().port()).rtt(rtt).rule(Rule::on(Request::Open).then(redirect)).start();
+    let manager = FaultProxy::to(servers.mgm().port()).rtt(rtt).rule(Rule::on(Request::Open).then(redirect)).start();
     let store = store(&manager.url("/"));
     for (what, path) in [("cold", "a.bin"), ("warm", "b.bin")] {
         let started = Instant::now();
         store.get_range(&Path::from(path), 0..1).await.unwrap();
         let elapsed = started.elapsed();
         let trips = elapsed.as_secs_f64() / rtt.as_secs_f64();
-        println!("first byte through manager and data server, {what}: {:.0} ms, {trips:.2} round trips", elapsed.as_millis());
+        println!(
+            "first byte through manager and data server, {what}: {:.0} ms, {trips:.2} round trips",
+            elapsed.as_millis()
+        );
     }
 }

@@ -11,6 +11,7 @@
 
 mod latency;
 mod process;
+mod query;
 mod sequential;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     Sequential(sequential::Args),
     /// Small reads and first bytes over a long way
     Latency(latency::Args),
+    /// A query over root:// beside the same over the local file
+    Query(query::Args),
     /// Part of the others: reads a file once and tells the cost
     #[command(hide = true)]
     Read(process::ReadArgs),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Sequential(args) => sequential::run(&args),
         Command::Latency(args) => latency::run(&args),
+        Command::Query(args) => query::run(&args),
         Command::Read(args) => process::read(&args),
         Command::Serve(args) => process::serve(&args),
         Command::Receive(args) => process::receive(&args),

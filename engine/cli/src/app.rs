@@ -1,5 +1,7 @@
 //! What a verb works with: settings, messages, the output, the record of the run.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use eos_io::Stores;
 use root_engine::{Ledger, Outcome, RootSession};
@@ -122,6 +124,27 @@ impl App {
                     self.console.warning(&format!("skipped {}: it has no tree of that name", file.file));
                 }
             }
+        }
+    }
+
+    /// Tells what patience servers took, if any.
+    pub fn tell_trouble(&self) {
+        let statistics = self.stores.statistics();
+        let counts = [
+            (statistics.retries, "request was made again", "requests were made again"),
+            (statistics.failovers, "server was replaced by another", "servers were replaced by others"),
+            (statistics.hedged_reads, "slow read was asked for twice", "slow reads were asked for twice"),
+        ];
+        let mut told: Vec<String> = counts
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many }))
+            .collect();
+        if statistics.waited >= Duration::from_secs(1) {
+            told.push(format!("servers asked to wait for {} s", statistics.waited.as_secs()));
+        }
+        if !told.is_empty() {
+            self.console.note(&told.join(", "));
         }
     }
 

@@ -253,8 +253,11 @@ pub fn spelling<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|v| v.get_name().to_string()).unwrap_or_default()
 }
 
+/// Which configuration file was looked for and whether it is there, and what it says.
+type Found = (Option<(PathBuf, bool)>, File, Remote);
+
 /// The configuration file: the one that was named, or the one in its usual place if it is there.
-fn find_file(named: Option<&Path>) -> Result<(Option<(PathBuf, bool)>, File, Remote), Failure> {
+fn find_file(named: Option<&Path>) -> Result<Found, Failure> {
     if let Some(path) = named {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::side_input(path, &e))?;
         let (file, remote) = parse(&text, path)?;

@@ -119,6 +119,7 @@ fn run(app: &App, verb: Option<Verb>) -> Exit {
             (exit, Some(message))
         }
     };
+    app.tell_trouble();
     app.shutdown.remove_unfinished();
     match app.record.write(exit, message.as_deref(), &app.shutdown) {
         Err(Failure::Error { exit: report_exit, message }) => {

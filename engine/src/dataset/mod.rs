@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, FieldRef, Fields};
 use datafusion::common::ScalarValue;
-use eos_io::{FileEntry, Stores, split_object};
+use eos_io::{FileEntry, Location, Stores, split_object};
 use object_store::ObjectStoreExt;
 
 use crate::error::Error;
@@ -95,7 +95,7 @@ impl InputFile {
 /// What a user named.
 enum Named {
     Path(String),
-    Row { dataset: String, row: Row, tree: Option<String> },
+    Row { dataset: Arc<Location>, row: Row, tree: Option<String> },
 }
 
 impl Inputs {
@@ -117,9 +117,9 @@ impl Inputs {
                 Named::Path(spec) => found.add(&spec, None, None, stores).await?,
                 Named::Row { dataset, row, tree } => {
                     let paths = row.paths.clone();
-                    let sample = Arc::new(sample_of(&dataset, row, &columns));
+                    let sample = Arc::new(sample_of(&dataset.display, row, &columns));
                     for path in paths {
-                        let spec = beside(&dataset, &path);
+                        let spec = if is_absolute(&path) { path } else { dataset.beside(&path) };
                         found.add(&spec, tree.as_deref(), Some(&sample), stores).await.map_err(
                             |error| match error {
                                 Error::Location(source) => {
@@ -230,18 +230,15 @@ async fn read(path: &str, language: Language, tree: Option<&str>, stores: &Store
         let text = str::from_utf8(&bytes).map_err(|_| fault(None, "it is not UTF-8 text".into()))?;
         let rows = parse(text, language).map_err(|f| fault(f.line, f.reason))?;
         let tree = tree.map(str::to_string);
-        named.extend(rows.into_iter().map(|row| Named::Row { dataset: dataset.clone(), row, tree: tree.clone() }));
+        let place = Arc::new(entry.location.clone());
+        named.extend(rows.into_iter().map(|row| Named::Row { dataset: place.clone(), row, tree: tree.clone() }));
     }
     Ok(named)
 }
 
-/// A path of a dataset file, which starts from the folder of that file.
-fn beside(dataset: &str, path: &str) -> String {
-    let is_absolute = std::path::Path::new(path).is_absolute() || path.contains("://") || path.starts_with("file:/");
-    match dataset.rsplit_once(['/', std::path::MAIN_SEPARATOR]) {
-        Some((folder, _)) if !is_absolute => format!("{folder}/{path}"),
-        _ => path.to_string(),
-    }
+/// Whether a path does not start from the folder of the dataset file that names it.
+fn is_absolute(path: &str) -> bool {
+    std::path::Path::new(path).is_absolute() || path.contains("://") || path.starts_with("file:/")
 }
 
 /// The columns of all rows together, in the order in which they first appear.
@@ -290,11 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn paths_start_from_the_folder_of_the_dataset_file() {
-        assert_eq!(beside("d/e/a.csv", "x/*.root:t"), "d/e/x/*.root:t");
-        assert_eq!(beside("a.csv", "x.root"), "x.root");
-        for absolute in ["/x.root", "file:///x.root", "root://h//x.root"] {
-            assert_eq!(beside("d/a.csv", absolute), absolute);
+    fn paths_and_urls_in_full_do_not_start_from_the_folder_of_the_dataset_file() {
+        for absolute in ["/x.root", "file:///x.root", "file:/x.root", "root://h//x.root"] {
+            assert!(is_absolute(absolute), "{absolute}");
+        }
+        for relative in ["x.root", "x/*.root:t", "../x.root"] {
+            assert!(!is_absolute(relative), "{relative}");
         }
     }
 }

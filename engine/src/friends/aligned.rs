@@ -10,7 +10,6 @@ use root_reader::TextAs;
 use super::{Friend, short_name};
 use crate::cache::TreeRequest;
 use crate::error::Error;
-use crate::opener::display_name;
 use crate::source::Shared;
 
 /// A tree that is read beside a tree of the table.
@@ -31,7 +30,7 @@ pub(crate) struct Companions {
 impl Companion {
     /// How messages call its file.
     pub(crate) fn name(&self) -> String {
-        display_name(self.entry.location.url.as_str(), &self.entry.meta)
+        self.entry.location.name()
     }
 }
 
@@ -86,7 +85,7 @@ impl Companions {
 
 async fn only_tree(entry: &FileEntry, strings: TextAs, shared: &Shared) -> Result<String, Error> {
     let store_url = entry.location.url.as_str();
-    let name = display_name(store_url, &entry.meta);
+    let name = entry.location.name();
     let (store, meta) = (&entry.location.store, &entry.meta);
     let request = TreeRequest { store_url, store, meta, name: &name, tree: None, strings, friends: &[] };
     Ok(shared.cache.tree(request).await?.0.path().to_string())

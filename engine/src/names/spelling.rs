@@ -1,12 +1,16 @@
 //! SQL that the planner understands only when it is spelled otherwise. It knows dots only behind the names of tables
 //! and columns; elsewhere they are written as the subscripts that it knows: `m.base.pt` in a lambda becomes
 //! `m['base']['pt']`, and `muons[1].pt` becomes `muons[1]['pt']`. And it takes the parameters of lambdas for lower
-//! case, unless they are quoted.
+//! case, unless they are quoted. A URL that stands in place of a table would name columns of the result; if it holds
+//! secrets, the table is called by the URL without them.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, OneOrManyWithParens, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr, Ident, OneOrManyWithParens, TableAlias, TableFactor, VisitorMut,
+};
+use eos_io::redact;
 
 use super::statement::{Parameters, change, identifier, member_of, subscript};
 
@@ -59,6 +63,20 @@ impl Spelling {
 
 impl VisitorMut for Spelling {
     type Break = ();
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias: alias @ None, .. } = table
+            && let [part] = name.0.as_slice()
+            && let Some(url) = part.as_ident().map(|name| name.value.as_str()).filter(|name| name.contains("://"))
+        {
+            let shown = redact(url);
+            if shown != url {
+                let name = Ident::with_quote('"', shown);
+                *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
@@ -113,6 +131,20 @@ mod tests {
         );
         assert_eq!(written("SELECT f(l, m -> m.a), m.a FROM m"), "SELECT f(l, m -> m['a']), m.a FROM m");
         assert_eq!(written("EXPLAIN SELECT f(l, (m) -> m.\"a b\")"), "EXPLAIN SELECT f(l, (m) -> m['a b'])");
+    }
+
+    #[test]
+    fn tables_are_not_called_by_secrets() {
+        assert_eq!(
+            written("SELECT x FROM 'root://h//x.root?authz=s' WHERE y IN (SELECT y FROM 'http://u:p@h/x')"),
+            "SELECT x FROM 'root://h//x.root?authz=s' AS \"root://h//x.root?authz=***\" \
+             WHERE y IN (SELECT y FROM 'http://u:p@h/x' AS \"http://u:***@h/x\")"
+        );
+        for sql in
+            ["SELECT x FROM 'http://h/x?authz=s' AS t", "SELECT x FROM 'http://h/x'", "SELECT x FROM 'x?authz=s'"]
+        {
+            assert_eq!(written(sql), sql);
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ async fn errors_tell_programs_what_is_at_fault() {
         async move { session.register("t", &[spec], &TableOptions::default()).await.unwrap_err().kind() }
     };
     assert_eq!(register(data("runs") + "/2040.root").await, ErrorKind::Input);
-    assert_eq!(register("root://host.cern.ch//a.root".into()).await, ErrorKind::Usage);
+    assert_eq!(register("gopher://host/a.root".into()).await, ErrorKind::Usage);
     let layout = project("root-reader/tests/fixtures/uproot_layout.root").display().to_string();
     assert_eq!(register(layout).await, ErrorKind::Usage);
     let mut options = TableOptions::default();

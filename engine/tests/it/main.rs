@@ -13,6 +13,7 @@ mod nested;
 mod operators;
 mod reading;
 mod reduction;
+mod remote;
 mod schemas;
 mod slt;
 mod support;

@@ -93,7 +93,13 @@ impl Authorization {
                 Ok(text) => Ok(Some(text.trim().to_owned())),
                 Err(e) => Err(format!("the bearer token in '{}' cannot be read: {e}", path.display())),
             },
-            None => Ok(None),
+            None => {
+                let found = xrootd_client::bearer_token().map_err(|e| match e.hint {
+                    Some(hint) => format!("{}: {hint}", e.reason),
+                    None => e.reason,
+                })?;
+                Ok(found.map(|token| token.secret().to_owned()))
+            }
         }
     }
 }

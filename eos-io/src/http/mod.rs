@@ -13,16 +13,20 @@ mod webdav;
 
 use std::sync::{Arc, OnceLock};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::backend::{Address, Backend};
+use crate::checksum::{Checksum, ChecksumKind};
 use crate::error::Error;
 use crate::parts::{Parts, normalized};
 use crate::settings::Settings;
 use crate::site::{Site, Spelling, identity};
+use crate::stores::Location;
 
 use self::client::Client;
 use self::store::HttpStore;
@@ -75,14 +79,38 @@ impl Backend for Http {
     }
 
     fn open(&self, site: &Site) -> Result<Arc<dyn ObjectStore>, Error> {
+        Ok(Arc::new(self.connect(site)?))
+    }
+
+    fn checksum<'a>(
+        &'a self,
+        location: &'a Location,
+        kind: ChecksumKind,
+    ) -> BoxFuture<'a, Result<Option<Checksum>, Error>> {
+        async move {
+            let told = self.connect(&location.site)?.checksum(&location.path, kind).await;
+            told.map_err(|error| Error::from_store(&location.display, &location.display, &error))
+        }
+        .boxed()
+    }
+}
+
+impl Http {
+    /// The store of a site.
+    fn connect(&self, site: &Site) -> Result<HttpStore, Error> {
         let place = site.url(&Path::default());
         let parts = Parts::of(&place)?;
         let rest = place.get(parts.scheme.len()..).unwrap_or_default();
         let root = Url::parse(&format!("{}{rest}", secure(parts.scheme))).map_err(|e| Error::invalid(&place, e))?;
         let client = Client::new(root, self.connections(site)?, &self.settings)
             .map_err(|reason| Error::invalid(&site.name(&Path::default()), reason))?;
-        Ok(Arc::new(HttpStore::new(client)))
+        Ok(HttpStore::new(client))
     }
+}
+
+/// How connections are encrypted, for a look at one from outside.
+pub(crate) fn tls_config(settings: &Settings, spec: &str) -> Result<rustls::ClientConfig, Error> {
+    tls::config(&settings.credentials, |name| std::env::var_os(name), spec)
 }
 
 /// What a scheme is on the wire.
@@ -133,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_means_nothing_in_a_url_is_an_invalid_spec() {
-        for spec in ["http:///x", "http://h/a/../b", "http://h/x#1", "http://h/%FF", "http://h:99999/x"] {
+        for spec in ["http:///x", "http://h/a/../../b", "http://h/x#1", "http://h/%FF", "http://h:99999/x"] {
             let error = Http::new(&Settings::default()).address(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}");
         }

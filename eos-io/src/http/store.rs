@@ -22,6 +22,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response, StatusCode};
 
+use crate::checksum::{Checksum, ChecksumKind};
 use crate::ranges::{Part, merged, pick};
 
 use super::byteranges::{self, ContentRange, Parts};
@@ -65,6 +66,22 @@ impl HttpStore {
             server: Arc::new(Server { client, takes_ranges: AtomicBool::new(true), is_terse: AtomicBool::new(false) }),
         }
     }
+
+    /// The checksum that the server has of a file, as servers of the grid tell it; `None` from all others.
+    pub(super) async fn checksum(&self, path: &Path, kind: ChecksumKind) -> Result<Option<Checksum>> {
+        let wanted = HeaderValue::from_static(kind.name());
+        let call = Call::new(Method::HEAD, path).header(HeaderName::from_static("want-digest"), wanted);
+        let response = self.server.client.send(&call).await.map_err(|failure| failure.into_store(path))?;
+        let told = response.headers().get("digest").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(digest(told, kind))
+    }
+}
+
+/// The checksum of a kind among `adler32=b339366e,md5=...`.
+fn digest(told: &str, kind: ChecksumKind) -> Option<Checksum> {
+    let all = told.split(',').filter_map(|one| one.trim().split_once('='));
+    let mut own = all.filter(|(name, _)| name.eq_ignore_ascii_case(kind.name()));
+    Checksum::parse(kind, own.next()?.1)
 }
 
 impl fmt::Display for HttpStore {
@@ -690,6 +707,16 @@ impl ObjectStore for HttpStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_checksum_is_found_among_those_that_a_server_tells() {
+        let adler = |told| digest(told, ChecksumKind::Adler32).map(|sum| sum.value);
+        assert_eq!(adler("adler32=b339366e"), Some(0xb339_366e));
+        assert_eq!(adler("md5=HUXZLQLMuI/KZ5KDcJPcOA==, ADLER32=3da0195"), Some(0x03da_0195));
+        for told in ["", "md5=adler32", "adler32=", "adler32=HUXZLQ==", "adler32"] {
+            assert_eq!(adler(told), None, "{told}");
+        }
+    }
 
     #[test]
     fn ranges_are_dealt_out_to_requests_by_number_and_size() {

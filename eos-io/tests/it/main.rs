@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod hdfs;
 mod http;
+mod s3;
 mod scripted;
 mod tls;
 mod xrootd;

@@ -76,8 +76,8 @@ impl Client {
         let budget = Budget::new(options.retry_budget);
         let counters = Counters { listener: options.listener.clone(), ..Counters::default() };
         let dialer = Dialer {
+            tls: Arc::new(TlsSettings::new(&options.credentials)),
             options: Arc::new(options),
-            tls: Arc::new(TlsSettings::from_environment()),
             counters: Arc::new(counters),
         };
         let (endpoints, moved) = Default::default();
@@ -132,7 +132,7 @@ impl Shared {
     /// How long a request about a file may take.
     pub(crate) fn patience(&self) -> Patience {
         let options = self.options();
-        Patience { silence: options.silence_timeout, total: options.request_timeout }
+        Patience { silence: options.silence_timeout, total: options.request_timeout, wait: options.wait_limit }
     }
 
     /// The server of a URL, or the one that it has handed over to.
@@ -163,26 +163,38 @@ impl Shared {
     }
 }
 
-/// A pause that a server has asked for, within what is allowed altogether.
+/// Pauses that a server asks for, within what is allowed altogether.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     left: Duration,
+    /// How long the next pause is at least.
+    least: Duration,
 }
 
 impl Waiting {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { left: limit }
+        Self { left: limit, least: Duration::ZERO }
     }
 
-    /// Waits; answers whether the limit allowed it.
-    pub(crate) async fn wait(&mut self, seconds: u32) -> bool {
-        let time = Duration::from_secs(u64::from(seconds));
-        let Some(left) = self.left.checked_sub(time) else {
-            return false;
-        };
-        self.left = left;
-        tokio::time::sleep(time).await;
-        true
+    /// What is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// How long to pause, or `None` where that is not allowed. A server may well ask for no pause at all once, and each
+    /// further time is made to wait a little longer, or it could keep us busy for ever.
+    pub(crate) fn take(&mut self, asked: Duration) -> Option<Duration> {
+        const SHORT: Duration = Duration::from_millis(50);
+        const LONGEST: Duration = Duration::from_secs(5);
+        let time = asked.max(self.least);
+        self.left = self.left.checked_sub(time)?;
+        self.least = (self.least * 2).clamp(SHORT, LONGEST);
+        Some(time)
+    }
+
+    /// Counts a pause that has been made already.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        self.left = self.left.saturating_sub(time);
     }
 }
 
@@ -191,4 +203,18 @@ fn user_name() -> String {
     let named =
         ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()).find(|name| !name.is_empty());
     named.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_for_no_pause_over_and_over_reaches_the_limit() {
+        let mut waiting = Waiting::new(Duration::from_secs(60));
+        let pauses: Vec<_> = std::iter::from_fn(|| waiting.take(Duration::ZERO)).take(1000).collect();
+        assert_eq!(pauses[0], Duration::ZERO);
+        assert!(pauses.len() < 30, "{}", pauses.len());
+        assert!(pauses.iter().sum::<Duration>() <= Duration::from_secs(60));
+    }
 }

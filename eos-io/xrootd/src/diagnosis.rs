@@ -94,7 +94,9 @@ pub fn diagnose(client: &Client, url: &str) -> impl Stream<Item = Step> + Send +
         };
         let (started, end) = (Instant::now(), file.stat.size.min(FIRST_READ));
         let (target, size) = (file.server(), file.stat.size);
-        let reading = client.run(|_| async move { if end == 0 { Ok(Vec::new()) } else { file.read(&[0..end]).await } });
+        let reading = client.run(|_| async move {
+            if end == 0 { Ok(Vec::new()) } else { file.read(std::slice::from_ref(&(0..end))).await }
+        });
         let read = reading.await;
         trace.step("first read", &target, started, &read, |_| format!("{end} of {size} bytes"));
     };

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -47,6 +48,8 @@ pub(crate) struct Endpoint {
     shown: String,
     connections: Mutex<Vec<Arc<Connection>>>,
     dialing: tokio::sync::Mutex<()>,
+    /// The last attempt at a connection that failed.
+    failure: Mutex<Option<(Instant, Error)>>,
     /// Whether the server has to be met step by step.
     is_careful: AtomicBool,
     /// Whether a connection has ever come about.
@@ -70,6 +73,7 @@ impl Endpoint {
             key,
             connections: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
+            failure: Mutex::default(),
             is_careful: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
             limits: Mutex::default(),
@@ -105,15 +109,26 @@ impl Endpoint {
     ) -> Result<Arc<Connection>, Error> {
         let (idlest, count) = self.idlest(except);
         if let Some(connection) = idlest {
-            if connection.load() >= BUSY && count < dialer.options.connections {
+            if connection.load() >= BUSY && self.may_grow(count, dialer) {
                 self.grow(dialer);
             }
             return Ok(connection);
         }
+        let asked = Instant::now();
         let _one_at_a_time = self.dialing.lock().await;
         let (idlest, count) = self.idlest(except);
         if let Some(connection) = idlest {
-            return Ok(connection);
+            if connection.load() < BUSY || !self.may_grow(count, dialer) {
+                return Ok(connection);
+            }
+            // Many have come at once. Where no further connection is to be had, this one serves.
+            return Ok(self.dial(dialer, trace).await.unwrap_or(connection));
+        }
+        // Those who have waited for an attempt that failed do not each make their own.
+        if let Some((failed, error)) = &*self.failure.lock()
+            && *failed >= asked
+        {
+            return Err(error.clone());
         }
         if count >= dialer.options.connections
             && let (Some(connection), _) = self.idlest(&[])
@@ -121,6 +136,13 @@ impl Endpoint {
             return Ok(connection);
         }
         self.dial(dialer, trace).await
+    }
+
+    /// Whether a further connection is worth an attempt. A server that has just refused one is left in peace.
+    fn may_grow(&self, count: usize, dialer: &Dialer) -> bool {
+        const PAUSE: Duration = Duration::from_secs(30);
+        let has_failed = self.failure.lock().as_ref().is_some_and(|(failed, _)| failed.elapsed() < PAUSE);
+        count < dialer.options.connections && !has_failed
     }
 
     async fn dial(&self, dialer: &Dialer, trace: &Trace) -> Result<Arc<Connection>, Error> {
@@ -131,10 +153,16 @@ impl Endpoint {
             is_tls: self.key.is_tls,
             user: self.key.user.clone(),
             opaque: self.key.login.clone(),
+            credentials: dialer.options.credentials.clone(),
             is_careful: self.is_careful.load(Ordering::Relaxed),
             limit: dialer.options.connect_timeout,
+            wait_limit: dialer.options.wait_limit,
+            silence: dialer.options.silence_timeout,
         };
-        let (connection, is_careful) = connect(&target, &dialer.tls, &dialer.counters, trace).await?;
+        let connected = connect(&target, &dialer.tls, &dialer.counters, trace).await;
+        let (connection, is_careful) = connected.inspect_err(|error| {
+            *self.failure.lock() = Some((Instant::now(), error.clone()));
+        })?;
         self.is_careful.store(is_careful, Ordering::Relaxed);
         self.is_known.store(true, Ordering::Relaxed);
         self.connections.lock().push(Arc::clone(&connection));
@@ -145,7 +173,9 @@ impl Endpoint {
     fn grow(self: &Arc<Self>, dialer: &Dialer) {
         let (endpoint, dialer) = (Arc::clone(self), dialer.clone());
         tokio::spawn(async move {
-            if let Ok(_one_at_a_time) = endpoint.dialing.try_lock() {
+            if let Ok(_one_at_a_time) = endpoint.dialing.try_lock()
+                && endpoint.may_grow(endpoint.idlest(&[]).1, &dialer)
+            {
                 // Without it the others go on; what is wrong shows when they fail.
                 drop(endpoint.dial(&dialer, &Trace::default()).await);
             }
@@ -163,12 +193,20 @@ impl Endpoint {
             let (endpoint, connection) = (Arc::clone(self), Arc::clone(connection));
             tokio::spawn(async move {
                 let question = Request::configuration("readv_ior_max readv_iov_max");
-                if let Ok(Response::Ok(answer)) = connection.call(&question, patience).await {
-                    *endpoint.limits.lock() = limits(&String::from_utf8_lossy(&answer));
+                match connection.call(&question, patience).await {
+                    Ok(Response::Ok(answer)) => *endpoint.limits.lock() = limits(&String::from_utf8_lossy(&answer)),
+                    Ok(_) => {}
+                    // The next read asks again.
+                    Err(_) => endpoint.is_asked_for_limits.store(false, Ordering::Relaxed),
                 }
             });
         }
         known
+    }
+
+    /// Notes that the server refuses vector reads, so that it is asked for none any more.
+    pub(crate) fn refuses_vectors(&self) {
+        *self.limits.lock() = None;
     }
 }
 

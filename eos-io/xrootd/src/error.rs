@@ -63,7 +63,10 @@ pub enum Error {
     },
 
     /// Nothing came from the server for too long.
-    #[error("{host}{}: no answer to {request} within {} s", about(path), waited.as_secs_f32())]
+    #[error(
+        "{host}{}: no answer to {request} within {:.1} s; the server may be overloaded: try again later",
+        about(path), waited.as_secs_f32()
+    )]
     Timeout {
         /// `host:port`.
         host: String,
@@ -75,11 +78,29 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// The server asks for more patience than it is given.
+    #[error(
+        "{host}{}: the server asks to wait {} s more, and {} s altogether are allowed; try again later, as the file may \
+         have to come from tape", about(path), asked.as_secs(), limit.as_secs_f32()
+    )]
+    Wait {
+        /// `host:port`.
+        host: String,
+        /// The path asked for.
+        path: String,
+        /// For how long the server asked to wait at last.
+        asked: Duration,
+        /// How long it may ask for altogether.
+        limit: Duration,
+    },
+
     /// The connection ended while answers were due.
-    #[error("{host}: the connection was lost: {reason}")]
+    #[error("{host}{}: the connection was lost: {reason}", about(path))]
     Disconnected {
         /// `host:port`.
         host: String,
+        /// The path asked for; empty where the connection was for no file in particular.
+        path: String,
         /// What happened.
         reason: String,
     },
@@ -162,7 +183,9 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::InvalidUrl(_) => ErrorKind::InvalidUrl,
-            Self::Connect { .. } | Self::Timeout { .. } | Self::Disconnected { .. } => ErrorKind::Unreachable,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Wait { .. } | Self::Disconnected { .. } => {
+                ErrorKind::Unreachable
+            }
             Self::Authentication { .. } => ErrorKind::Unauthenticated,
             Self::Exhausted { source, .. } => source.kind(),
             Self::Server { code, message, .. } => server_kind(*code, message),
@@ -180,6 +203,8 @@ impl Error {
                 | code::SERVER_ERROR
                 | code::NO_SERVER
                 | code::OVERLOADED
+                | code::NO_REPLICAS
+                | code::REQUEST_TIMED_OUT
                 | code::TIMER_EXPIRED
                 | code::FILE_NOT_OPEN => true,
                 // What one server does not have, or cannot read, another may.
@@ -198,6 +223,45 @@ impl Error {
             Self::Server { code: code::SERVER_ERROR | code::OVERLOADED | code::NO_MEMORY, .. } => "srverr",
             Self::Connect { .. } | Self::Disconnected { .. } => "srverr",
             _ => "ioerr",
+        }
+    }
+
+    /// Whether the request may have been carried out although no answer came.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Disconnected { .. })
+    }
+
+    /// The error of a connection, of which nobody knows yet what was asked for.
+    pub(crate) fn disconnected(host: &str, reason: String) -> Self {
+        Self::Disconnected { host: host.to_owned(), path: String::new(), reason }
+    }
+
+    /// The same error with the path that was asked for.
+    pub(crate) fn about(mut self, asked: &str) -> Self {
+        if let Some(path) = self.path_mut().filter(|path| path.is_empty()) {
+            without_opaque(asked).clone_into(path);
+        }
+        self
+    }
+
+    /// The same error about another path, where it was about this one.
+    pub(crate) fn instead(mut self, of: &str, asked: &str) -> Self {
+        if let Some(path) = self.path_mut().filter(|path| *path == of) {
+            asked.clone_into(path);
+        }
+        self
+    }
+
+    fn path_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Server { path, .. }
+            | Self::Timeout { path, .. }
+            | Self::Wait { path, .. }
+            | Self::Disconnected { path, .. }
+            | Self::Data { path, .. }
+            | Self::Redirect { path, .. } => Some(path),
+            Self::Exhausted { source, .. } => source.path_mut(),
+            _ => None,
         }
     }
 
@@ -220,10 +284,13 @@ fn server_kind(code: u32, message: &str) -> ErrorKind {
         code::AUTH_FAILED => ErrorKind::Unauthenticated,
         code::UNSUPPORTED | code::INVALID_REQUEST => ErrorKind::Unsupported,
         code::NO_SPACE | code::OVER_QUOTA => ErrorKind::NoSpace,
-        code::OVERLOADED | code::NO_SERVER | code::TIMER_EXPIRED => ErrorKind::Unreachable,
+        code::OVERLOADED | code::NO_SERVER | code::NO_REPLICAS | code::REQUEST_TIMED_OUT | code::TIMER_EXPIRED => {
+            ErrorKind::Unreachable
+        }
         // The code only says that the file system failed; the text says how.
         code::FS_ERROR | code::IO_ERROR if message.contains("file exists") => ErrorKind::AlreadyExists,
         code::FS_ERROR | code::IO_ERROR if message.contains("no space left") => ErrorKind::NoSpace,
+        code::FS_ERROR if message.contains("read/only") || message.contains("read-only") => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     }
 }
@@ -245,12 +312,20 @@ pub(crate) fn without_opaque(path: &str) -> &str {
     path.split_once('?').map_or(path, |(path, _)| path)
 }
 
-/// A server's text without the opaque part of paths that it repeats.
+/// A server's text without the opaque part of paths that it repeats, without characters that could take a terminal over,
+/// and not longer than anybody would read.
 pub(crate) fn mask(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    for (at, word) in text.split(' ').enumerate() {
+    const LONGEST: usize = 2000;
+    let mut masked = String::with_capacity(text.len().min(LONGEST));
+    let mut is_after_bearer = false;
+    let printable: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    for (at, word) in printable.split(' ').enumerate() {
         if at > 0 {
             masked.push(' ');
+        }
+        if std::mem::replace(&mut is_after_bearer, word.to_ascii_lowercase().ends_with("bearer")) {
+            masked.push_str("...");
+            continue;
         }
         match word.split_once('?') {
             Some((before, after)) if after.contains('=') => {
@@ -274,6 +349,13 @@ mod tests {
     fn texts_of_servers_lose_what_may_be_secret() {
         let text = mask("Unable to open /eos/x.root?authz=abc&cap.sym=xyz; authz=abc failed eyJhbGciOi.x.y");
         assert_eq!(text, "Unable to open /eos/x.root?... ... failed ...");
+        assert_eq!(mask("sent Authorization: Bearer s3cret, and failed"), "sent Authorization: ... ... and failed");
+    }
+
+    #[test]
+    fn texts_of_servers_are_short_and_plain() {
+        assert_eq!(mask("a\x1b[31mred\n/x?authz=y\nb"), "a [31mred /x?... b");
+        assert!(mask(&"long ".repeat(10_000)).len() <= 2000);
     }
 
     #[test]

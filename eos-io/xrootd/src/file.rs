@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -20,7 +20,8 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{Event, add};
 use crate::plan::{Piece, Plan, plan};
 use crate::recovery::{Attempts, Tried};
-use crate::route::{Answered, Manner, Place, named};
+use crate::route::{Answered, Manner, Place};
+use crate::wire::codes::error as code;
 use crate::wire::codes::open;
 use crate::wire::{FileHandle, Open, Request, Response, Segment, Stat, opened};
 
@@ -40,6 +41,8 @@ pub(crate) struct File {
     tried: Mutex<Tried>,
     /// What may be under way on all connections together; only then does a read choose one.
     gate: Semaphore,
+    /// For how many handles the gate has room.
+    gates: AtomicUsize,
     is_growing: AtomicBool,
     /// Whether asking for another replica has been in vain.
     is_alone: AtomicBool,
@@ -52,6 +55,15 @@ struct Handle {
     id: FileHandle,
     /// The host as the redirect named it; `None` where the first server has the file itself.
     redirected_to: Option<String>,
+    /// Whether reads from it have failed, which the first of them has answered for.
+    has_failed: AtomicBool,
+}
+
+impl Handle {
+    /// Whether it can be used where another server is too slow.
+    fn is_instead_of(&self, slow: &Self) -> bool {
+        self.connection.is_usable() && self.connection.host() != slow.connection.host()
+    }
 }
 
 impl Drop for Handle {
@@ -89,6 +101,7 @@ impl File {
             reopening: tokio::sync::Mutex::default(),
             tried: Mutex::default(),
             gate: Semaphore::new(GATE),
+            gates: AtomicUsize::new(1),
             is_growing: AtomicBool::new(false),
             is_alone: AtomicBool::new(false),
         })
@@ -168,13 +181,13 @@ impl File {
             let start = offset + done.len() as u64;
             let missing = count - done.len();
             let _turn = self.turn(missing).await?;
-            let handle = self.handle().await?;
+            let handle = self.handle(&mut attempts).await?;
             let (handle, read) = self.hedged(handle, start, std::mem::take(&mut buffer), missing).await;
             match read {
                 Ok(part) if part.is_empty() => {
                     let reason = format!(
-                        "the server has nothing at byte {start}, though it says that the file has {} bytes: the replica is \
-                         truncated",
+                        "the server has nothing at byte {start}, though the file has {} bytes: the replica is truncated, \
+                         tell who runs the server",
                         self.stat.size
                     );
                     let error = Error::Data {
@@ -206,17 +219,25 @@ impl File {
     async fn vector(self: &Arc<Self>, segments: &[Segment]) -> Result<Option<BytesMut>, Error> {
         let total: usize = segments.iter().map(|segment| segment.length as usize).sum();
         let _turn = self.turn(total).await?;
-        let handle = self.handle().await?;
-        let room = handle.connection.room(total).await?;
+        let handle = self.handle(&mut Attempts::new(self.shared.options().retries)).await?;
+        let patience = self.shared.patience();
+        let Ok(room) = handle.connection.room(total, patience).await else {
+            return Ok(None);
+        };
         let request = Request::read_vector(handle.id, segments);
         let buffer = BytesMut::with_capacity(total);
-        let patience = self.shared.patience();
         match handle.connection.read_vector(&request, buffer, segments.to_vec(), room, patience).await {
             Ok(Answer::Data(data)) => {
                 self.shared.budget.give();
                 Ok(Some(data))
             }
-            // Servers differ in what they refuse; plain reads also know what to do about each failure.
+            Ok(Answer::Response(Response::Error(error))) => {
+                if matches!(error.code, code::UNSUPPORTED | code::INVALID_REQUEST | code::ARG_TOO_LONG) {
+                    handle.endpoint.refuses_vectors();
+                }
+                Ok(None)
+            }
+            // Plain reads know what to do about each failure.
             Ok(_) | Err(_) => Ok(None),
         }
     }
@@ -260,6 +281,13 @@ impl File {
     /// The file at another server than the handle's, by the manager's choice.
     async fn replica(&self, slow: &Arc<Handle>) -> Option<Arc<Handle>> {
         let host = slow.redirected_to.clone()?;
+        let _one_at_a_time = self.reopening.lock().await;
+        // Many reads are slow together, and what the first of them has found serves all.
+        let known = self.handles.lock().iter().find(|other| other.is_instead_of(slow)).cloned();
+        if known.is_some() {
+            add(&self.shared.counters().hedges, 1);
+            return known;
+        }
         if !self.shared.budget.take() {
             return None;
         }
@@ -273,8 +301,8 @@ impl File {
         manner.tried = self.tried.lock().clone();
         manner.tried.add(&host, &reason);
         let other = open_for_reading(&self.shared, &self.place, manner).await;
-        let other = other.ok().map(|(handle, _)| Arc::new(handle));
-        let other = other.filter(|other| other.connection.host() != slow.connection.host());
+        let other = other.ok().filter(|(_, stat)| stat.is_none_or(|stat| stat.size == self.stat.size));
+        let other = other.map(|(handle, _)| Arc::new(handle)).filter(|other| other.is_instead_of(slow));
         if other.is_none() {
             self.is_alone.store(true, Ordering::Relaxed);
             return None;
@@ -282,14 +310,16 @@ impl File {
         add(&self.shared.counters().hedges, 1);
         let path = self.place.path.clone();
         self.shared.counters().tell(|| Event::Hedge { host: slow.connection.host().to_owned(), path });
+        self.handles.lock().extend(other.clone());
         other
     }
 
     /// From now on reads go to the replica that was faster.
     fn prefer(&self, fast: &Arc<Handle>, slow: &Arc<Handle>) {
         let mut handles = self.handles.lock();
-        handles.retain(|handle| handle.connection.host() != slow.connection.host());
-        handles.push(Arc::clone(fast));
+        if handles.iter().any(|handle| Arc::ptr_eq(handle, fast)) {
+            handles.retain(|handle| handle.connection.host() != slow.connection.host());
+        }
     }
 
     async fn read_once(
@@ -300,14 +330,14 @@ impl File {
         count: usize,
     ) -> Result<BytesMut, Trouble> {
         let connection = &handle.connection;
-        let passing = |error: Error| Trouble::Passing(named(error, &self.place.path));
+        let passing = |error: Error| Trouble::Passing(error.about(&self.place.path));
         let length = u32::try_from(count).unwrap_or(u32::MAX);
         let patience = self.shared.patience();
         let mut waiting = Waiting::new(self.shared.options().wait_limit);
         let mut buffer = Some(buffer);
         let has_pages = self.shared.options().verify && connection.has_pages() && !connection.is_tls;
         loop {
-            let room = connection.room(count).await.map_err(Trouble::Lasting)?;
+            let room = connection.room(count, patience).await.map_err(passing)?;
             let buffer = buffer.take().unwrap_or_default();
             let answer = match has_pages {
                 true => {
@@ -344,7 +374,7 @@ impl File {
                 // The server hands the file over: it is opened anew.
                 Answer::Response(_) => {
                     let reason = "it handed the file over while it was read".to_owned();
-                    return Err(Trouble::Passing(Error::Disconnected { host: connection.host().to_owned(), reason }));
+                    return Err(passing(Error::disconnected(connection.host(), reason)));
                 }
             }
         }
@@ -355,13 +385,15 @@ impl File {
         const TIMES: usize = 3;
         let connection = &handle.connection;
         let count = u32::try_from(length).unwrap_or(u32::MAX);
+        let patience = self.shared.patience();
+        let passing = |error: Error| Trouble::Passing(error.about(&self.place.path));
         for _ in 0..TIMES {
             add(&self.shared.counters().retries, 1);
-            let room = connection.room(length).await.map_err(Trouble::Lasting)?;
+            let room = connection.room(length, patience).await.map_err(passing)?;
             let request = Request::read_pages(handle.id, offset, count, true);
             let buffer = BytesMut::with_capacity(length);
-            let answer = connection.read_pages(&request, buffer, (offset, length), room, self.shared.patience());
-            match answer.await.map_err(|error| Trouble::Passing(named(error, &self.place.path)))? {
+            let answer = connection.read_pages(&request, buffer, (offset, length), room, patience);
+            match answer.await.map_err(passing)? {
                 Answer::Pages(data, bad) if bad.is_empty() && data.len() == length => return Ok(data),
                 _ => {}
             }
@@ -382,40 +414,50 @@ impl File {
         self.gate.acquire_many(units).await.map_err(|_| Error::ShutDown)
     }
 
-    /// A handle to read from: the one with the most room.
-    async fn handle(self: &Arc<Self>) -> Result<Arc<Handle>, Error> {
+    /// A handle to read from: the one with the most room, or a new one.
+    async fn handle(self: &Arc<Self>, attempts: &mut Attempts) -> Result<Arc<Handle>, Error> {
         if let Some(handle) = self.usable() {
             return Ok(handle);
         }
         let _one_at_a_time = self.reopening.lock().await;
-        if let Some(handle) = self.usable() {
-            return Ok(handle);
+        loop {
+            if let Some(handle) = self.usable() {
+                return Ok(handle);
+            }
+            let (handle, stat) = self.open_again().await?;
+            let handle = Arc::new(handle);
+            let Some(stat) = stat.filter(|stat| stat.size != self.stat.size) else {
+                self.handles.lock().push(Arc::clone(&handle));
+                return Ok(handle);
+            };
+            let (now, before) = (stat.size, self.stat.size);
+            let reason = match handle.redirected_to {
+                Some(_) => format!("the replica has {now} bytes, and another one has {before}"),
+                None => {
+                    format!("the file now has {now} bytes, and had {before} when it was opened first: read it anew")
+                }
+            };
+            let (host, path) = (handle.connection.host().to_owned(), self.place.path.clone());
+            let error = Error::Data { host, path, reason };
+            if handle.redirected_to.is_none() {
+                return Err(error);
+            }
+            self.failed(&handle, error, attempts).await?;
         }
+    }
+
+    /// Opens the file once more, at another server than those that have failed.
+    async fn open_again(&self) -> Result<(Handle, Option<Stat>), Error> {
         let mut manner = Manner::new(self.shared.patience());
         manner.tried = self.tried.lock().clone();
-        let (handle, stat) = match open_for_reading(&self.shared, &self.place, manner).await {
+        match open_for_reading(&self.shared, &self.place, manner).await {
             // No other replica: the ones that failed get another chance.
             Err(error) if error.kind() == ErrorKind::NotFound && !self.tried.lock().is_empty() => {
                 self.tried.lock().clear();
-                open_for_reading(&self.shared, &self.place, Manner::new(self.shared.patience())).await?
+                open_for_reading(&self.shared, &self.place, Manner::new(self.shared.patience())).await
             }
-            other => other?,
-        };
-        if let Some(stat) = stat
-            && stat.size != self.stat.size
-        {
-            return Err(Error::Data {
-                host: handle.connection.host().to_owned(),
-                path: self.place.path.clone(),
-                reason: format!(
-                    "the file now has {} bytes, and had {} when it was opened first",
-                    stat.size, self.stat.size
-                ),
-            });
+            other => other,
         }
-        let handle = Arc::new(handle);
-        self.handles.lock().push(Arc::clone(&handle));
-        Ok(handle)
     }
 
     fn usable(&self) -> Option<Arc<Handle>> {
@@ -434,14 +476,20 @@ impl File {
         tokio::spawn(async move {
             let mut manner = Manner::new(file.shared.patience());
             manner.except = &connections;
+            manner.is_persistent = false;
             manner.tried = file.tried.lock().clone();
             // Without it the others go on reading.
             if let Ok((handle, Some(stat))) = open_for_reading(&file.shared, &file.place, manner).await
                 && stat.size == file.stat.size
                 && !connections.iter().any(|known| Arc::ptr_eq(known, &handle.connection))
             {
-                file.handles.lock().push(Arc::new(handle));
-                file.gate.add_permits(GATE);
+                let mut handles = file.handles.lock();
+                handles.push(Arc::new(handle));
+                // Handles that have come to replace others have their room already.
+                if handles.len() > file.gates.load(Ordering::Relaxed) {
+                    file.gates.fetch_add(1, Ordering::Relaxed);
+                    file.gate.add_permits(GATE);
+                }
             }
             file.is_growing.store(false, Ordering::Relaxed);
         });
@@ -450,24 +498,16 @@ impl File {
     /// Takes a handle out of use, and waits as long as is right before the next attempt.
     async fn failed(&self, handle: &Arc<Handle>, error: Error, attempts: &mut Attempts) -> Result<(), Error> {
         let reason = error.to_string();
-        let was_in_use = {
-            let mut handles = self.handles.lock();
-            let before = handles.len();
-            handles.retain(|other| !Arc::ptr_eq(other, handle));
-            handles.len() < before
-        };
+        self.handles.lock().retain(|other| !Arc::ptr_eq(other, handle));
+        if handle.has_failed.swap(true, Ordering::Relaxed) {
+            // Many reads fail together when a connection does: that counts once.
+            return attempts.failed_with_others(error);
+        }
         let (host, path) = (handle.connection.host().to_owned(), self.place.path.clone());
-        if let (Some(host), true) = (&handle.redirected_to, was_in_use) {
+        if let Some(host) = &handle.redirected_to {
             self.tried.lock().add(host, &error);
         }
-        let pause = match was_in_use {
-            true => attempts.failed(error, true, &self.shared.budget)?,
-            // Many reads fail together when a connection does: that counts once.
-            false => Duration::ZERO,
-        };
-        if !was_in_use {
-            return Ok(());
-        }
+        let pause = attempts.failed(error, true, &self.shared.budget)?;
         add(&self.shared.counters().retries, 1);
         if handle.redirected_to.is_some() {
             add(&self.shared.counters().failovers, 1);
@@ -534,5 +574,5 @@ async fn open_for_reading(
     let Answered { connection, endpoint, redirected_to, body } = answered?;
     let (id, stat) = opened(&body).map_err(|error| Error::protocol(connection.host(), error))?;
     add(&shared.counters().opens, 1);
-    Ok((Handle { connection, endpoint, id, redirected_to }, stat))
+    Ok((Handle { connection, endpoint, id, redirected_to, has_failed: AtomicBool::new(false) }, stat))
 }

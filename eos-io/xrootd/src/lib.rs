@@ -1,5 +1,22 @@
 //! An asynchronous client for the XRootD protocol, in Rust alone: `root://` and `roots://`, the way to the storage of
 //! high-energy physics (EOS, dCache, XRootD itself and its caches).
+//!
+//! # Who we are
+//!
+//! A server lists the methods by which it lets users in, and they are tried in its order. Credentials are looked for
+//! anew at every login, so that tickets and tokens may be renewed while a program runs. No secret travels in the clear.
+//!
+//! | method | credentials | chosen by |
+//! |---|---|---|
+//! | `krb5` | a Kerberos ticket (`kinit`); caches of all kinds, by the machine's own library | `KRB5CCNAME`, `xrd.k5ccname` |
+//! | `ztn` | a bearer token, over TLS alone | `BEARER_TOKEN`, `BEARER_TOKEN_FILE`, `XDG_RUNTIME_DIR`, `xrd.ztn` |
+//! | `gsi` | an X.509 proxy (`voms-proxy-init`), without delegation; authorities in `X509_CERT_DIR` | `X509_USER_PROXY`, `xrd.gsiusrpxy` |
+//! | `sss` | a keytab of shared secrets | `XrdSecSSSKT` |
+//! | `unix` | the user's name, which the server believes | the name in the URL |
+//! | `host` | nothing: the server looks at the address | |
+//!
+//! The variable `XrdSecPROTOCOL`, or `xrd.wantprot`, restricts the methods and orders them anew. What begins with `xrd.` is
+//! a parameter of the URL: `root://host//path?xrd.wantprot=krb5,unix`.
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod auth;
@@ -31,6 +48,6 @@ pub use diagnosis::{Outcome, Step, diagnose};
 pub use error::{Error, ErrorKind};
 pub use metrics::{Event, Listener, Metrics};
 pub use namespace::Location;
-pub use options::Options;
+pub use options::{Credentials, Options};
 pub use store::XrootdStore;
 pub use url::{DEFAULT_PORT, InvalidUrl, XrootdUrl};

@@ -47,6 +47,21 @@ impl Shared {
         listing(&body).map_err(|error| self.garbled(place, error))
     }
 
+    /// A change. That it has been made already, which an error of the kind says, is no error after an answer was lost.
+    async fn change(
+        self: &Arc<Self>,
+        place: &Place,
+        make: impl Fn(&str) -> Request + Send + Sync,
+        when_done: ErrorKind,
+    ) -> Result<(), Error> {
+        let make = |path: &str, _: bool| make(path);
+        let mut may_be_done = false;
+        match self.ask_for_change(place, &make, Manner::new(self.patience()), &mut may_be_done).await {
+            Err(error) if may_be_done && error.kind() == when_done => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
     /// Makes a directory and those above it; that it is there already is no error.
     pub(crate) async fn make_directory(self: &Arc<Self>, place: &Place) -> Result<(), Error> {
         match self.simple(place, |path| Request::make_directory(path, DIRECTORY_MODE)).await {
@@ -56,17 +71,17 @@ impl Shared {
     }
 
     pub(crate) async fn remove(self: &Arc<Self>, place: &Place) -> Result<(), Error> {
-        self.simple(place, Request::remove).await.map(drop)
+        self.change(place, Request::remove, ErrorKind::NotFound).await
     }
 
     pub(crate) async fn remove_directory(self: &Arc<Self>, place: &Place) -> Result<(), Error> {
-        self.simple(place, Request::remove_directory).await.map(drop)
+        self.change(place, Request::remove_directory, ErrorKind::NotFound).await
     }
 
     /// `to` is a path as it goes onto the wire.
     pub(crate) async fn rename(self: &Arc<Self>, place: &Place, to: &str) -> Result<(), Error> {
         // The length of the first path is told with its opaque part.
-        self.simple(place, |path| Request::rename(path, to)).await.map(drop)
+        self.change(place, |path| Request::rename(path, to), ErrorKind::NotFound).await
     }
 
     /// Renames a file to a name that another one may have. `to` is a path as it goes onto the wire.
@@ -104,7 +119,7 @@ impl Shared {
             let mark = if path.contains('?') { '&' } else { '?' };
             Request::checksum(&format!("{path}{mark}cks.type={kind}"))
         };
-        let patience = Patience { silence: PATIENCE, total: PATIENCE };
+        let patience = Patience { silence: PATIENCE, total: PATIENCE, ..self.patience() };
         let answered = self.ask(place, &make, Manner::new(patience)).await?;
         let text = text(&answered.body);
         let mut words = text.split_ascii_whitespace();
@@ -112,7 +127,7 @@ impl Shared {
             (Some(kind), Some(value)) => Ok((kind.to_owned(), value.to_owned())),
             _ => Err(Error::Protocol {
                 host: answered.endpoint.shown().to_owned(),
-                reason: format!("'{text}' is no checksum"),
+                reason: format!("'{}' is no checksum", crate::error::mask(&text)),
             }),
         }
     }

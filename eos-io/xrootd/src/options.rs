@@ -1,6 +1,7 @@
 //! How a client behaves.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -34,11 +35,26 @@ pub struct Options {
     pub verify: bool,
     /// The name to log in with, where the URL has none; by default the user's.
     pub user: Option<String>,
+    /// Where credentials are that are not where they are usually looked for.
+    pub credentials: Credentials,
     /// The runtime that does the input and output; by default the client has its own, so that the work of others does not
     /// hold it up.
     pub runtime: Option<Handle>,
     /// Who is told of retries and the like.
     pub listener: Option<Listener>,
+}
+
+/// Where credentials are. What is not set is looked for where the grid's tools look, which variables decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// A file with a bearer token.
+    pub token_file: Option<PathBuf>,
+    /// A file with an X.509 proxy and its key.
+    pub proxy: Option<PathBuf>,
+    /// A directory with the certificates of authorities.
+    pub authorities_dir: Option<PathBuf>,
+    /// A file with such certificates, for TLS.
+    pub authorities_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -55,6 +71,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(30),
             verify: false,
             user: None,
+            credentials: Credentials::default(),
             runtime: None,
             listener: None,
         }

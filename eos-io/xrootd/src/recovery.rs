@@ -70,6 +70,16 @@ impl Attempts {
         Ok(back_off(self.made))
     }
 
+    /// Notes a failure that many share, which the first of them has answered for: the others only do not go on for ever.
+    pub(crate) fn failed_with_others(&mut self, error: Error) -> Result<(), Error> {
+        self.made += 1;
+        let source = self.first.get_or_insert(error).clone();
+        match self.made > self.allowed {
+            true => Err(Error::Exhausted { source: Box::new(source), attempts: self.made, budget_is_spent: false }),
+            false => Ok(()),
+        }
+    }
+
     /// Lowers the number of retries to at most this.
     pub(crate) fn allow_at_most(&mut self, retries: u32) {
         self.allowed = self.allowed.min(retries);
@@ -130,7 +140,7 @@ mod tests {
     use super::*;
 
     fn lost() -> Error {
-        Error::Disconnected { host: "h:1".into(), reason: "reset".into() }
+        Error::disconnected("h:1", "reset".into())
     }
 
     #[test]

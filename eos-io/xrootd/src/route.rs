@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::client::{Shared, Waiting};
 use crate::connection::{Connection, Patience};
@@ -54,20 +54,35 @@ pub(crate) struct Manner<'a> {
     pub(crate) except: &'a [Arc<Connection>],
     pub(crate) tried: Tried,
     pub(crate) trace: Trace,
+    /// Whether it is made again after errors that may pass.
+    pub(crate) is_persistent: bool,
 }
 
 impl Manner<'_> {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, except: &[], tried: Tried::default(), trace: Trace::default() }
+        Self { patience, except: &[], tried: Tried::default(), trace: Trace::default(), is_persistent: true }
     }
 }
 
 impl Shared {
     /// Makes a request until it is answered, or nothing more can be tried.
-    pub(crate) async fn ask(&self, place: &Place, make: Make<'_>, mut manner: Manner<'_>) -> Result<Answered, Error> {
-        let mut attempts = Attempts::new(self.options().retries);
+    pub(crate) async fn ask(&self, place: &Place, make: Make<'_>, manner: Manner<'_>) -> Result<Answered, Error> {
+        self.ask_for_change(place, make, manner, &mut false).await
+    }
+
+    /// The same for a request that changes something. Also tells whether the answer to it was lost once, so that it may
+    /// have been carried out already when it was made again.
+    pub(crate) async fn ask_for_change(
+        &self,
+        place: &Place,
+        make: Make<'_>,
+        mut manner: Manner<'_>,
+        may_be_done: &mut bool,
+    ) -> Result<Answered, Error> {
+        let mut attempts = Attempts::new(if manner.is_persistent { self.options().retries } else { 0 });
+        let mut waiting = Waiting::new(self.options().wait_limit);
         loop {
-            let failed = match self.attempt(place, make, &manner).await {
+            let failed = match self.attempt(place, make, &manner, &mut waiting).await {
                 Ok(answered) => {
                     self.budget.give();
                     return Ok(answered);
@@ -84,6 +99,11 @@ impl Shared {
             let is_manager_out_of_servers =
                 !manner.tried.is_empty() && host.is_none() && error.kind() == ErrorKind::NotFound;
             let may_retry = is_transient || is_manager_out_of_servers;
+            *may_be_done |= error.leaves_doubt();
+            if !may_retry && manner.tried.is_empty() {
+                // The answer itself, whatever had to be tried to get it.
+                return Err(error);
+            }
             let reason = mask(&error.to_string());
             let pause = attempts.failed(error.clone(), may_retry, &self.budget)?;
             add(&self.counters().retries, 1);
@@ -107,20 +127,26 @@ impl Shared {
     }
 
     /// Follows redirects until a server answers or fails.
-    async fn attempt(&self, place: &Place, make: Make<'_>, manner: &Manner<'_>) -> Result<Answered, Failed> {
+    async fn attempt(
+        &self,
+        place: &Place,
+        make: Make<'_>,
+        manner: &Manner<'_>,
+        waiting: &mut Waiting,
+    ) -> Result<Answered, Failed> {
         let mut url = (*place.url).clone();
         let mut path = place.path.clone();
         let mut from_redirect = String::new();
         let mut redirected_to = None;
-        let mut waiting = Waiting::new(self.options().wait_limit);
         for _ in 0..MOST_HOPS {
             let endpoint = self.endpoint(&url);
             let failed = |error| Failed { error, redirected_to: redirected_to.clone(), is_known: endpoint.is_known() };
-            let connection = endpoint.connection(manner.except, &self.dialer, &manner.trace).await.map_err(failed)?;
+            let connection = endpoint.connection(manner.except, &self.dialer, &manner.trace).await;
+            let connection = connection.map_err(|error| failed(error.about(&path)))?;
             let opaque = [place.url.opaque.as_str(), &from_redirect, &manner.tried.opaque()];
             let request = make(&with_opaque(&path, &opaque), !manner.tried.is_empty());
             let started = Instant::now();
-            let response = self.patiently(&connection, &request, manner.patience, &mut waiting, &path).await;
+            let response = self.patiently(&connection, &request, manner.patience, waiting, &path).await;
             match response.map_err(failed)? {
                 Response::Ok(body) => return Ok(Answered { connection, endpoint, redirected_to, body }),
                 Response::Redirect(redirect) => {
@@ -141,7 +167,7 @@ impl Shared {
                     path = next.path.unwrap_or(path);
                 }
                 Response::Error(error) => return Err(failed(Error::server(endpoint.shown(), &path, error))),
-                Response::AuthMore(_) | Response::Wait { .. } | Response::WaitForResponse { .. } => {
+                Response::AuthMore(_) | Response::Wait { .. } | Response::Later { .. } => {
                     let reason = "an answer that belongs to a login".to_owned();
                     return Err(failed(Error::Protocol { host: endpoint.shown().to_owned(), reason }));
                 }
@@ -162,7 +188,14 @@ impl Shared {
         path: &str,
     ) -> Result<Response, Error> {
         loop {
-            let response = connection.call(request, patience).await.map_err(|error| named(error, path))?;
+            let patience = Patience { wait: patience.wait.min(waiting.left()), ..patience };
+            let response = connection.call(request, patience).await.map_err(|error| {
+                if let Error::Timeout { waited, .. } = &error {
+                    // Beyond silence it was the server that asked for patience.
+                    waiting.spend(waited.saturating_sub(patience.silence));
+                }
+                error.about(path)
+            })?;
             let Response::Wait { seconds, message } = response else {
                 return Ok(response);
             };
@@ -179,24 +212,22 @@ impl Shared {
         message: String,
         waiting: &mut Waiting,
     ) -> Result<(), Error> {
-        let time = std::time::Duration::from_secs(u64::from(seconds));
+        let asked = Duration::from_secs(u64::from(seconds));
         add(&self.counters().waits, 1);
-        self.counters().waited_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+        let Some(time) = waiting.take(asked) else {
+            let (host, path) = (host.to_owned(), path.to_owned());
+            return Err(Error::Wait { host, path, asked, limit: self.options().wait_limit });
+        };
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.counters().waited_ms.fetch_add(milliseconds, Ordering::Relaxed);
         self.counters().tell(|| Event::Waiting {
             host: host.to_owned(),
             path: path.to_owned(),
             time,
             message: mask(&message),
         });
-        if waiting.wait(seconds).await {
-            return Ok(());
-        }
-        Err(Error::Timeout {
-            host: host.to_owned(),
-            path: path.to_owned(),
-            request: "a request, for which the server asks to wait,",
-            waited: self.options().wait_limit,
-        })
+        tokio::time::sleep(time).await;
+        Ok(())
     }
 }
 
@@ -231,12 +262,8 @@ pub(crate) fn follow(from: &XrootdUrl, redirect: &Redirect) -> Result<Next, Stri
         }
         Target::Url(text) => {
             let (to, path) = XrootdUrl::parse(text).map_err(|error| {
-                let scheme = text.split("://").next().unwrap_or_default();
-                format!(
-                    "it redirects to a URL of the kind '{}', which cannot be followed here: {}",
-                    mask(scheme),
-                    error.reason
-                )
+                let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+                format!("it redirects to a URL of the kind '{}', which is not followed: {}", mask(scheme), error.reason)
             })?;
             let path = format!("{}{path}", to.prefix.trim_end_matches('/'));
             let named = to.host.clone();
@@ -261,16 +288,6 @@ fn with_opaque(path: &str, parts: &[&str]) -> String {
         whole.push_str(part.trim_start_matches('&'));
     }
     whole
-}
-
-/// An error of a connection, with the path that was asked for.
-pub(crate) fn named(error: Error, path: &str) -> Error {
-    match error {
-        Error::Timeout { host, path: unnamed, request, waited } if unnamed.is_empty() => {
-            Error::Timeout { host, path: path.to_owned(), request, waited }
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

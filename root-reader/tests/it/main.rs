@@ -19,6 +19,7 @@ mod hostile;
 mod json;
 mod nested;
 mod objects;
+#[cfg(unix)]
 mod remote;
 mod support;
 mod written_by_root;

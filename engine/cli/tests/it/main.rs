@@ -12,6 +12,8 @@ mod formats;
 mod inputs;
 mod interrupt;
 mod output;
+#[cfg(target_os = "linux")]
+mod remote;
 mod report;
 mod sql;
 mod support;

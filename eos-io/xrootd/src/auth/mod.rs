@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::environment::Environment;
+use crate::options::Credentials;
 
 pub(crate) use offer::{Offer, names, offered};
 
@@ -32,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) user: String,
     /// The opaque part of the URL, for `xrd.k5ccname`, `xrd.ztn` and the like.
     pub(crate) opaque: String,
+    /// Where credentials are that are not where they are usually looked for.
+    pub(crate) credentials: Credentials,
 }
 
 impl Peer {
@@ -161,6 +164,7 @@ mod tests {
             is_encrypted,
             user: "tester".into(),
             opaque: opaque.into(),
+            credentials: Credentials::default(),
         }
     }
 

@@ -27,10 +27,11 @@ impl Ztn {
     }
 
     fn token(&self) -> Result<BearerToken, AuthError> {
-        if let Some(path) = self.peer.parameter("xrd.ztn") {
-            return bearer_token::in_file(Path::new(path), &self.environment)?.ok_or_else(|| {
-                AuthError::new(format!("the token file {path}, which xrd.ztn in the URL names, is missing or empty"))
-            });
+        let of_url = self.peer.parameter("xrd.ztn").map(Path::new);
+        if let Some(path) = of_url.or(self.peer.credentials.token_file.as_deref()) {
+            let token = bearer_token::in_file(path, &self.environment)?;
+            return token
+                .ok_or_else(|| AuthError::new(format!("the token file {} is missing or empty", path.display())));
         }
         bearer_token::discover(&self.environment)?.ok_or_else(|| {
             AuthError::new("there is no bearer token").hint(format!(
@@ -90,6 +91,7 @@ impl From<BearerTokenError> for AuthError {
 mod tests {
     use super::super::tests::peer;
     use super::*;
+    use crate::options::Credentials;
 
     fn ztn(arguments: &str, peer: &Peer, variables: &[(&str, &str)]) -> Ztn {
         let nothing_here = Path::new("/nowhere/at/all");
@@ -135,15 +137,24 @@ mod tests {
     }
 
     #[test]
-    fn the_url_names_a_file_before_the_environment_does() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), "from-file\n").expect("written");
-        let with_file = peer(&format!("xrd.ztn={}", file.path().display()), true);
-        let blob = ztn("0:4096:", &with_file, &[("BEARER_TOKEN", "abc")]).begin().expect("a blob");
-        assert!(blob.ends_with(b"from-file\0"));
-
-        let missing = peer("xrd.ztn=/nowhere/at/all", true);
-        let error = ztn("0:4096:", &missing, &[("BEARER_TOKEN", "abc")]).begin().expect_err("missing");
+    fn the_url_names_a_file_before_the_settings_and_these_before_the_environment() {
+        let (of_url, of_settings) = (tempfile::NamedTempFile::new(), tempfile::NamedTempFile::new());
+        let (of_url, of_settings) = (of_url.expect("a file"), of_settings.expect("a file"));
+        std::fs::write(of_url.path(), "from-url\n").expect("written");
+        std::fs::write(of_settings.path(), "from-settings\n").expect("written");
+        let variables = [("BEARER_TOKEN", "from-variable")];
+        let set = Credentials { token_file: Some(of_settings.path().into()), ..Credentials::default() };
+        let opaque = format!("xrd.ztn={}", of_url.path().display());
+        for (opaque, credentials, expected) in [
+            (opaque.as_str(), set.clone(), "from-url\0"),
+            ("", set, "from-settings\0"),
+            ("", Credentials::default(), "from-variable\0"),
+        ] {
+            let peer = Peer { credentials, ..peer(opaque, true) };
+            let blob = ztn("0:4096:", &peer, &variables).begin().expect("a blob");
+            assert!(blob.ends_with(expected.as_bytes()), "{expected}");
+        }
+        let error = ztn("0:4096:", &peer("xrd.ztn=/nowhere/at/all", true), &variables).begin().expect_err("missing");
         assert!(error.reason.contains("/nowhere/at/all"), "{error}");
     }
 

@@ -19,9 +19,11 @@ use super::stream::Stream;
 use super::tls::{self, TlsSettings};
 use super::{Connection, start};
 use crate::auth::{self, Peer, SessionKey};
+use crate::client::Waiting;
 use crate::diagnosis::Trace;
 use crate::error::{Error, mask};
 use crate::metrics::{Counters, add};
+use crate::options::Credentials;
 use crate::wire::codes::{able, flags};
 use crate::wire::{HANDSHAKE, Header, LoginAnswer, ProtocolAnswer, Request, Response, WireError, login, protocol};
 
@@ -37,10 +39,15 @@ pub(crate) struct Target {
     pub(crate) user: String,
     /// The opaque part of the URL, for what of it concerns the login.
     pub(crate) opaque: String,
+    pub(crate) credentials: Credentials,
     /// Whether to go step by step.
     pub(crate) is_careful: bool,
     /// How long a connection, and each step of the login, may take.
     pub(crate) limit: Duration,
+    /// How long, altogether, the server may ask to wait.
+    pub(crate) wait_limit: Duration,
+    /// How long the server may take nothing of what is sent.
+    pub(crate) silence: Duration,
 }
 
 /// What a login has established.
@@ -113,7 +120,7 @@ async fn attempt(
         false => greeting.all_at_once(stream).await?,
     };
     add(&counters.connections, 1);
-    Ok(start(stream, target.shown.clone(), Arc::clone(counters), established))
+    Ok(start(stream, target, Arc::clone(counters), established))
 }
 
 struct Greeting<'a> {
@@ -121,6 +128,9 @@ struct Greeting<'a> {
     trace: &'a Trace,
     counters: &'a Counters,
 }
+
+/// What answers where an XRootD server is expected.
+const STRANGER: &str = "something else seems to listen on this port; check host and port";
 
 /// The stream id of everything before requests can be under way together.
 const FIRST_STREAM: [u8; 2] = [0, 0];
@@ -229,6 +239,7 @@ impl Greeting<'_> {
             is_encrypted: stream.is_tls(),
             user: self.target.user.clone(),
             opaque: self.target.opaque.clone(),
+            credentials: self.target.credentials.clone(),
         };
         let started = Instant::now();
         let proven = self.prove(&mut stream, &peer, &login.methods).await;
@@ -338,9 +349,11 @@ impl Greeting<'_> {
             let mut header = [0; Header::LENGTH];
             stream.read_exact(&mut header).await?;
             let header = match Header::parse(&header) {
+                // Everything up to here is asked on this stream, so whoever answers on another one knows another protocol.
+                Ok(Header { stream, .. }) if stream != FIRST_STREAM => return Ok(Err(WireError::new(STRANGER))),
+                Err(_) => return Ok(Err(WireError::new(STRANGER))),
                 Ok(header) if header.length <= LIMIT => header,
-                Ok(header) => return Ok(Err(WireError(format!("an answer of {} bytes", header.length)))),
-                Err(error) => return Ok(Err(error)),
+                Ok(header) => return Ok(Err(WireError(format!("an answer of {} bytes to a login", header.length)))),
             };
             let mut body = vec![0; header.length];
             stream.read_exact(&mut body).await?;
@@ -352,18 +365,24 @@ impl Greeting<'_> {
 
     /// Receives the answer to a request, which is sent again when the server says that it should be.
     async fn receive_patiently(&self, stream: &mut Stream, request: &Request) -> Result<Response, Error> {
-        const TIMES: usize = 20;
-        for _ in 0..TIMES {
-            match self.receive(stream).await? {
-                Response::Wait { seconds, .. } => {
-                    tokio::time::sleep(Duration::from_secs(u64::from(seconds)).min(Duration::from_secs(60))).await;
-                    self.send(stream, false, std::slice::from_ref(request)).await?;
-                }
-                Response::WaitForResponse { .. } => {}
+        let mut waiting = Waiting::new(self.target.wait_limit);
+        loop {
+            let (seconds, is_asked_again) = match self.receive(stream).await? {
+                Response::Wait { seconds, .. } => (seconds, true),
+                Response::Later { .. } => (0, false),
                 other => return Ok(other),
+            };
+            let asked = Duration::from_secs(u64::from(seconds));
+            add(&self.counters.waits, 1);
+            let Some(time) = waiting.take(asked) else {
+                let (host, limit) = (self.target.shown.clone(), self.target.wait_limit);
+                return Err(Error::Wait { host, path: String::new(), asked, limit });
+            };
+            if is_asked_again {
+                tokio::time::sleep(time).await;
+                self.send(stream, false, std::slice::from_ref(request)).await?;
             }
         }
-        Err(self.lost("the server asked to wait again and again".to_owned()))
     }
 
     async fn within<T>(&self, work: impl Future<Output = T>, what: &'static str) -> Result<T, Error> {
@@ -390,7 +409,7 @@ impl Greeting<'_> {
     }
 
     fn lost(&self, reason: String) -> Error {
-        Error::Disconnected { host: self.target.shown.clone(), reason: format!("during the login: {reason}") }
+        Error::disconnected(&self.target.shown, format!("during the login: {reason}"))
     }
 }
 
@@ -400,6 +419,6 @@ fn kind(response: &Response) -> &'static str {
         Response::AuthMore(_) => "a question",
         Response::Error(_) => "an error",
         Response::Redirect(_) => "a redirect",
-        Response::Wait { .. } | Response::WaitForResponse { .. } => "a request to wait",
+        Response::Wait { .. } | Response::Later { .. } => "a request to wait",
     }
 }

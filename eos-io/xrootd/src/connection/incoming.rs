@@ -24,7 +24,7 @@ impl Progress {
         Self { epoch: Instant::now(), last_ms: AtomicU64::new(0) }
     }
 
-    fn mark(&self) {
+    pub(super) fn mark(&self) {
         let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_ms.store(now, Ordering::Relaxed);
     }

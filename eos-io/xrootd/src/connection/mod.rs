@@ -17,7 +17,7 @@ mod tls;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -29,13 +29,13 @@ use incoming::Progress;
 use send::Outgoing;
 use signature::Signer;
 pub(crate) use slots::Answer;
-use slots::{Sink, Slot, Slots};
+use slots::{Opening, Sink, Slot, Slots, Terms};
 pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
 use crate::metrics::{Counters, add};
 use crate::wire::codes::{flags, request};
-use crate::wire::{ProtocolAnswer, Request, Response, Segment};
+use crate::wire::{ProtocolAnswer, Request, Response, Segment, opened};
 
 /// Bytes of answers that may be under way on one connection. Enough for 100 MB/s over 150 ms.
 const WINDOW: usize = 16 << 20;
@@ -45,18 +45,13 @@ const WINDOW_UNIT: usize = 1 << 10;
 /// A connection that is logged in.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
-    outgoing: Mutex<Sender>,
+    queue: mpsc::UnboundedSender<Outgoing>,
     window: Arc<Semaphore>,
     /// What the server is and can do.
     pub(crate) protocol: ProtocolAnswer,
     pub(crate) is_tls: bool,
     /// Something asked of it was not answered in time: nothing new is asked of it.
     is_suspect: AtomicBool,
-}
-
-struct Sender {
-    queue: mpsc::UnboundedSender<Outgoing>,
-    signer: Option<Signer>,
 }
 
 /// What the tasks of a connection share with it.
@@ -67,11 +62,33 @@ struct Shared {
     progress: Progress,
     counters: Arc<Counters>,
     queue: mpsc::WeakUnboundedSender<Outgoing>,
+    /// Locked while a request is signed and queued: the numbers of signatures have to grow on the wire.
+    signer: Mutex<Option<Signer>>,
 }
 
 impl Shared {
     fn close(&self, error: Error) {
         self.slots.lock().close(error);
+    }
+
+    fn enqueue(&self, queue: &mpsc::UnboundedSender<Outgoing>, request: &Request, slot: Slot) -> Result<(), Error> {
+        let mut signer = self.signer.lock();
+        let id = {
+            let mut slots = self.slots.lock();
+            if slots.is_full() {
+                let reason = "more requests are under way than a connection can tell apart".to_owned();
+                return Err(Error::Protocol { host: self.host.clone(), reason });
+            }
+            slots.insert(slot)?
+        };
+        add(&self.counters.requests, 1);
+        let outgoing = match &mut *signer {
+            Some(signer) => signer.sign(request, id),
+            None => Outgoing::new(request, id),
+        };
+        // The sending task ends with the connection only, and then the slot has been answered already.
+        drop(queue.send(outgoing));
+        Ok(())
     }
 
     /// Sends a request whose answer nobody waits for.
@@ -80,15 +97,49 @@ impl Shared {
         let slot = Slot {
             sink: Sink::Body { body: BytesMut::new(), limit: SMALL },
             answer,
-            patience_ms: Arc::default(),
-            is_open: false,
+            terms: Arc::default(),
+            opening: None,
             _window: None,
         };
         // A connection that is gone needs no such request.
-        if let Some(queue) = self.queue.upgrade()
-            && let Ok(id) = self.slots.lock().insert(slot)
+        if let Some(queue) = self.queue.upgrade() {
+            drop(self.enqueue(&queue, request, slot));
+        }
+    }
+
+    /// Closes the file that an open has opened which was given up before its answer came, and removes it if the open has
+    /// made it: nobody else would.
+    fn undo(&self, answer: &Answer, opening: &Opening, terms: &Terms) {
+        let Answer::Response(Response::Ok(body)) = answer else {
+            return;
+        };
+        let Ok((file, _)) = opened(body) else {
+            return;
+        };
+        self.send_unanswered(&Request::close(file));
+        // A file that was made a second time, since this answer was late, is in use.
+        if let Some(path) = &opening.made
+            && !terms.is_late.load(Ordering::Relaxed)
         {
-            drop(queue.send(Outgoing::new(request, id)));
+            self.send_unanswered(&Request::remove(&String::from_utf8_lossy(path)));
+        }
+    }
+}
+
+/// The wait for an answer.
+struct Pending<'a> {
+    receiver: oneshot::Receiver<Result<Answer, Error>>,
+    shared: &'a Shared,
+    opening: Option<Opening>,
+    terms: Arc<Terms>,
+}
+
+impl Drop for Pending<'_> {
+    /// An answer may have come that nobody has looked at.
+    fn drop(&mut self) {
+        self.receiver.close();
+        if let (Ok(Ok(answer)), Some(opening)) = (self.receiver.try_recv(), &self.opening) {
+            self.shared.undo(&answer, opening, &self.terms);
         }
     }
 }
@@ -103,6 +154,8 @@ pub(crate) struct Patience {
     pub(crate) silence: Duration,
     /// Altogether, besides what the server asks for.
     pub(crate) total: Duration,
+    /// The most that a server can ask for.
+    pub(crate) wait: Duration,
 }
 
 /// A part of the window, held while an answer is under way.
@@ -119,9 +172,10 @@ impl Connection {
         !self.is_suspect.load(Ordering::Relaxed) && self.shared.slots.lock().closed().is_none()
     }
 
-    /// Takes it out of use: what is under way may still be answered.
-    pub(crate) fn suspect(&self) {
+    /// Takes it out of use: what is under way may still be answered, what waits for its turn goes elsewhere.
+    fn suspect(&self) {
         self.is_suspect.store(true, Ordering::Relaxed);
+        self.window.close();
     }
 
     /// Requests under way.
@@ -139,11 +193,34 @@ impl Connection {
         self.protocol.has(flags::HAS_PAGE_READ) && self.protocol.version >= 0x511
     }
 
-    /// Waits until an answer of so many bytes fits into the window.
-    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, Error> {
+    /// Waits until an answer of so many bytes fits into the window. What fills it may never be answered, and those who
+    /// asked may be gone, so this wait has an end of its own.
+    pub(crate) async fn room(&self, bytes: usize, patience: Patience) -> Result<Room, Error> {
         let units = bytes.clamp(1, WINDOW).div_ceil(WINDOW_UNIT) as u32;
-        let permit = Arc::clone(&self.window).acquire_many_owned(units).await;
-        permit.map(Room).map_err(|_| Error::ShutDown)
+        let mut permit = std::pin::pin!(Arc::clone(&self.window).acquire_many_owned(units));
+        let since = Instant::now();
+        loop {
+            match tokio::time::timeout_at(self.deadline(since, patience, Duration::ZERO).into(), &mut permit).await {
+                Ok(Ok(permit)) => return Ok(Room(permit)),
+                Ok(Err(_)) => {
+                    let reason = "it was given up, as it did not answer in time".to_owned();
+                    return Err(Error::disconnected(self.host(), reason));
+                }
+                Err(_) if Instant::now() < self.deadline(since, patience, Duration::ZERO) => {}
+                Err(_) => return Err(self.timed_out("what was asked before", since)),
+            }
+        }
+    }
+
+    /// Until when something that has begun may take, as far as can be said by now.
+    fn deadline(&self, since: Instant, patience: Patience, granted: Duration) -> Instant {
+        let by_silence = self.shared.progress.last().max(since) + patience.silence;
+        by_silence.min(since + patience.total) + granted.min(patience.wait)
+    }
+
+    fn timed_out(&self, request: &'static str, since: Instant) -> Error {
+        self.suspect();
+        Error::Timeout { host: self.host().to_owned(), path: String::new(), request, waited: since.elapsed() }
     }
 
     /// Asks for something whose answer is kept whole. Redirects and the like are for the caller.
@@ -197,15 +274,7 @@ impl Connection {
 
     /// Sends a request whose answer nobody waits for.
     pub(crate) fn send_unanswered(&self, request: &Request) {
-        let (answer, _) = oneshot::channel();
-        let slot = Slot {
-            sink: Sink::Body { body: BytesMut::new(), limit: SMALL },
-            answer,
-            patience_ms: Arc::default(),
-            is_open: false,
-            _window: None,
-        };
-        drop(self.enqueue(request, slot));
+        self.shared.send_unanswered(request);
     }
 
     async fn exchange(
@@ -215,78 +284,44 @@ impl Connection {
         room: Option<Room>,
         patience: Patience,
     ) -> Result<Answer, Error> {
-        let (answer, mut receiver) = oneshot::channel();
-        let patience_ms = Arc::new(AtomicU64::new(0));
+        let (answer, receiver) = oneshot::channel();
+        let opening = (request.id == request::OPEN)
+            .then(|| Opening { made: request.makes_a_file().then(|| request.payload.clone()) });
+        let terms = Arc::<Terms>::default();
         let slot = Slot {
             sink,
             answer,
-            patience_ms: Arc::clone(&patience_ms),
-            is_open: request.id == request::OPEN,
+            terms: Arc::clone(&terms),
+            opening: opening.clone(),
             _window: room.map(|Room(permit)| permit),
         };
         let sent = Instant::now();
-        self.enqueue(request, slot)?;
+        self.shared.enqueue(&self.queue, request, slot)?;
+        let mut pending = Pending { receiver, shared: &self.shared, opening, terms: Arc::clone(&terms) };
+        let granted = || Duration::from_millis(terms.patience_ms.load(Ordering::Relaxed));
         loop {
-            let granted = Duration::from_millis(patience_ms.load(Ordering::Relaxed));
-            let by_silence = self.shared.progress.last().max(sent) + patience.silence + granted;
-            let by_total = sent + patience.total + granted;
-            let deadline = by_silence.min(by_total);
-            match tokio::time::timeout_at(deadline.into(), &mut receiver).await {
+            let deadline = self.deadline(sent, patience, granted());
+            match tokio::time::timeout_at(deadline.into(), &mut pending.receiver).await {
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(_)) => return Err(self.gone()),
                 // Bytes may have come, or the server asked for patience, since the deadline was set.
-                Err(_) if self.may_wait(sent, patience, &patience_ms) => {}
+                Err(_) if Instant::now() < self.deadline(sent, patience, granted()) => {}
                 Err(_) => {
-                    self.suspect();
-                    return Err(Error::Timeout {
-                        host: self.host().to_owned(),
-                        path: String::new(),
-                        request: name(request.id),
-                        waited: sent.elapsed(),
-                    });
+                    terms.is_late.store(true, Ordering::Relaxed);
+                    return Err(self.timed_out(name(request.id), sent));
                 }
             }
         }
     }
 
-    fn may_wait(&self, sent: Instant, patience: Patience, patience_ms: &AtomicU64) -> bool {
-        let granted = Duration::from_millis(patience_ms.load(Ordering::Relaxed));
-        let now = Instant::now();
-        now < self.shared.progress.last().max(sent) + patience.silence + granted
-            && now < sent + patience.total + granted
-    }
-
-    fn enqueue(&self, request: &Request, slot: Slot) -> Result<(), Error> {
-        let mut sender = self.outgoing.lock();
-        let id = {
-            let mut slots = self.shared.slots.lock();
-            if slots.is_full() {
-                return Err(self.protocol_error("more requests are under way than a connection can tell apart"));
-            }
-            slots.insert(slot)?
-        };
-        add(&self.shared.counters.requests, 1);
-        let outgoing = match &mut sender.signer {
-            Some(signer) => signer.sign(request, id),
-            None => Outgoing::new(request, id),
-        };
-        // The sending task ends with the connection only, and then the slot has been answered already.
-        drop(sender.queue.send(outgoing));
-        Ok(())
-    }
-
     fn gone(&self) -> Error {
         let error = self.shared.slots.lock().closed().cloned();
-        error
-            .unwrap_or_else(|| Error::Disconnected { host: self.host().to_owned(), reason: "it was closed".to_owned() })
+        error.unwrap_or_else(|| Error::disconnected(self.host(), "it was closed".to_owned()))
     }
 
     fn unexpected(&self, what: &str, request: &Request) -> Error {
-        self.protocol_error(&format!("{what} as the answer to {}", name(request.id)))
-    }
-
-    fn protocol_error(&self, reason: &str) -> Error {
-        Error::Protocol { host: self.host().to_owned(), reason: reason.to_owned() }
+        let reason = format!("{what} as the answer to {}", name(request.id));
+        Error::Protocol { host: self.host().to_owned(), reason }
     }
 }
 
@@ -299,27 +334,28 @@ impl fmt::Debug for Connection {
 /// Starts the tasks of a connection whose login has succeeded.
 fn start(
     stream: stream::Stream,
-    host: String,
+    target: &Target,
     counters: Arc<Counters>,
     established: handshake::Established,
 ) -> Arc<Connection> {
     let (queue, queued) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
-        host,
+        host: target.shown.clone(),
         slots: Mutex::default(),
         progress: Progress::new(),
         counters,
         queue: queue.downgrade(),
+        signer: Mutex::new(Signer::new(&established.protocol.security, established.key)),
     });
     let is_tls = stream.is_tls();
     match stream {
         stream::Stream::Plain(stream) => {
             let (read, write) = stream.into_split();
-            serve(read, write, &shared, queued);
+            serve(read, write, &shared, queued, target.silence);
         }
         stream::Stream::Tls(stream) => {
             let (read, write) = tokio::io::split(*stream);
-            serve(read, write, &shared, queued);
+            serve(read, write, &shared, queued, target.silence);
         }
         #[cfg(fuzzing)]
         stream::Stream::Scripted(stream) => {
@@ -329,7 +365,7 @@ fn start(
     }
     Arc::new(Connection {
         shared,
-        outgoing: Mutex::new(Sender { queue, signer: Signer::new(&established.protocol.security, established.key) }),
+        queue,
         window: Arc::new(Semaphore::new(WINDOW / WINDOW_UNIT)),
         protocol: established.protocol,
         is_tls,
@@ -337,7 +373,7 @@ fn start(
     })
 }
 
-fn serve<R, W>(read: R, write: W, shared: &Arc<Shared>, queued: mpsc::UnboundedReceiver<Outgoing>)
+fn serve<R, W>(read: R, write: W, shared: &Arc<Shared>, queued: mpsc::UnboundedReceiver<Outgoing>, silence: Duration)
 where
     R: tokio::io::AsyncRead + Unpin + Send + 'static,
     W: tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -348,8 +384,7 @@ where
     };
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        let outcome = send::send(write, queued).await;
-        let host = shared.host.clone();
+        let outcome = send::send(write, queued, &shared.progress, silence).await;
         let reason = match outcome {
             Ok(()) => "it was closed".to_owned(),
             Err(error) => error.to_string(),
@@ -358,7 +393,7 @@ where
         if reason != "it was closed" {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        shared.close(Error::Disconnected { host, reason });
+        shared.close(Error::disconnected(&shared.host, reason));
         receiving.abort();
     });
 }

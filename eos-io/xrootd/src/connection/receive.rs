@@ -12,7 +12,7 @@ use super::slots::{Answer, BadPage, Sink, Slot};
 use crate::error::Error;
 use crate::metrics::add;
 use crate::wire::codes::{attention, status};
-use crate::wire::{Cursor, Header, PAGE, PageStatus, Request, Response, Segment, WireError, first_page_length, opened};
+use crate::wire::{Cursor, Header, PAGE, PageStatus, Response, Segment, WireError, first_page_length};
 
 /// Why receiving ended.
 enum Broken {
@@ -40,10 +40,9 @@ pub(super) async fn receive<R: AsyncRead + Unpin>(stream: R, shared: &Shared) {
             break broken;
         }
     };
-    let host = shared.host.clone();
     shared.close(match broken {
-        Broken::Io(error) => Error::Disconnected { host, reason: error.to_string() },
-        Broken::Wire(error) => Error::protocol(&host, error),
+        Broken::Io(error) => Error::disconnected(&shared.host, error.to_string()),
+        Broken::Wire(error) => Error::protocol(&shared.host, error),
     });
 }
 
@@ -80,7 +79,7 @@ async fn attend<R: AsyncRead + Unpin>(
         }
         attention::RESPONSE => Err(WireError::new("a message is too short for the answer in it").into()),
         // Texts for the user's log and kinds that are no longer in use.
-        attention::MESSAGE | _ => Ok(incoming.skip(length - KIND, &shared.progress).await?),
+        _ => Ok(incoming.skip(length - KIND, &shared.progress).await?),
     }
 }
 
@@ -97,12 +96,15 @@ async fn dispatch<R: AsyncRead + Unpin>(
     // While data arrive the slot is out of the table, so a failure has to be told from here.
     match receive_into(incoming, shared, header, &mut slot).await {
         Ok(None) => shared.slots.lock().put_back(id, slot),
-        Ok(Some(answer)) => complete(shared, slot, answer),
+        Ok(Some(answer)) => {
+            shared.slots.lock().release();
+            complete(shared, slot, answer);
+        }
         Err(broken) => {
-            let host = shared.host.clone();
+            let host = &shared.host;
             let (error, broken) = match broken {
-                Broken::Io(error) => (Error::Disconnected { host, reason: error.to_string() }, Broken::Io(error)),
-                Broken::Wire(error) => (Error::protocol(&host, error.clone()), Broken::Wire(error)),
+                Broken::Io(error) => (Error::disconnected(host, error.to_string()), Broken::Io(error)),
+                Broken::Wire(error) => (Error::protocol(host, error.clone()), Broken::Wire(error)),
             };
             drop(slot.answer.send(Err(error)));
             return Err(broken);
@@ -112,14 +114,9 @@ async fn dispatch<R: AsyncRead + Unpin>(
 }
 
 fn complete(shared: &Shared, slot: Slot, answer: Answer) {
-    let is_open = slot.is_open;
-    let unwanted = slot.answer.send(Ok(answer)).err();
-    // The request was given up before the answer came: nobody else would close the file.
-    if let Some(Ok(Answer::Response(Response::Ok(body)))) = unwanted
-        && is_open
-        && let Ok((file, _)) = opened(&body)
-    {
-        shared.send_unanswered(&Request::close(file));
+    let Slot { opening, terms, answer: waiting, .. } = slot;
+    if let (Some(Ok(unwanted)), Some(opening)) = (waiting.send(Ok(answer)).err(), opening) {
+        shared.undo(&unwanted, &opening, &terms);
     }
 }
 
@@ -136,8 +133,9 @@ async fn receive_into<R: AsyncRead + Unpin>(
         status::STATUS => return pages(incoming, shared, header, slot).await,
         status::WAIT_RESP => {
             let body = control(incoming, shared, header).await?;
-            if let Response::WaitForResponse { seconds } = body {
-                slot.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+            if let Response::Later { seconds } = body {
+                slot.terms.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+                add(&shared.counters.waits, 1);
             }
             return Ok(None);
         }

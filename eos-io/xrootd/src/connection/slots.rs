@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::error::Error;
@@ -39,15 +39,30 @@ pub(crate) enum Answer {
     Pages(BytesMut, Vec<BadPage>),
 }
 
+/// What the receiver and whoever waits tell each other about a request.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Milliseconds for which the server asked to be left in peace.
+    pub(super) patience_ms: AtomicU64,
+    /// Whether the request was not answered in time, so that it may have been made again elsewhere.
+    pub(super) is_late: AtomicBool,
+}
+
+/// What an open does.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    /// The path, if a file is made.
+    pub(super) made: Option<Bytes>,
+}
+
 /// A request under way.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) sink: Sink,
     pub(super) answer: oneshot::Sender<Result<Answer, Error>>,
-    /// Milliseconds for which the server asked to be left in peace.
-    pub(super) patience_ms: Arc<AtomicU64>,
-    /// Whether a success that nobody waits for has opened a file, which then is closed.
-    pub(super) is_open: bool,
+    pub(super) terms: Arc<Terms>,
+    /// What a success that nobody waits for has done, which then is undone.
+    pub(super) opening: Option<Opening>,
     /// The part of the connection's window that the answer may fill.
     pub(super) _window: Option<OwnedSemaphorePermit>,
 }
@@ -55,6 +70,8 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     pending: HashMap<u16, Slot>,
+    /// The one whose answer is being received, which is not among those that wait.
+    receiving: Option<u16>,
     next: u16,
     closed: Option<Error>,
 }
@@ -66,7 +83,7 @@ impl Slots {
             return Err(error.clone());
         }
         // The window of a connection holds far fewer than 65536 requests.
-        while self.pending.contains_key(&self.next) {
+        while self.pending.contains_key(&self.next) || self.receiving == Some(self.next) {
             self.next = self.next.wrapping_add(1);
         }
         let id = self.next;
@@ -81,11 +98,18 @@ impl Slots {
 
     /// Takes a request out while an answer for it is received.
     pub(super) fn take(&mut self, id: u16) -> Option<Slot> {
+        self.receiving = Some(id);
         self.pending.remove(&id)
+    }
+
+    /// The id of the request that was taken out is free again.
+    pub(super) fn release(&mut self) {
+        self.receiving = None;
     }
 
     /// Puts it back, when more is to come.
     pub(super) fn put_back(&mut self, id: u16, slot: Slot) {
+        self.receiving = None;
         match &self.closed {
             Some(error) => drop(slot.answer.send(Err(error.clone()))),
             None => drop(self.pending.insert(id, slot)),
@@ -106,5 +130,29 @@ impl Slots {
 
     pub(super) fn len(&self) -> usize {
         self.pending.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> Slot {
+        let sink = Sink::Body { body: BytesMut::new(), limit: 0 };
+        Slot { sink, answer: oneshot::channel().0, terms: Arc::default(), opening: None, _window: None }
+    }
+
+    #[test]
+    fn an_id_is_not_given_away_while_its_answer_is_received() {
+        let mut slots = Slots::default();
+        let id = slots.insert(slot()).unwrap();
+        let taken = slots.take(id).unwrap();
+        slots.next = id;
+        assert_ne!(slots.insert(slot()).unwrap(), id);
+        slots.put_back(id, taken);
+        slots.take(id).unwrap();
+        slots.release();
+        slots.next = id;
+        assert_eq!(slots.insert(slot()).unwrap(), id);
     }
 }

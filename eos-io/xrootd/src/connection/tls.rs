@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::error::Error;
+use crate::options::Credentials;
 
 /// Where grids keep the certificates of their authorities.
 const GRID_CERTIFICATES: &str = "/etc/grid-security/certificates";
@@ -36,15 +37,13 @@ impl fmt::Debug for TlsSettings {
 }
 
 impl TlsSettings {
-    /// What `X509_CERT_DIR` and `X509_CERT_FILE` say, and where grids keep certificates.
-    pub(crate) fn from_environment() -> Self {
+    /// What is set, or else what `X509_CERT_DIR` and `X509_CERT_FILE` say, and where grids keep certificates.
+    pub(crate) fn new(credentials: &Credentials) -> Self {
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let directory = path("X509_CERT_DIR").unwrap_or_else(|| PathBuf::from(GRID_CERTIFICATES));
-        Self {
-            directories: vec![directory],
-            files: path("X509_CERT_FILE").into_iter().collect(),
-            config: Mutex::default(),
-        }
+        let directory = credentials.authorities_dir.clone().or_else(|| path("X509_CERT_DIR"));
+        let directory = directory.unwrap_or_else(|| PathBuf::from(GRID_CERTIFICATES));
+        let file = credentials.authorities_file.clone().or_else(|| path("X509_CERT_FILE"));
+        Self { directories: vec![directory], files: file.into_iter().collect(), config: Mutex::default() }
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, String> {

@@ -208,8 +208,8 @@ impl ObjectStore for XrootdStore {
         let writer = self.create(path, existing).await?;
         let data = payload.into_iter().collect();
         let writing = self.client.run(|_| async move {
-            writer.write(0, data).await?;
-            writer.finish().await
+            let written = writer.write(0, data).await;
+            end(&writer, written).await
         });
         writing.await.map_err(|error| to_store(error, path))?;
         self.written(path).await
@@ -300,11 +300,13 @@ impl ObjectStore for XrootdStore {
         let to = to.clone();
         let copying = self.client.run(|_| async move {
             let size = file.stat.size;
-            let mut pieces = std::pin::pin!(file.stream(0..size));
-            while let Some(piece) = pieces.try_next().await? {
-                writer.write(writer.reserve(piece.len()), vec![piece]).await?;
-            }
-            writer.finish().await
+            let pieces = file.stream(0..size);
+            let copied = pieces.try_for_each(|piece| async {
+                let offset = writer.reserve(piece.len());
+                writer.write(offset, vec![piece]).await
+            });
+            let copied = copied.await;
+            end(&writer, copied).await
         });
         copying.await.map_err(|error| to_store(error, &to))
     }
@@ -327,6 +329,19 @@ impl ObjectStore for XrootdStore {
         });
         renaming.await.map_err(|error| to_store(error, from))
     }
+}
+
+/// Finishes a file that has been written, or throws away what could not be.
+async fn end(writer: &Writer, written: std::result::Result<(), Error>) -> std::result::Result<(), Error> {
+    let ended = match written {
+        Ok(()) => writer.finish().await,
+        Err(error) => Err(error),
+    };
+    if ended.is_err() {
+        // What went wrong first is what counts.
+        drop(writer.abandon().await);
+    }
+    ended
 }
 
 /// A range up to this size comes in one piece.

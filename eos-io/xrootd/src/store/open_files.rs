@@ -17,18 +17,25 @@ use crate::file::File;
 const MOST: usize = 256;
 
 pub(super) struct OpenFiles {
-    entries: Mutex<HashMap<Path, Entry>>,
+    state: Mutex<State>,
     idle: Duration,
 }
 
+#[derive(Default)]
+struct State {
+    entries: HashMap<Path, Entry>,
+    is_swept: bool,
+}
+
 struct Entry {
-    file: Arc<OnceCell<Arc<File>>>,
+    /// The file, or why it could not be opened: who waits for the same open is told the same.
+    file: Arc<OnceCell<Result<Arc<File>, Error>>>,
     used: Instant,
 }
 
 impl OpenFiles {
     pub(super) fn new(idle: Duration) -> Arc<Self> {
-        Arc::new(Self { entries: Mutex::default(), idle })
+        Arc::new(Self { state: Mutex::default(), idle })
     }
 
     /// The open file of that path, opened if it is not.
@@ -38,42 +45,43 @@ impl OpenFiles {
         W: Future<Output = Result<File, Error>>,
     {
         let cell = {
-            let mut entries = self.entries.lock();
-            let is_first = entries.is_empty();
+            let mut state = self.state.lock();
             let now = Instant::now();
-            let entry = entries.entry(path.clone()).or_insert_with(|| Entry { file: Arc::default(), used: now });
+            let entry = state.entries.entry(path.clone()).or_insert_with(|| Entry { file: Arc::default(), used: now });
             entry.used = now;
             let cell = Arc::clone(&entry.file);
-            make_room(&mut entries);
-            if is_first {
+            make_room(&mut state.entries);
+            if !std::mem::replace(&mut state.is_swept, true) {
                 self.sweep();
             }
             cell
         };
-        let file = cell.get_or_try_init(|| async { open().await.map(Arc::new) }).await;
-        if file.is_err() {
-            self.entries.lock().retain(|_, entry| !Arc::ptr_eq(&entry.file, &cell) || entry.file.initialized());
+        let opened = cell.get_or_init(|| async { open().await.map(Arc::new) }).await.clone();
+        if opened.is_err() {
+            self.state.lock().entries.retain(|_, entry| !Arc::ptr_eq(&entry.file, &cell));
         }
-        file.cloned()
+        opened
     }
 
     /// Closes a file that is about to change, once its readers are done.
     pub(super) fn forget(&self, path: &Path) {
-        self.entries.lock().remove(path);
+        self.state.lock().entries.remove(path);
     }
 
     /// Closes what is idle, as long as there is anything.
     fn sweep(self: &Arc<Self>) {
+        const SHORTEST: Duration = Duration::from_millis(20);
         let (files, idle) = (Arc::downgrade(self), self.idle);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(idle / 2).await;
+                tokio::time::sleep((idle / 2).max(SHORTEST)).await;
                 let Some(files) = files.upgrade() else {
                     return;
                 };
-                let mut entries = files.entries.lock();
-                entries.retain(|_, entry| entry.used.elapsed() < idle || is_read(entry));
-                if entries.is_empty() {
+                let mut state = files.state.lock();
+                state.entries.retain(|_, entry| entry.used.elapsed() < idle || is_read(entry));
+                if state.entries.is_empty() {
+                    state.is_swept = false;
                     return;
                 }
             }
@@ -84,7 +92,8 @@ impl OpenFiles {
 /// Whether somebody is opening or reading the file.
 fn is_read(entry: &Entry) -> bool {
     match entry.file.get() {
-        Some(file) => Arc::strong_count(file) > 1,
+        Some(Ok(file)) => Arc::strong_count(file) > 1,
+        Some(Err(_)) => false,
         None => Arc::strong_count(&entry.file) > 1,
     }
 }

@@ -41,7 +41,6 @@ pub(crate) mod status {
 
 /// What an unsolicited message says.
 pub(crate) mod attention {
-    pub(crate) const MESSAGE: u32 = 5002;
     pub(crate) const RESPONSE: u32 = 5008;
 }
 
@@ -104,9 +103,11 @@ pub(crate) mod error {
     pub(crate) const OVER_QUOTA: u32 = 3021;
     pub(crate) const OVERLOADED: u32 = 3024;
     pub(crate) const READ_ONLY: u32 = 3025;
-    pub(crate) const TIMER_EXPIRED: u32 = 3029;
+    pub(crate) const NO_REPLICAS: u32 = 3029;
     pub(crate) const AUTH_FAILED: u32 = 3030;
     pub(crate) const TOO_MANY_ERRORS: u32 = 3033;
+    pub(crate) const REQUEST_TIMED_OUT: u32 = 3034;
+    pub(crate) const TIMER_EXPIRED: u32 = 3035;
 
     /// The specification's name of an error.
     pub(crate) fn name(code: u32) -> &'static str {
@@ -140,11 +141,13 @@ pub(crate) mod error {
             3026 => "bad payload",
             3027 => "attribute not found",
             3028 => "TLS required",
-            TIMER_EXPIRED => "timer expired",
+            NO_REPLICAS => "no replicas",
             AUTH_FAILED => "authentication failed",
             3031 => "impossible",
             3032 => "conflict",
             TOO_MANY_ERRORS => "too many errors",
+            REQUEST_TIMED_OUT => "request timed out",
+            TIMER_EXPIRED => "timer expired",
             _ => "unknown error",
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::codes::{able, query, request};
+use super::codes::{able, open, query, request};
 
 /// The first 20 bytes on a connection: `0, 0, 0, 4, 2012`.
 pub(crate) const HANDSHAKE: [u8; 20] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0x07, 0xdc];
@@ -62,6 +62,12 @@ impl Request {
         let parts: [&[u8]; 4] = [&stream, &self.id.to_be_bytes(), &self.parameters, &length.to_be_bytes()];
         fill(&mut header, &parts);
         header
+    }
+
+    /// Whether it is an open that makes a file.
+    pub(crate) fn makes_a_file(&self) -> bool {
+        let [_, _, high, low, ..] = self.parameters;
+        self.id == request::OPEN && u16::from_be_bytes([high, low]) & (open::NEW | open::DELETE) != 0
     }
 
     pub(crate) fn open(path: &str, how: Open) -> Self {

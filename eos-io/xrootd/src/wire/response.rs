@@ -63,7 +63,7 @@ pub(crate) enum Response {
         message: String,
     },
     /// The answer comes later by itself, perhaps in so many seconds.
-    WaitForResponse {
+    Later {
         seconds: u32,
     },
 }
@@ -78,7 +78,7 @@ impl Response {
             status::ERROR => Self::Error(ServerError { code: cursor.u32()?, message: text(cursor.rest()) }),
             status::REDIRECT => Self::Redirect(redirect(&mut cursor)?),
             status::WAIT => Self::Wait { seconds: cursor.u32()?, message: text(cursor.rest()) },
-            status::WAIT_RESP => Self::WaitForResponse { seconds: cursor.u32()? },
+            status::WAIT_RESP => Self::Later { seconds: cursor.u32()? },
             other => {
                 return Err(WireError(format!("an answer has the status {other}, which the protocol does not have")));
             }

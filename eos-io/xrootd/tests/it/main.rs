@@ -1,8 +1,20 @@
 //! The client against real servers, which the tests start themselves.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod auth;
 mod conformance;
+mod eos;
+mod faults;
+mod hostile;
+mod interoperability;
+mod opens;
 mod reading;
+mod redirects;
+mod replicas;
+mod support;
+mod vector;
+mod waiting;
+mod writing;
 
 use eos_testbed::Xrootd;
 use xrootd_client::{Client, Options, XrootdStore, XrootdUrl};

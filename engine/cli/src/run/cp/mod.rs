@@ -33,16 +33,19 @@ struct Line {
 /// Copies what can be copied, tells what cannot as it happens, and lists the copies.
 pub async fn cp(app: &App, args: &CpArgs) -> Outcome {
     let started = Instant::now();
-    let Plan { jobs, mut failures, to_stdout } = plan::make(app, args).await?;
-    for failure in &failures {
+    let Plan { jobs, failures: missing, to_stdout } = plan::make(app, args).await?;
+    let mut failures = Vec::new();
+    for (source, failure) in missing {
         app.console.error(&failure.to_string());
+        app.record.add_file(&source, 0, Some(failure.to_string()));
+        failures.push(failure);
     }
     let bytes = Arc::new(AtomicU64::new(0));
     let files_done = Arc::new(AtomicU64::new(0));
     let total = jobs.iter().map(|job| job.source.meta.size).sum();
     let mut bar = app.bar(watch(jobs.len() as u64, total, files_done.clone(), bytes.clone()));
     let copier = Copier {
-        stores: app.stores.clone(),
+        stores: app.stores.uncached(),
         shutdown: app.shutdown.clone(),
         kind: args.checksum.kind(),
         verify: !args.no_verify,
@@ -88,8 +91,8 @@ pub async fn cp(app: &App, args: &CpArgs) -> Outcome {
     drop(running);
     bar.stop();
     lines.sort_by_key(|line| line.at);
-    let is_told = !(lines.is_empty() && !failures.is_empty());
-    if (is_told && !to_stdout) || app.settings.output.is_some() {
+    let has_result = !lines.is_empty() || failures.is_empty();
+    if (has_result && !to_stdout) || app.settings.output.is_some() {
         app.emit(&batch(&lines).map_err(|e| Failure::new(Exit::Query, e.to_string()))?)?;
     }
     app.console.plain(&summary(&lines, &failures, started.elapsed()));

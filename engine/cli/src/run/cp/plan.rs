@@ -12,8 +12,8 @@ use crate::exit::Failure;
 /// What is to be copied.
 pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
-    /// Sources that lead to nothing. The others are copied.
-    pub(super) failures: Vec<Failure>,
+    /// Sources that lead to nothing, and why. The others are copied.
+    pub(super) failures: Vec<(String, Failure)>,
     pub(super) to_stdout: bool,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn make(app: &App, args: &CpArgs) -> Result<Plan, Failure> {
     for spec in &specs {
         match find(app, spec, args.recursive).await {
             Ok(files) => found.extend(files),
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push((eos_io::redact(spec), failure)),
         }
     }
     let directory = Directory::new(app, destination, specs.len() > 1 || found.len() > 1).await?;

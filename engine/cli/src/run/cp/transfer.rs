@@ -22,6 +22,7 @@ const READ_BACK: usize = 1 << 20;
 /// How files are copied.
 #[derive(Clone)]
 pub(super) struct Copier {
+    /// Without a cache: what is read once need not be kept, and what is read back must come from where it was written.
     pub(super) stores: Stores,
     pub(super) shutdown: Shutdown,
     /// The checksum, if any is wanted.
@@ -72,7 +73,8 @@ impl Copier {
         self.may_write(job).await?;
         // A task of its own, so that pieces come while others are written.
         let (sender, mut pieces) = mpsc::channel(1);
-        tokio::spawn(job.source.location.download(job.source.meta.size).map(Ok).forward(sender));
+        let source = self.stores.reach(&job.source.location)?;
+        tokio::spawn(source.download(job.source.meta.size).map(Ok).forward(sender));
         match &job.to {
             To::Stdout => self.to_stdout(&mut pieces).await,
             To::Local { path, make_parents } => self.to_local(job, path, *make_parents, &mut pieces).await,
@@ -244,7 +246,10 @@ impl Copier {
         // Where the server cannot be asked the copy can be read.
         let found = match self.told(location, expected.kind).await {
             Ok(Some(told)) => told,
-            _ => sum_of(location.download(job.source.meta.size), expected.kind).await?,
+            _ => {
+                let at_server = self.stores.reach(location)?;
+                sum_of(at_server.download(job.source.meta.size), expected.kind).await?
+            }
         };
         same_copy(&location.display, expected, found)
     }

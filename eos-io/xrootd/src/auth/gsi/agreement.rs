@@ -174,6 +174,24 @@ mod tests {
     }
 
     #[test]
+    fn zeros_at_the_beginning_of_the_common_number_belong_to_the_key() {
+        // The prime 2^521 − 1, which fills no whole number of words, and the generator 3. The number of the server was
+        // searched for with the integers of Python: the common number begins with two zeros.
+        let parameters = "-----BEGIN DH PARAMETERS-----\n\
+                          MEcCQgH/////////////////////////////////////////////////////////\n\
+                          /////////////////////////////wIBAw==\n\
+                          -----END DH PARAMETERS-----\n";
+        let theirs = "E035CEAF20AFBB6020A84413F75F5B3F316518E33FA60706CCB5191F325D91C248AE57BCB14AC7CABF384B757D2B0763\
+                      FF30062455E57A6CBA1ED84BDAF67E5B08";
+        let ours = "866EFD0AB327A3A99600FED281E223DB3FEEE683EF6D22C501719AAC3B15CC67DB77B76A8D3B2BFB2400C40396608F3121F1\
+                    EDD108247B62D6690E30AC941E6A0D";
+        let agreement = Agreement::answer(format!("{parameters}{BEGIN}{theirs}{END}").as_bytes(), &secret())
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(agreement.ours, format!("{parameters}{BEGIN}{ours}{END}"));
+        assert_eq!(*agreement.key.0, 0x0000_32d8_3151_e185_f3cd_488b_fc96_9625_u128.to_be_bytes());
+    }
+
+    #[test]
     fn texts_are_encrypted_as_openssl_does_behind_their_vector() {
         let key = SessionKey(Zeroizing::new(0x1144_cb15_a166_37df_87a5_e0eb_3f44_a11f_u128.to_be_bytes()));
         let vector = std::array::from_fn(|at| u8::try_from(at).expect("small"));

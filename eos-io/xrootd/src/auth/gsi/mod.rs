@@ -10,7 +10,7 @@ mod message;
 mod proxy;
 mod rsa;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::agreement::{Agreement, Disagreement, SECRET_LENGTH};
 use self::authorities::Authorities;
@@ -74,8 +74,10 @@ impl Method for Gsi {
         if !self.argument("c").is_some_and(|modules| modules.split('|').any(|module| module == "ssl")) {
             return Err(self.too_old("its library makes keys in an older way"));
         }
-        let proxy = Proxy::load(self.peer.parameter("xrd.gsiusrpxy"), &self.environment)?;
-        let directory = self.environment.path("X509_CERT_DIR");
+        let credentials = &self.peer.credentials;
+        let of_url = self.peer.parameter("xrd.gsiusrpxy").map(Path::new);
+        let proxy = Proxy::load(of_url.or(credentials.proxy.as_deref()), &self.environment)?;
+        let directory = credentials.authorities_dir.clone().or_else(|| self.environment.path("X509_CERT_DIR"));
         let directory = directory.unwrap_or_else(|| PathBuf::from("/etc/grid-security/certificates"));
         let authorities = Authorities::load(directory.clone())?;
         let hashes = authorities.hashes(&proxy.authority).join("|");
@@ -170,7 +172,6 @@ impl Method for Gsi {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::path::Path;
     use std::sync::LazyLock;
 
     use eos_testbed::Ca;

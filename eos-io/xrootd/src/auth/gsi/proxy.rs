@@ -1,6 +1,6 @@
 //! A proxy: a certificate with its key, short-lived and signed by the user's own certificate, in one file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::pem::PemObject;
@@ -32,9 +32,9 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    pub(super) fn load(named: Option<&str>, environment: &Environment) -> Result<Self, AuthError> {
+    pub(super) fn load(named: Option<&Path>, environment: &Environment) -> Result<Self, AuthError> {
         let usual = || environment.temporary().join(format!("x509up_u{}", environment.user_id()));
-        let path = named.map(PathBuf::from).or_else(|| environment.path("X509_USER_PROXY")).unwrap_or_else(usual);
+        let path = named.map(Path::to_path_buf).or_else(|| environment.path("X509_USER_PROXY")).unwrap_or_else(usual);
         let content = secret_file::read(&path, Readers::Nobody, environment.user_id())
             .map_err(|error| AuthError { hint: error.hint(), reason: error.to_string() })?
             .ok_or_else(|| AuthError::new(format!("there is no X.509 proxy at {}", path.display())).hint(CURE))?;
@@ -181,12 +181,12 @@ mod tests {
     fn the_places_of_a_proxy_are_the_url_the_variable_and_the_usual_one() {
         let user = rustix::process::geteuid().as_raw();
         let directory = tempfile::tempdir().expect("a directory");
-        let reason = |named: Option<&str>, variables: &[(&str, &str)]| {
+        let reason = |named: Option<&Path>, variables: &[(&str, &str)]| {
             let environment = Environment::with(variables, user, directory.path());
             Proxy::load(named, &environment).err().expect("missing").reason
         };
         let variable = [("X509_USER_PROXY", "/nowhere/variable")];
-        assert_eq!(reason(Some("/nowhere/url"), &variable), "there is no X.509 proxy at /nowhere/url");
+        assert_eq!(reason(Some(Path::new("/nowhere/url")), &variable), "there is no X.509 proxy at /nowhere/url");
         assert_eq!(reason(None, &variable), "there is no X.509 proxy at /nowhere/variable");
         let usual = format!("{}/x509up_u{user}", directory.path().display());
         assert_eq!(reason(None, &[]), format!("there is no X.509 proxy at {usual}"));
