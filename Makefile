@@ -92,13 +92,12 @@ fixtures: ## Write the test files of root-reader again (needs Go, Python 3.11 an
 
 .PHONY: fuzz
 fuzz: packages ## Run every fuzz target for FUZZ_SECONDS (needs a nightly toolchain)
-	@test -d root-reader/fuzz || { echo "root-reader/fuzz is not here yet" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION)
-	@cd root-reader && for target in $$($(CARGO) +nightly fuzz list); do \
+	@for crate in root-reader eos-io/xrootd; do (cd $$crate && for target in $$($(CARGO) +nightly fuzz list); do \
 		mkdir -p "fuzz/corpus/$$target" "fuzz/seeds/$$target"; \
 		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
 			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
-	done
+	done) || exit 1; done
 
 .PHONY: packages
 packages:

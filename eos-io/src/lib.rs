@@ -28,6 +28,8 @@ mod diagnose;
 mod error;
 mod expand;
 mod file_list;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hdfs;
 mod http;
 mod local;

@@ -4,6 +4,8 @@ mod authorization;
 mod byteranges;
 mod client;
 mod failure;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod store;
 mod tls;
 mod upload;

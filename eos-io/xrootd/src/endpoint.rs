@@ -211,7 +211,7 @@ impl Endpoint {
 }
 
 /// Reads the answer, one value to a line. A server that does not know a name says the name.
-fn limits(answer: &str) -> Option<VectorLimits> {
+pub(crate) fn limits(answer: &str) -> Option<VectorLimits> {
     // Some servers tell their buffer's size and forget the header of 16 bytes.
     const LARGEST: usize = (2 << 20) - 16;
     const MOST: usize = 1024;

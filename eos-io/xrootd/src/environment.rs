@@ -28,7 +28,7 @@ impl Environment {
     }
 
     /// One with these variables and no others.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn with(variables: &[(&str, &str)], user_id: u32, temporary: &Path) -> Self {
         let variables: std::collections::HashMap<String, OsString> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();

@@ -28,6 +28,8 @@ mod endpoint;
 mod environment;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metrics;
 mod namespace;
 mod options;

@@ -144,7 +144,7 @@ impl Shared {
 }
 
 /// `Sw[::1.2.3.4]:1094`: kind, access, address. Lower-case kinds are pending.
-fn location(word: &str) -> Option<Location> {
+pub(crate) fn location(word: &str) -> Option<Location> {
     let mut letters = word.chars();
     let (kind, access) = (letters.next()?, letters.next()?);
     let server = letters.as_str();

@@ -242,8 +242,8 @@ fn step_name(name: &str) -> &'static str {
 }
 
 /// Where a redirect leads.
-struct Next {
-    url: XrootdUrl,
+pub(crate) struct Next {
+    pub(crate) url: XrootdUrl,
     /// The host as the redirect names it.
     named: String,
     opaque: String,
@@ -251,7 +251,7 @@ struct Next {
     path: Option<String>,
 }
 
-fn follow(from: &XrootdUrl, redirect: &Redirect) -> Result<Next, String> {
+pub(crate) fn follow(from: &XrootdUrl, redirect: &Redirect) -> Result<Next, String> {
     match &redirect.target {
         Target::Host { host, port, opaque } => {
             // What follows a second '?' is meant for the login of old servers.

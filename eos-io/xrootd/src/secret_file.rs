@@ -1,6 +1,6 @@
 //! Reading a file that holds a secret: only if nobody else can read it, and wiped from memory after use.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,10 @@ impl SecretFileError {
 /// in between.
 pub(crate) fn read(path: &Path, readers: Readers, user_id: u32) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
     let unreadable = |source| SecretFileError::Unreadable { path: path.to_path_buf(), source };
+    // Opening a pipe would wait for whoever writes to it, and servers can name paths too.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(SecretFileError::NotAFile { path: path.to_path_buf() });
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -130,6 +134,15 @@ mod tests {
     fn a_directory_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let error = read(directory.path(), Readers::Nobody, me()).expect_err("a directory");
+        assert!(error.to_string().ends_with("is not a file"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_without_waiting_for_who_writes_to_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().expect("run").success());
+        let error = read(&path, Readers::Nobody, me()).expect_err("a pipe");
         assert!(error.to_string().ends_with("is not a file"), "{error}");
     }
 }

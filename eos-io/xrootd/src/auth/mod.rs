@@ -2,6 +2,8 @@
 //! are tried in that order until one is accepted. The exchange is driven by the connection; a method only makes blobs.
 
 mod blowfish_cfb;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod gsi;
 mod krb5;
 mod offer;

@@ -4,12 +4,14 @@
 //! saves a round trip. That cannot be done with a server that will encrypt, since encryption has to come before the login;
 //! such a server is met with a fresh connection, step by step.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::dial::{dial, look_up};
@@ -111,7 +113,7 @@ async fn attempt(
     trace.step("connect", &target.shown, started, &stream, |stream| {
         stream.peer_addr().map(|address| address.to_string()).unwrap_or_default()
     });
-    let stream = stream?;
+    let stream = Stream::Plain(stream?);
     let mut greeting = Greeting { target, trace, counters };
     let (stream, established) = match is_careful {
         true => greeting.step_by_step(stream, settings).await?,
@@ -134,9 +136,8 @@ const STRANGER: &str = "something else seems to listen on this port; check host 
 const FIRST_STREAM: [u8; 2] = [0, 0];
 
 impl Greeting<'_> {
-    async fn all_at_once(&mut self, stream: TcpStream) -> Result<(Stream, Established), Unfit> {
+    async fn all_at_once(&mut self, mut stream: Stream) -> Result<(Stream, Established), Unfit> {
         let started = Instant::now();
-        let mut stream = Stream::Plain(stream);
         let requests = [protocol(0), self.login()];
         self.send(&mut stream, true, &requests).await?;
         let answer = self.protocol_answer(&mut stream).await?;
@@ -149,10 +150,9 @@ impl Greeting<'_> {
 
     async fn step_by_step(
         &mut self,
-        stream: TcpStream,
+        mut plain: Stream,
         settings: &TlsSettings,
     ) -> Result<(Stream, Established), Error> {
-        let mut plain = Stream::Plain(stream);
         let wanted = if self.target.is_tls { able::TLS | able::WANTS_TLS } else { able::TLS };
         self.send(&mut plain, true, &[protocol(wanted)]).await?;
         let mut answer = self.protocol_answer(&mut plain).await?;
@@ -232,11 +232,7 @@ impl Greeting<'_> {
         if login.methods.is_empty() {
             return Ok((stream, Established { protocol, key: None }));
         }
-        let local = match &stream {
-            Stream::Plain(stream) => stream.local_addr(),
-            Stream::Tls(stream) => stream.get_ref().0.local_addr(),
-        };
-        let local = local.map_err(|error| self.lost(error.to_string()))?;
+        let local = stream.local_addr().map_err(|error| self.lost(error.to_string()))?;
         let peer = Peer {
             host: self.target.host.clone(),
             local,

@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Headers of this many small answers fit in; what is in here of a large one is copied once more, which is little.
 const BUFFER: usize = 16 << 10;
+/// Memory for so much is taken at a time, whatever length an answer says it has.
+const STEP: usize = 1 << 20;
 
 /// When bytes last came, readable while a receive is under way.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
                 missing -= count;
                 continue;
             }
-            into.reserve(missing);
+            into.reserve(missing.min(STEP));
             let count = self.stream.read_buf(&mut (&mut *into).limit(missing)).await?;
             if count == 0 {
                 return Err(io::Error::new(
@@ -119,5 +121,29 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
             count -= skipped;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_taken_for_what_comes_and_not_for_what_is_announced() {
+        let mut incoming = Incoming::new(&[7; 100_000][..]);
+        let mut body = BytesMut::new();
+        let error = incoming.append(&mut body, 256 << 20, &Progress::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(body.len(), 100_000);
+        assert!(body.capacity() <= 4 << 20, "{}", body.capacity());
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_comes_whole() {
+        let sent: Vec<u8> = (0..5_000_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+        let mut incoming = Incoming::new(sent.as_slice());
+        let mut body = BytesMut::new();
+        incoming.append(&mut body, sent.len(), &Progress::new()).await.unwrap();
+        assert!(body == sent);
     }
 }

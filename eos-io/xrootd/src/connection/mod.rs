@@ -4,6 +4,8 @@
 //! Two tasks serve a connection: one sends, one receives, so that a full pipe in one direction never blocks the other.
 
 mod dial;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handshake;
 mod incoming;
 mod receive;
@@ -354,6 +356,11 @@ fn start(
         stream::Stream::Tls(stream) => {
             let (read, write) = tokio::io::split(*stream);
             serve(read, write, &shared, queued, target.silence);
+        }
+        #[cfg(fuzzing)]
+        stream::Stream::Scripted(stream) => {
+            let (read, write) = tokio::io::split(stream);
+            serve(read, write, &shared, queued);
         }
     }
     Arc::new(Connection {

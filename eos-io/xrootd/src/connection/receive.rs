@@ -259,9 +259,35 @@ async fn pages<R: AsyncRead + Unpin>(
         incoming.append(buffer, page, &shared.progress).await?;
         add(&shared.counters.bytes_read, page);
         if buffer.get(start..).is_none_or(|page| crc32c::crc32c(page) != expected) {
-            bad.push(BadPage { offset: at, length: page });
+            note(bad, at, page);
         }
         length -= CHECKSUM + page;
     }
     Ok(page_status.is_final.then(|| Answer::Pages(std::mem::take(buffer), std::mem::take(bad))))
+}
+
+/// Notes bytes whose checksum is wrong. A server may cut a page into pieces, of which no list is kept: what can be asked
+/// for again is the page.
+fn note(bad: &mut Vec<BadPage>, offset: u64, length: usize) {
+    match bad.last_mut() {
+        Some(page) if page.offset + page.length as u64 == offset && !offset.is_multiple_of(PAGE as u64) => {
+            page.length += length;
+        }
+        _ => bad.push(BadPage { offset, length }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_a_bad_page_are_one_bad_page() {
+        let mut bad = Vec::new();
+        for (offset, length) in [(4000, 50), (4050, 46), (4096, 1), (4097, 4095), (8192, 4096), (12_289, 5)] {
+            note(&mut bad, offset, length);
+        }
+        let noted: Vec<_> = bad.iter().map(|page| (page.offset, page.length)).collect();
+        assert_eq!(noted, [(4000, 96), (4096, 4096), (8192, 4096), (12_289, 5)]);
+    }
 }

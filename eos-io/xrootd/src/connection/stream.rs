@@ -1,6 +1,7 @@
 //! The bytes of a connection, in the clear or encrypted.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,11 +12,24 @@ use tokio_rustls::client::TlsStream;
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Answers that are there from the beginning.
+    #[cfg(fuzzing)]
+    Scripted(tokio::io::Join<io::Cursor<Vec<u8>>, tokio::io::Empty>),
 }
 
 impl Stream {
     pub(super) fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Our end.
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_addr(),
+            Self::Tls(stream) => stream.get_ref().0.local_addr(),
+            #[cfg(fuzzing)]
+            Self::Scripted(_) => Ok(([127, 0, 0, 1], 40001).into()),
+        }
     }
 }
 
@@ -24,6 +38,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            #[cfg(fuzzing)]
+            Self::Scripted(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -33,6 +49,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+            #[cfg(fuzzing)]
+            Self::Scripted(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -40,6 +58,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+            #[cfg(fuzzing)]
+            Self::Scripted(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -47,6 +67,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+            #[cfg(fuzzing)]
+            Self::Scripted(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod agreement;
 mod authorities;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod message;
 mod proxy;
 mod rsa;

@@ -41,7 +41,7 @@ impl Proxy {
         Self::parse(&path, &content, SystemTime::now())
     }
 
-    fn parse(path: &Path, content: &[u8], now: SystemTime) -> Result<Self, AuthError> {
+    pub(super) fn parse(path: &Path, content: &[u8], now: SystemTime) -> Result<Self, AuthError> {
         let wrong = |what: &str| AuthError::new(format!("the X.509 proxy {} {what}", path.display())).hint(CURE);
         let key = match PrivateKeyDer::from_pem_slice(content) {
             Ok(PrivateKeyDer::Pkcs1(der)) => PrivateKey::parse(der.secret_pkcs1_der()),

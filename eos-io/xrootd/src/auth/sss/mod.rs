@@ -1,5 +1,7 @@
 //! A secret that client and server share (`sss`): a key from a keytab encrypts who we are and when.
 
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod keytab;
 
 use std::net::IpAddr;
