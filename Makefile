@@ -81,6 +81,13 @@ bench: packages $(TOOLS)/bench/bin/uproot-is-here ## Benchmarks beside other rea
 	$(CARGO) build --release -p root-benches -p root-query
 	$(TOOLS)/bench/bin/python benches/run.py $(BENCH_ARGS)
 
+.PHONY: bench-remote
+bench-remote: test-packages ## Reading over root:// beside raw TCP and xrdcp; BENCH_FILE=FILE:tree also measures a query over it
+	$(CARGO) build --release -p root-remote-benches -p root-query
+	@bin="$$($(target_dir))/release"; \
+	"$$bin/root-remote-bench" sequential $(BENCH_ARGS) && "$$bin/root-remote-bench" latency \
+		&& { [ -z "$(BENCH_FILE)" ] || "$$bin/root-remote-bench" query --program "$$bin/root-query" "$(BENCH_FILE)"; }
+
 $(TOOLS)/bench/bin/uproot-is-here: benches/data/requirements.txt
 	$(PYTHON) -m venv $(TOOLS)/bench
 	$(TOOLS)/bench/bin/python -m pip install --quiet -r $<
