@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Method, Peer, gsi, method_in, names, offered, sss};
 use crate::bearer_token::discover;
 use crate::environment::Environment;
+use crate::options::Credentials;
 
 /// The first byte chooses what the others are.
 pub fn auth(data: &[u8]) {
@@ -30,6 +31,7 @@ pub(super) fn peer(opaque: &str) -> Peer {
         is_encrypted: true,
         user: "tester".to_owned(),
         opaque: opaque.to_owned(),
+        credentials: Credentials::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use super::handshake::fuzzing::login;
 use super::incoming::Progress;
 use super::receive::receive as receive_all;
-use super::slots::{Answer, Sink, Slot};
+use super::slots::{Answer, Opening, Sink, Slot};
 use super::{SMALL, Shared};
 use crate::wire::codes::status;
 use crate::wire::{Header, PAGE, PageStatus, Response, Segment};
@@ -83,6 +83,7 @@ pub fn receive(data: &[u8]) {
         progress: Progress::new(),
         counters: Arc::default(),
         queue: queue.downgrade(),
+        signer: Mutex::default(),
     };
     let mut waiting = Vec::new();
     for (at, (kind, wanted)) in REQUESTS.into_iter().enumerate() {
@@ -90,8 +91,8 @@ pub fn receive(data: &[u8]) {
         let slot = Slot {
             sink: kind.sink(wanted),
             answer,
-            patience_ms: Arc::default(),
-            is_open: kind == Kind::Open,
+            terms: Arc::default(),
+            opening: (kind == Kind::Open).then(|| Opening { made: Some(Bytes::from_static(b"/made")) }),
             _window: None,
         };
         assert_eq!(shared.slots.lock().insert(slot).ok(), u16::try_from(at).ok());
@@ -109,9 +110,9 @@ pub fn receive(data: &[u8]) {
     }
     let slots = shared.slots.lock();
     assert!(slots.len() == 0 && slots.closed().is_some());
-    // Only files that somebody has asked to open are closed.
-    let closes = std::iter::from_fn(|| queued.try_recv().ok()).count();
-    assert!(closes <= REQUESTS.iter().filter(|(kind, _)| *kind == Kind::Open).count());
+    // Only files that somebody has asked to open are closed and removed.
+    let sent = std::iter::from_fn(|| queued.try_recv().ok()).count();
+    assert!(sent <= 2 * REQUESTS.iter().filter(|(kind, _)| *kind == Kind::Open).count());
 }
 
 /// Gives the heads of page reads their checksums, which no mutation finds.

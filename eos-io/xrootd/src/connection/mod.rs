@@ -360,7 +360,7 @@ fn start(
         #[cfg(fuzzing)]
         stream::Stream::Scripted(stream) => {
             let (read, write) = tokio::io::split(stream);
-            serve(read, write, &shared, queued);
+            serve(read, write, &shared, queued, target.silence);
         }
     }
     Arc::new(Connection {

@@ -19,8 +19,11 @@ pub async fn login(data: &[u8]) {
         is_tls: choice & 2 != 0,
         user: "tester".to_owned(),
         opaque: "xrd.wantprot=host,unix,ztn".to_owned(),
+        credentials: Credentials::default(),
         is_careful: choice & 1 != 0,
         limit: Duration::from_secs(10),
+        wait_limit: Duration::from_secs(1800),
+        silence: Duration::from_secs(30),
     };
     let (trace, counters) = (Trace::default(), Counters::default());
     let mut greeting = Greeting { target: &target, trace: &trace, counters: &counters };
@@ -30,7 +33,7 @@ pub async fn login(data: &[u8]) {
         false => greeting.all_at_once(stream).await,
     };
     match reached {
-        Ok((stream, established)) => drop(start(stream, target.shown.clone(), Arc::default(), established)),
+        Ok((stream, established)) => drop(start(stream, &target, Arc::default(), established)),
         Err(Unfit::Error(error)) => drop(error.to_string()),
         Err(Unfit::NeedsTls) => {}
     }
