@@ -37,6 +37,9 @@ enum Command {
     Latency(latency::Args),
     /// A query over root:// beside the same over the local file
     Query(query::Args),
+    /// Part of the others: reads first bytes and tells the round trips
+    #[command(hide = true)]
+    FirstByte(latency::FirstByteArgs),
     /// Part of the others: reads a file once and tells the cost
     #[command(hide = true)]
     Read(process::ReadArgs),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Sequential(args) => sequential::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::FirstByte(args) => latency::first_bytes(&args),
         Command::Read(args) => process::read(&args),
         Command::Serve(args) => process::serve(&args),
         Command::Receive(args) => process::receive(&args),

@@ -1,6 +1,6 @@
 //! HTTP servers that refuse, redirect, break off, lie or say nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use eos_io::{ErrorKind, Location, Settings, Stores};
@@ -168,11 +168,9 @@ async fn a_server_that_cannot_be_reached_or_says_nothing_is_told_apart_from_a_mi
     for url in
         [silent.url("/x.root"), "http://localhost:9/x.root".to_owned(), "http://no.such.host.invalid/x".to_owned()]
     {
-        let started = Instant::now();
         let error = stores().expand(&url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{url}: {error}");
         assert!(error.to_string().contains(&url), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(10), "{url}");
     }
 }
 

