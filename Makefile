@@ -12,6 +12,8 @@ FUZZ_SECONDS ?= 60
 target_dir = $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
 
 export PATH := $(TOOLS)/bin:$(PATH)
+# The interpreter of tests that compare with Python packages.
+export ROOT_QUERY_PYTHON ?= $(TOOLS)/python/bin/python
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -113,6 +115,12 @@ packages:
 .PHONY: test-packages
 test-packages:
 	@sh .ci/packages test
+	@$(MAKE) --no-print-directory $(TOOLS)/python/bin/packages-are-here
+
+$(TOOLS)/python/bin/packages-are-here: .ci/python.txt
+	$(PYTHON) -m venv $(TOOLS)/python
+	$(TOOLS)/python/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 .PHONY: clean
 clean: ## Remove what cargo built
