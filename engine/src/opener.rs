@@ -14,6 +14,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::{ProjectionExprs, Projector};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use root_reader::{Scan, ScanMetrics, ScanOptions, Selectivity, Spawn, Tree};
@@ -229,9 +230,13 @@ fn external(error: root_reader::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
+/// The first step of the work, in which requests are sent, is taken at once: a new task would wait until a thread has
+/// nothing to compute.
 fn in_background() -> Spawn {
-    Arc::new(|work| {
-        tokio::spawn(work);
+    Arc::new(|mut work| {
+        if (&mut work).now_or_never().is_none() {
+            tokio::spawn(work);
+        }
     })
 }
 

@@ -1,7 +1,7 @@
 //! Layer 8: entry ranges and projected columns into record batches. Bytes of remote files are fetched a window ahead of
 //! the decoding; with row filters their columns come first, and baskets in which nothing survives are never touched.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -105,8 +105,15 @@ const WORTH_A_COUNTER: usize = 4;
 /// Steps of as many entries as a batch has rows that the filters look at for one batch at most.
 const STEPS_PER_BATCH: u64 = 8;
 
-/// The first window has this share of the others' bytes, so that there is soon something to do.
-const FIRST_SHARE: u64 = 4;
+/// Shares of the byte budget. The first window is small, so that there is soon something to do; several of those that are
+/// fetched with all columns are under way at once, so that a long way to the server is waited for only once.
+const FIRST_SHARE: u64 = 8;
+const WHOLE_SHARE: u64 = 4;
+/// Where the filters' columns come first, each window takes two round trips, and should be worth them.
+const FILTERED_SHARE: u64 = 2;
+
+/// As long as nothing is known of the filters, a round trip counts for more than the bytes of so many small windows.
+const UNKNOWN_WINDOWS: usize = 2;
 
 /// A running scan. Take batches from it with [`Scan::next_batch`], as a [`Stream`] with [`Scan::into_stream`], or, for
 /// local files and bytes in memory, as an iterator with [`Scan::blocking`].
@@ -121,7 +128,8 @@ pub struct Scan {
     work: Workspace,
     window: Window,
     end: u64,
-    ahead: Option<Ahead>,
+    /// The next windows, in order.
+    ahead: VecDeque<Ahead>,
 }
 
 /// Entries whose bytes are at hand, and the batches to be made of them.
@@ -131,11 +139,20 @@ struct Window {
     pos: u64,
     /// Filtered batches of the window, in reverse.
     planned: Vec<Survivors>,
+    /// Bytes of all its baskets.
+    stored: u64,
 }
 
-/// Bytes of the next window under way.
+impl Window {
+    fn new(entries: Range<u64>, stored: u64) -> Self {
+        Self { pos: entries.start, entries, planned: Vec::new(), stored }
+    }
+}
+
+/// A window whose bytes are under way.
 struct Ahead {
     entries: Range<u64>,
+    stored: u64,
     wanted: Vec<BasketId>,
     answer: oneshot::Receiver<Result<Vec<Bytes>>>,
 }
@@ -196,17 +213,13 @@ impl Tree {
             filters,
             schema: Arc::new(Schema::new(fields)),
             work: Workspace::new(options.verify, options.metrics.clone()),
-            window: Window { entries: start..start, pos: start, planned: Vec::new() },
+            window: Window::new(start..start, 0),
             tree: self.clone(),
             options,
             end,
-            ahead: None,
+            ahead: VecDeque::new(),
         };
-        if start < end && !self.is_immediate() {
-            // As long as nothing is known of the filters, a round trip counts for more than the bytes of a small window.
-            let is_whole = scan.options.selectivity.takes_most().unwrap_or(true);
-            scan.ahead = scan.fetch_ahead(start, scan.options.byte_budget / 2 / FIRST_SHARE, is_whole, &[]);
-        }
+        scan.fetch_ahead(&[]);
         Ok(scan)
     }
 
@@ -313,30 +326,23 @@ impl Scan {
     async fn advance(&mut self) -> Result<()> {
         let start = self.window.entries.end;
         if self.tree.is_immediate() {
-            self.window = Window { entries: start..self.end, pos: start, planned: Vec::new() };
+            self.window = Window::new(start..self.end, 0);
             return Ok(());
         }
-        let budget = self.options.byte_budget / 2;
-        let is_first = self.window.entries.is_empty();
-        let current = self.ahead.take();
-        if let (true, Some(first)) = (is_first, &current) {
-            // The second window does not wait for the first one.
-            self.ahead = self.fetch_ahead(first.entries.end, budget, self.takes_most(), &first.wanted);
-        }
         let started = Instant::now();
-        let (entries, wanted, answers) = match current {
-            Some(Ahead { entries, wanted, answer }) => {
+        let (entries, stored, wanted, answers) = match self.ahead.pop_front() {
+            Some(Ahead { entries, stored, wanted, answer }) => {
                 let answers = match answer.await {
                     Ok(answers) => answers?,
                     // The background task was dropped, as at shutdown.
                     Err(_) => self.fetch(&wanted).read().await?,
                 };
-                (entries, wanted, answers)
+                (entries, stored, wanted, answers)
             }
             None => {
-                let (entries, wanted) = self.next_window(start, budget, self.takes_most(), &[]);
+                let (entries, stored, wanted) = self.next_window(start, self.takes_most().unwrap_or(false), &[]);
                 let answers = self.fetch(&wanted).read().await?;
-                (entries, wanted, answers)
+                (entries, stored, wanted, answers)
             }
         };
         self.work.metrics.read(started.elapsed());
@@ -346,28 +352,40 @@ impl Scan {
         for (basket, bytes) in wanted.into_iter().zip(answers) {
             self.work.fetched.insert(basket, bytes);
         }
-        if self.ahead.is_none() {
-            self.ahead = self.fetch_ahead(entries.end, budget, self.takes_most(), &[]);
-        }
-        self.window = Window { pos: entries.start, entries, planned: Vec::new() };
+        self.window = Window::new(entries, stored);
+        self.fetch_ahead(&[]);
         Ok(())
     }
 
-    /// Has the window that begins at `start` fetched in the background, if there is one, but for the baskets that are
+    /// Has the next windows fetched in the background, as many as the byte budget allows, but for the baskets that are
     /// `pending`.
-    fn fetch_ahead(&self, start: u64, budget: u64, is_whole: bool, pending: &[BasketId]) -> Option<Ahead> {
-        let spawn = self.options.spawn.as_ref().filter(|_| start < self.end)?;
-        let (entries, wanted) = self.next_window(start, budget, is_whole, pending);
-        let (send, answer) = oneshot::channel();
-        let fetch = self.fetch(&wanted);
-        spawn(
-            async move {
-                // Nobody listens any more when the scan was dropped.
-                drop(send.send(fetch.read().await));
+    fn fetch_ahead(&mut self, pending: &[BasketId]) {
+        let Some(spawn) = self.options.spawn.clone().filter(|_| !self.tree.is_immediate()) else { return };
+        loop {
+            let start = self.ahead.back().map_or(self.window.entries.end, |last| last.entries.end);
+            let takes_most = self.takes_most();
+            let is_whole = takes_most.unwrap_or(true);
+            let held = self.window.stored + self.ahead.iter().map(|window| window.stored).sum::<u64>();
+            let is_full = match self.ahead.len() {
+                0 => false,
+                windows if takes_most.is_none() => windows >= UNKNOWN_WINDOWS,
+                _ => held + self.window_bytes(start, is_whole) > self.options.byte_budget,
+            };
+            if start >= self.end || is_full {
+                return;
             }
-            .boxed(),
-        );
-        Some(Ahead { entries, wanted, answer })
+            let (entries, stored, wanted) = self.next_window(start, is_whole, pending);
+            let (send, answer) = oneshot::channel();
+            let fetch = self.fetch(&wanted);
+            spawn(
+                async move {
+                    // Nobody listens any more when the scan was dropped.
+                    drop(send.send(fetch.read().await));
+                }
+                .boxed(),
+            );
+            self.ahead.push_back(Ahead { entries, stored, wanted, answer });
+        }
     }
 
     /// What is read, each branch once: `all` of it, or what is needed before anything is known about the rows: the columns
@@ -382,28 +400,38 @@ impl Scan {
         readings
     }
 
-    /// Whether it is known that the rows that survive take nearly all baskets. Then those are fetched before the filters
-    /// were asked, which saves a round trip.
-    fn takes_most(&self) -> bool {
-        self.options.selectivity.takes_most().unwrap_or(false)
+    /// Whether the rows that survive take nearly all baskets, as far as that is known. Then those are fetched before the
+    /// filters were asked, which saves a round trip.
+    fn takes_most(&self) -> Option<bool> {
+        if self.filters.is_empty() { Some(true) } else { self.options.selectivity.takes_most() }
     }
 
-    /// How far a window reaches with so many bytes, and the baskets to fetch for it: those of all columns, or those that the
-    /// filters need.
-    fn next_window(
-        &self,
-        start: u64,
-        budget: u64,
-        is_whole: bool,
-        pending: &[BasketId],
-    ) -> (Range<u64>, Vec<BasketId>) {
-        let end = reach(&self.tree, &self.readings(true), start, self.end, budget);
+    /// Stored bytes of a window that begins at `start`, about.
+    fn window_bytes(&self, start: u64, is_whole: bool) -> u64 {
+        let is_first = self.window.entries.is_empty() && start == self.window.entries.end;
+        let share = match is_whole {
+            _ if is_first || self.takes_most().is_none() => FIRST_SHARE,
+            true => WHOLE_SHARE,
+            false => FILTERED_SHARE,
+        };
+        self.options.byte_budget / share
+    }
+
+    /// The window that begins at `start`, the stored bytes of all its baskets, and which of them to fetch for it: those of
+    /// all columns, or those that the filters need, but for those that are at hand, under way or `pending`.
+    fn next_window(&self, start: u64, is_whole: bool, pending: &[BasketId]) -> (Range<u64>, u64, Vec<BasketId>) {
+        let end = reach(&self.tree, &self.readings(true), start, self.end, self.window_bytes(start, is_whole));
         let mut needed = HashSet::new();
-        add_all_needed(&self.tree, &self.readings(is_whole), start..end, &mut needed);
-        for basket in pending {
+        add_all_needed(&self.tree, &self.readings(true), start..end, &mut needed);
+        let stored = self.stored_bytes(&needed);
+        if !is_whole {
+            needed.clear();
+            add_all_needed(&self.tree, &self.readings(false), start..end, &mut needed);
+        }
+        for basket in self.ahead.iter().flat_map(|window| &window.wanted).chain(pending) {
             needed.remove(basket);
         }
-        (start..end, self.unfetched(needed))
+        (start..end, stored, self.unfetched(needed))
     }
 
     /// Fetches, of the columns that the filters do not need, the baskets that hold surviving rows.
@@ -417,6 +445,8 @@ impl Scan {
         add_all_needed(&self.tree, &readings, self.window.entries.clone(), &mut all);
         self.options.selectivity.note(self.stored_bytes(&needed) >= self.stored_bytes(&all) / 10 * 9);
         let wanted = self.unfetched(needed);
+        // Now it is known how.
+        self.fetch_ahead(&wanted);
         if wanted.is_empty() {
             return Ok(());
         }

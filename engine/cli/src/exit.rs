@@ -73,6 +73,14 @@ impl Failure {
         Self::Error { exit, message: message.into() }
     }
 
+    /// The same failure, with something more to say about it.
+    pub fn and(self, more: &str) -> Self {
+        match self {
+            Self::Error { exit, message } => Self::Error { exit, message: format!("{message}; {more}") },
+            Self::BrokenPipe => self,
+        }
+    }
+
     /// A failure in how the program was called.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)

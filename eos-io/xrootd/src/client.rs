@@ -65,8 +65,9 @@ impl Client {
         let (handle, runtime) = match &options.runtime {
             Some(handle) => (handle.clone(), None),
             None => {
+                // One of them receives some GB/s; two that pass work to each other take more time than one.
                 let threads =
-                    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4)).clamp(2, 4);
+                    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(4)).clamp(1, 4);
                 let mut builder = Builder::new_multi_thread();
                 let runtime = builder.worker_threads(threads).thread_name("xrootd").enable_all().build()?;
                 (runtime.handle().clone(), Some(Arc::new(OwnRuntime(Some(runtime)))))

@@ -25,8 +25,10 @@ use crate::wire::codes::error as code;
 use crate::wire::codes::open;
 use crate::wire::{FileHandle, Open, Request, Response, Segment, Stat, opened};
 
-/// KiB that may be under way for each connection that the file is open on.
-const GATE: usize = 16 << 10;
+/// KiB that may be under way for each connection that the file is open on: 1 GB/s over 60 ms.
+const GATE: usize = 64 << 10;
+/// From so many KiB for each of them a further connection may help.
+const BUSY: usize = 16 << 10;
 
 /// A file that is open for reading.
 pub(crate) struct File {
@@ -404,13 +406,14 @@ impl File {
         Err(Trouble::Passing(Error::Data { host, path, reason }))
     }
 
-    /// Waits until so many bytes more may be under way; where that takes waiting, a further connection may help.
+    /// Waits until so many bytes more may be under way, and sees to further connections where there are many.
     async fn turn(self: &Arc<Self>, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {
         let units = bytes.div_ceil(1 << 10).clamp(1, GATE) as u32;
-        if let Ok(permit) = self.gate.try_acquire_many(units) {
-            return Ok(permit);
+        let gates = self.gates.load(Ordering::Relaxed);
+        let free = self.gate.available_permits().saturating_sub(units as usize);
+        if free < (GATE - BUSY) * gates {
+            self.grow();
         }
-        self.grow();
         self.gate.acquire_many(units).await.map_err(|_| Error::ShutDown)
     }
 
@@ -468,10 +471,14 @@ impl File {
 
     /// Opens the file on one connection more, without waiting for it.
     fn grow(self: &Arc<Self>) {
-        let connections: Vec<_> = self.handles.lock().iter().map(|handle| Arc::clone(&handle.connection)).collect();
-        if connections.len() >= self.shared.options().connections || self.is_growing.swap(true, Ordering::Relaxed) {
-            return;
-        }
+        let connections: Vec<_> = {
+            let handles = self.handles.lock();
+            let is_grown = handles.len() >= self.shared.options().connections;
+            if is_grown || self.is_growing.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            handles.iter().map(|handle| Arc::clone(&handle.connection)).collect()
+        };
         let file = Arc::clone(self);
         tokio::spawn(async move {
             let mut manner = Manner::new(file.shared.patience());
@@ -525,9 +532,9 @@ impl File {
         range: Range<u64>,
     ) -> impl futures::Stream<Item = Result<Bytes, Error>> + Send {
         /// Bytes in a piece.
-        const PIECE: u64 = 1 << 20;
+        const PIECE: u64 = 2 << 20;
         /// Pieces under way.
-        const AHEAD: usize = 16;
+        const AHEAD: usize = 8;
         let count = (range.end - range.start).div_ceil(PIECE);
         let pieces = (0..count).map(move |at| {
             let start = range.start + at * PIECE;

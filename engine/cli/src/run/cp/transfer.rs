@@ -201,11 +201,12 @@ impl Copier {
             compared = compared => compared,
             () = uploading.interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted")),
         };
-        if compared.is_err() {
-            // What cannot be trusted must not stay; where it cannot be removed either, the message names it.
-            let _ = location.remove().await;
-        }
-        compared
+        let Err(failure) = compared else { return compared };
+        // What cannot be trusted must not stay.
+        Err(match location.remove().await {
+            Ok(()) => failure,
+            Err(error) => failure.and(&format!("the bad copy could not be removed: {error}")),
+        })
     }
 
     fn count(&self, sum: &mut Option<Summing>, piece: &Bytes) {
