@@ -71,7 +71,7 @@ pub(crate) fn plan(schema: &Schema, counters: Counters, nulls: Nulls, place: &Pl
     for branch in &planner.branches {
         check_name(branch, place)?;
         if !names.insert(&branch.name) {
-            let place = Place { column: Some(branch.column.clone()), ..place.clone() };
+            let place = place.at_column(&branch.column);
             return Err(Error::Duplicate { place, what: "branch", name: branch.name.clone() });
         }
     }
@@ -86,7 +86,7 @@ fn check_name(branch: &BranchPlan, place: &Place) -> Result<()> {
         }
         _ => return Ok(()),
     };
-    let place = Place { column: Some(branch.column.clone()), ..place.clone() };
+    let place = place.at_column(&branch.column);
     Err(Error::BadName { place, name: branch.name.clone(), why })
 }
 
@@ -109,12 +109,8 @@ struct Column<'a> {
 }
 
 impl Planner<'_> {
-    fn place(&self, label: &str) -> Place {
-        Place { column: Some(label.into()), ..self.place.clone() }
-    }
-
     fn unsupported(&self, label: &str, data_type: &DataType, advice: &'static str) -> Error {
-        Error::UnsupportedType { place: self.place(label), data_type: data_type.to_string(), advice }
+        Error::UnsupportedType { place: self.place.at_column(label), data_type: data_type.to_string(), advice }
     }
 
     fn push(&mut self, column: &Column<'_>, form: Form) -> usize {
@@ -277,7 +273,7 @@ impl Planner<'_> {
     fn check_replacement(&self, column: &Column<'_>, number: Number) -> Result<()> {
         match self.nulls {
             Nulls::Replace { integer, .. } if number.is_integer() && !number.holds(integer) => Err(Error::OutOfRange {
-                place: self.place(&column.label),
+                place: self.place.at_column(&column.label),
                 value: integer.to_string(),
                 branch_type: number.name(),
                 advice: "choose a value for NULLs that all types of the columns hold",

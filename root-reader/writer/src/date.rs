@@ -14,7 +14,8 @@ pub(crate) fn packed(time: SystemTime) -> (u64, u32) {
         return (seconds, 63 << 26 | 12 << 22 | 31 << 17 | 23 << 12 | 59 << 6 | 59);
     }
     let of_day = seconds % 86_400;
-    let date = year << 26 | month << 22 | day << 17 | of_day / 3600 << 12 | of_day / 60 % 60 << 6 | of_day % 60;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let date = (year << 26) | (month << 22) | (day << 17) | (hour << 12) | (minute << 6) | second;
     (seconds, date as u32)
 }
 

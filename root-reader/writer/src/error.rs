@@ -18,6 +18,22 @@ pub struct Place {
     pub entry: Option<u64>,
 }
 
+impl Place {
+    pub(crate) fn of_file(file: &str) -> Box<Self> {
+        Box::new(Self { file: file.into(), ..Self::default() })
+    }
+
+    /// The same place, at a column.
+    pub(crate) fn at_column(&self, column: &str) -> Box<Self> {
+        Box::new(Self { column: Some(column.into()), ..self.clone() })
+    }
+
+    /// The same place, at an entry.
+    pub(crate) fn at_entry(&self, entry: u64) -> Box<Self> {
+        Box::new(Self { entry: Some(entry), ..self.clone() })
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
@@ -50,7 +66,7 @@ pub enum Error {
     #[error("{place}: a branch cannot hold the type {data_type}: {advice}")]
     UnsupportedType {
         /// The column.
-        place: Place,
+        place: Box<Place>,
         /// Its Arrow type.
         data_type: String,
         /// What to do instead.
@@ -60,7 +76,7 @@ pub enum Error {
     #[error("{place}: '{name}' cannot be a name: {why}")]
     BadName {
         /// Where it was to be used.
-        place: Place,
+        place: Box<Place>,
         /// The name.
         name: String,
         /// What is wrong with it, and what to do.
@@ -70,7 +86,7 @@ pub enum Error {
     #[error("{place}: there is already a {what} '{name}': give one of them another name")]
     Duplicate {
         /// Where it was to be used.
-        place: Place,
+        place: Box<Place>,
         /// What has the name: a branch, an object.
         what: &'static str,
         /// The name.
@@ -83,13 +99,13 @@ pub enum Error {
     )]
     Null {
         /// The column and entry.
-        place: Place,
+        place: Box<Place>,
     },
     /// A value that the type of the branch does not hold.
     #[error("{place}: {value} does not fit into {branch_type}: {advice}")]
     OutOfRange {
         /// The column, and the entry if there is one.
-        place: Place,
+        place: Box<Place>,
         /// The value.
         value: String,
         /// Type of the branch.
@@ -104,7 +120,7 @@ pub enum Error {
     )]
     Lengths {
         /// The list and the entry.
-        place: Place,
+        place: Box<Place>,
         /// The column that counts it.
         counter: String,
         /// What that says.
@@ -116,7 +132,7 @@ pub enum Error {
     #[error("{place}: a batch differs from the schema of the tree: {difference}")]
     Schema {
         /// The tree.
-        place: Place,
+        place: Box<Place>,
         /// The first difference.
         difference: String,
     },
@@ -124,7 +140,7 @@ pub enum Error {
     #[error("{place}: {what} would take {bytes} bytes, but a record of a ROOT file holds at most 1 GiB: {advice}")]
     TooLarge {
         /// The tree and column, or the object.
-        place: Place,
+        place: Box<Place>,
         /// What is too large.
         what: &'static str,
         /// Its size.

@@ -98,10 +98,10 @@ impl<W: Write + Seek> FileWriter<W> {
     /// Starts a tree for batches of this schema. Its name may have directories in front, `dir/Events`; they are made if
     /// need be. Trees may be written in turn.
     pub fn tree(&mut self, name: &str, schema: &Schema, options: TreeOptions) -> Result<TreeId> {
-        let known = |file: &str| Place { file: file.into(), tree: Some(name.into()), ..Place::default() };
         let compression = options.compression.unwrap_or(self.compression);
         let (directory, base) = self.container.place_for(name)?;
-        let tree = Tree::new(known(&self.container.name), base, directory, schema, options, compression)?;
+        let place = Place { tree: Some(name.into()), ..*Place::of_file(&self.container.name) };
+        let tree = Tree::new(place, base, directory, schema, options, compression)?;
         self.trees.push(tree);
         Ok(TreeId { file: self.id, index: self.trees.len() - 1 })
     }
@@ -292,7 +292,7 @@ impl<W: Write + Seek> Container<W> {
     }
 
     fn bad_name(&self, name: &str, why: &'static str) -> Error {
-        let place = Place { file: self.name.clone(), ..Place::default() };
+        let place = Place::of_file(&self.name);
         Error::BadName { place, name: name.into(), why }
     }
 
@@ -327,7 +327,7 @@ impl<W: Write + Seek> Container<W> {
     }
 
     fn duplicate(&self, path: &str) -> Error {
-        let place = Place { file: self.name.clone(), ..Place::default() };
+        let place = Place::of_file(&self.name);
         Error::Duplicate { place, what: "object", name: path.into() }
     }
 
@@ -379,7 +379,7 @@ impl<W: Write + Seek> Container<W> {
         let length = key_length(class, name, title);
         let bytes = (length + object_bytes.max(stored.len())) as u64;
         let (Ok(short), false) = (u16::try_from(length), bytes > MAX_RECORD) else {
-            let place = Place { file: self.name.clone(), tree: Some(name.into()), ..Place::default() };
+            let place = Box::new(Place { tree: Some(name.into()), ..*Place::of_file(&self.name) });
             let advice = "write fewer or shorter names, fewer columns, or several files";
             return Err(Error::TooLarge { place, what: "the object", bytes, advice });
         };

@@ -103,7 +103,7 @@ impl Branch {
     fn new(plan: BranchPlan, tree: &str, place: &Place) -> Result<Self> {
         let key_length = basket_key_length(&plan.name, tree);
         if key_length > usize::from(u16::MAX) {
-            let place = Place { column: Some(plan.column.clone()), ..place.clone() };
+            let place = place.at_column(&plan.column);
             return Err(Error::BadName { place, name: plan.name, why: "it is too long" });
         }
         Ok(Self {
@@ -266,7 +266,7 @@ impl Tree {
             None if own.len() != other.len() => format!("it has {} columns, the tree {}", other.len(), own.len()),
             None => return Ok(()),
         };
-        Err(Error::Schema { place: self.place.clone(), difference })
+        Err(Error::Schema { place: self.place.clone().into(), difference })
     }
 
     fn check_lengths(&self, list: &Branch, own: &Values, counter: &Branch, counts: &Values, rows: usize) -> Result<()> {
@@ -274,9 +274,8 @@ impl Tree {
         let Some(row) = (0..rows).find(differs) else {
             return Ok(());
         };
-        let entry = Some(self.entries + row as u64);
         Err(Error::Lengths {
-            place: Place { column: Some(list.plan.column.clone()), entry, ..self.place.clone() },
+            place: self.place.at_column(&list.plan.column).at_entry(self.entries + row as u64),
             counter: counter.plan.column.clone(),
             counted: counts.count(row).unwrap_or_default(),
             length: own.length(row).unwrap_or_default(),
@@ -302,7 +301,7 @@ impl Tree {
             let bytes = branch.waiting();
             if bytes > MAX_BASKET {
                 return Err(Error::TooLarge {
-                    place: Place { column: Some(branch.plan.column.clone()), ..self.place.clone() },
+                    place: self.place.at_column(&branch.plan.column),
                     what: "a basket",
                     bytes: bytes as u64,
                     advice: "make the entries smaller",

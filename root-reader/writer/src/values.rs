@@ -91,10 +91,10 @@ impl Values {
         first_entry: u64,
         place: &Place,
     ) -> Result<Self> {
-        let place = Place { column: Some(plan.column.clone()), ..place.clone() };
+        let place = *place.at_column(&plan.column);
         let opened = Walk { place: &place, nulls, first_entry }.open(plan, batch)?;
         let mismatch =
-            || Error::Schema { place: place.clone(), difference: "the type of the column is another".into() };
+            || Error::Schema { place: place.clone().into(), difference: "the type of the column is another".into() };
         let values = |opened: &Opened| numbers(&opened.leaf, opened.nulls.as_ref(), nulls).ok_or_else(mismatch);
         Ok(match (&plan.form, opened.offsets.clone()) {
             (Form::Fixed { .. }, None) => Self::Fixed { numbers: values(&opened)?, per_row: opened.per_item },
@@ -106,8 +106,8 @@ impl Values {
                 Self::Counted { numbers: values(&opened)?, offsets, per_element: opened.per_item }
             }
             (Form::Length, Some(offsets)) => Self::Lengths(offsets),
-            (Form::Text, None) => Self::Text(opened.texts()?),
-            (Form::Texts, Some(offsets)) => Self::Texts(opened.texts()?, offsets),
+            (Form::Text, None) => Self::Text(opened.texts(&place)?),
+            (Form::Texts, Some(offsets)) => Self::Texts(opened.texts(&place)?, offsets),
             _ => return Err(mismatch()),
         })
     }
@@ -139,7 +139,7 @@ impl Values {
                 let begin = out.len();
                 numbers.put(first * per_element, last * per_element, out);
                 let elements = last - first;
-                let width = if elements == 0 { 0 } else { (out.len() - begin) / elements };
+                let width = (out.len() - begin).checked_div(elements).unwrap_or(0);
                 let bounds = offsets.bounds(rows);
                 let origin = bounds.first().copied().unwrap_or(0);
                 let row_starts = bounds.get(..bounds.len().saturating_sub(1)).unwrap_or_default();
@@ -192,7 +192,7 @@ fn narrowed(counts: Numbers, number: Number, first_entry: u64, place: &Place) ->
     }
     let narrow = |row: usize| {
         counts.integer(row).and_then(|count| i32::try_from(count).ok()).ok_or_else(|| Error::OutOfRange {
-            place: Place { entry: Some(first_entry + row as u64), ..place.clone() },
+            place: place.at_entry(first_entry + row as u64),
             value: counts.integer(row).map_or_else(|| "a count of 64 bits".into(), |count| count.to_string()),
             branch_type: number.name(),
             advice: "it counts the elements of lists, of which a basket holds fewer: give the column another name",
@@ -211,12 +211,12 @@ struct Opened {
 }
 
 impl Opened {
-    fn texts(&self) -> Result<Texts> {
+    fn texts(&self, place: &Place) -> Result<Texts> {
         // A struct around the texts may be NULL where they are not.
         let array = match &self.nulls {
             Some(nulls) if nulls.null_count() > self.leaf.null_count() => {
                 let kept = nulls.iter().enumerate().map(|(i, valid)| valid.then_some(i as u32));
-                taken(&self.leaf, kept.collect())?
+                taken(&self.leaf, kept.collect(), place)?
             }
             _ => self.leaf.clone(),
         };
@@ -224,8 +224,8 @@ impl Opened {
     }
 }
 
-fn taken(array: &ArrayRef, rows: UInt32Array) -> Result<ArrayRef> {
-    take(array, &rows, None).map_err(|e| Error::Schema { place: Place::default(), difference: e.to_string() })
+fn taken(array: &ArrayRef, rows: UInt32Array, place: &Place) -> Result<ArrayRef> {
+    take(array, &rows, None).map_err(|e| Error::Schema { place: place.clone().into(), difference: e.to_string() })
 }
 
 struct Walk<'a> {
@@ -236,7 +236,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn open(&self, plan: &BranchPlan, batch: &RecordBatch) -> Result<Opened> {
-        let missing = || Error::Schema { place: self.place.clone(), difference: "the column is missing".into() };
+        let missing = || Error::Schema { place: self.place.clone().into(), difference: "the column is missing".into() };
         let mut path = plan.path.iter().copied();
         let mut array = path.next().and_then(|i| batch.columns().get(i)).ok_or_else(missing)?.clone();
         let (mut offsets, mut nulls, mut per_item): (Option<Offsets>, Option<NullBuffer>, usize) = (None, None, 1);
@@ -279,7 +279,7 @@ impl Walk<'_> {
     }
 
     fn null(&self, row: usize) -> Error {
-        Error::Null { place: Place { entry: Some(self.first_entry + row as u64), ..self.place.clone() } }
+        Error::Null { place: self.place.at_entry(self.first_entry + row as u64) }
     }
 
     /// The elements of a list array, those of its rows only, and their bounds. Lists that are NULL are empty.
@@ -307,12 +307,12 @@ impl Walk<'_> {
             }
             new_bounds.push(kept.len() as i32);
         }
-        Ok((taken(&elements, kept.into())?, new_bounds.into()))
+        Ok((taken(&elements, kept.into(), self.place)?, new_bounds.into()))
     }
 
     fn narrow_bound(&self, bound: i64) -> Result<i32> {
         i32::try_from(bound).map_err(|_| Error::TooLarge {
-            place: self.place.clone(),
+            place: self.place.clone().into(),
             what: "the lists of a batch",
             bytes: bound as u64,
             advice: "make the batches smaller",

@@ -117,7 +117,7 @@ print(json.dumps([two.classname, three.classname, two.values(flow=True).tolist()
             // Bins with 5 and 6, at x = 0.5 and 1.5 and y = 2.
             [11.0, 11.5, 14.75, 22.0, 23.0],
             // Bins with 17, 18, 29 and 30, at x = 0.5, 1.5, 0.5, 1.5, y = 2 and z = 0.25, 0.25, 0.75, 0.75.
-            [94.0, 95.0, 188.0, 53.0, 35.375, 53.625, 106.0],
+            [94.0, 95.0, 188.0, 53.0, 35.375, 53.5, 106.0],
         ])
     );
 }

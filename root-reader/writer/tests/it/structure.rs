@@ -69,11 +69,12 @@ fn trees_are_built_as_root_builds_them() {
 
 #[test]
 fn classes_are_described_as_root_describes_them() {
-    let references: Vec<String> =
-        ["adl/Run2012B_SingleMu_1000_original.root", "corpus/files/unroot__histograms1d2d.root"]
-            .into_iter()
-            .filter_map(shared)
-            .collect();
+    let files = [
+        "adl/Run2012B_SingleMu_1000_original.root",
+        "corpus/files/unroot__TLeafC_pr342.root",
+        "corpus/files/skhep__uproot-issue-227b.root",
+    ];
+    let references: Vec<String> = files.into_iter().filter_map(shared).collect();
     if references.is_empty() {
         return;
     }
@@ -85,7 +86,7 @@ fn classes_are_described_as_root_describes_them() {
         title: name.into(),
         binning: root_writer::Binning::Regular { bins: 1, low: 0.0, high: 1.0 },
     };
-    for axes in [vec![axis("x")], vec![axis("x"), axis("y")]] {
+    for axes in [vec![axis("x")], vec![axis("x"), axis("y")], vec![axis("x"), axis("y"), axis("z")]] {
         let cells = 3usize.pow(axes.len() as u32);
         let histogram = root_writer::HistogramObject {
             name: format!("h{}", axes.len()),
@@ -112,7 +113,7 @@ fn classes_are_described_as_root_describes_them() {
             compared.push(class.as_str());
         }
     }
-    for class in ["TTree;20", "TBranch;13", "TLeafF;1", "TH1;8", "TH1D;3", "TH2D;4", "TAxis;10"] {
+    for class in ["TTree;20", "TBranch;13", "TLeafF;1", "TH1;8", "TH1D;3", "TH2D;4", "TH3D;4", "TAxis;10"] {
         assert!(compared.contains(&class), "{class} was not compared: {compared:?}");
     }
 }

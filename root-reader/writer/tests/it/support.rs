@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow_array::builder::{Float32Builder, Int32Builder, ListBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch};
 use root_writer::{FileOptions, FileWriter, TreeOptions};
 use serde_json::Value;
@@ -92,4 +93,16 @@ pub fn texts(values: impl IntoIterator<Item = String>) -> ArrayRef {
     let mut builder = StringBuilder::new();
     values.into_iter().for_each(|value| builder.append_value(value));
     Arc::new(builder.finish())
+}
+
+/// Asserts that two columns hold the same, whatever their fields say of NULLs and names of list elements.
+#[track_caller]
+pub fn assert_same(left: &ArrayRef, right: &ArrayRef) {
+    match (left.as_list_opt::<i32>(), right.as_list_opt::<i32>()) {
+        (Some(left), Some(right)) => {
+            assert_eq!(left.offsets(), right.offsets());
+            assert_same(left.values(), right.values());
+        }
+        _ => assert_eq!(left, right),
+    }
 }
