@@ -175,3 +175,22 @@ fn an_empty_file_is_a_file() {
     assert_eq!(python_on(&bytes, "print(json.dumps(uproot.open(path).keys()))"), json!([]));
     assert!(root_reader::RootFile::from_bytes("x", bytes).unwrap().keys().is_empty());
 }
+
+#[test]
+fn a_copy_of_real_events_has_the_same_branches_and_values() {
+    let original = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/Run2012B_SingleMu_1000.root");
+    let columns = read(&std::fs::read(original).unwrap(), "Events");
+    let bytes =
+        file_of(&[columns], at_a_fixed_time(), TreeOptions { cluster_entries: Some(300), ..TreeOptions::default() });
+    let script = format!(
+        r#"
+ours, theirs = uproot.open(path)["Events"], uproot.open({original:?})["Events"]
+same = lambda n: ours[n].typename == theirs[n].typename and ours[n].title == theirs[n].title and ak.array_equal(
+    ours[n].array(), theirs[n].array(), equal_nan=True)
+print(json.dumps([sorted(set(ours.keys()) ^ set(theirs.keys())), [n for n in theirs.keys() if not same(n)], len(ours.keys())]))
+"#
+    );
+    let found = python_on(&bytes, &script);
+    assert_eq!((&found[0], &found[1]), (&json!([]), &json!([])));
+    assert!(found[2].as_u64() > Some(20), "{found}");
+}
