@@ -1,10 +1,8 @@
 //! Baskets: the values of some entries of one branch, as a record of the file.
 
 use std::io::{Seek, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::compression::{Compression, Compressor};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::{Container, Key, key_length};
 use crate::number::put_all;
 use crate::wire::Record;
@@ -48,6 +46,13 @@ impl Basket {
         payload.extend(((end + key_length) as u32).to_be_bytes());
     }
 
+    /// Its memory, for another one.
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        let mut room = self.payload;
+        room.clear();
+        room
+    }
+
     /// Writes the basket, compressed into `frames` or as it is.
     pub(crate) fn write<W: Write + Seek>(
         &self,
@@ -88,39 +93,4 @@ impl Basket {
         out.append(stored)?;
         Ok(BasketPlace { seek: key.seek, bytes: key.stored, first_entry: self.first_entry })
     }
-}
-
-/// Compresses baskets, on as many threads as there are compressors; the results are in the order of the baskets.
-pub(crate) fn compress(
-    baskets: &[Basket],
-    compression: Compression,
-    compressors: &mut [Compressor],
-) -> Result<Vec<Option<Vec<u8>>>> {
-    let one = |compressor: &mut Compressor, basket: &Basket| compressor.compress(compression, &basket.payload);
-    if let ([only], _) | ([only, ..], 0..=1) = (&mut *compressors, baskets.len()) {
-        return baskets.iter().map(|basket| one(only, basket)).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let work = |compressor: &mut Compressor| {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(basket) = baskets.get(index) else {
-                return Ok(done);
-            };
-            done.push((index, one(compressor, basket)?));
-        }
-    };
-    let work = &work;
-    let parts: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = compressors.iter_mut().map(|compressor| scope.spawn(move || work(compressor))).collect();
-        let failed = |_| Err(Error::Compression { codec: "a thread", why: "it panicked".into() });
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(failed)).collect()
-    });
-    let mut all = Vec::with_capacity(baskets.len());
-    for part in parts {
-        all.extend(part?);
-    }
-    all.sort_unstable_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, frames)| frames).collect())
 }

@@ -13,12 +13,13 @@ use arrow_schema::Schema;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::classes;
-use crate::compression::{Compression, Compressor};
+use crate::compression::Compression;
 use crate::date::packed;
 use crate::error::{Error, Place, Result};
 use crate::histogram::{self, HistogramObject};
 use crate::tree::{Tree, TreeOptions};
 use crate::wire::{Record, string_length};
+use crate::workers::Workers;
 
 /// The version of ROOT that the format is of.
 const ROOT_VERSION: u32 = 62_400;
@@ -69,7 +70,7 @@ pub struct TreeId {
 pub struct FileWriter<W> {
     container: Container<W>,
     trees: Vec<Tree>,
-    compressors: Vec<Compressor>,
+    workers: Workers,
     compression: Compression,
     id: u64,
     /// Whether writing failed half-way, so that the file cannot be finished.
@@ -89,10 +90,10 @@ impl<W: Write + Seek> FileWriter<W> {
     /// Starts a file in `sink`, which is empty. `name` is how messages call it, and its last part what the file does.
     pub fn new(sink: W, name: impl Into<String>, options: FileOptions) -> Result<Self> {
         static FILES: AtomicU64 = AtomicU64::new(0);
-        let compressors = (0..options.threads.max(1)).map(|_| Compressor::default()).collect();
+        let workers = Workers::new(options.threads);
         let id = FILES.fetch_add(1, Ordering::Relaxed);
         let container = Container::start(sink, name.into(), id, &options)?;
-        Ok(Self { container, trees: Vec::new(), compressors, compression: options.compression, id, is_broken: false })
+        Ok(Self { container, trees: Vec::new(), workers, compression: options.compression, id, is_broken: false })
     }
 
     /// Starts a tree for batches of this schema. Its name may have directories in front, `dir/Events`; they are made if
@@ -111,7 +112,7 @@ impl<W: Write + Seek> FileWriter<W> {
     pub fn write(&mut self, tree: TreeId, batch: &RecordBatch) -> Result<()> {
         let known = self.trees.get_mut(tree.index).filter(|_| tree.file == self.id);
         let tree = known.ok_or_else(|| Error::ForeignTree { file: self.container.name.clone() })?;
-        let written = tree.write(batch, &mut self.container, &mut self.compressors);
+        let written = tree.write(batch, &mut self.container, &mut self.workers);
         self.is_broken |= matches!(written, Err(Error::Io { .. } | Error::TooLarge { .. } | Error::Compression { .. }));
         written
     }
@@ -132,28 +133,21 @@ impl<W: Write + Seek> FileWriter<W> {
             return Err(Error::Broken { file: self.container.name });
         }
         for mut tree in std::mem::take(&mut self.trees) {
-            tree.finish(&mut self.container, &mut self.compressors)?;
+            tree.finish(&mut self.container, &mut self.workers)?;
             let (directory, name, title) = (tree.directory(), tree.name().to_string(), tree.title().to_string());
             let content = tree.encode(key_length("TTree", &name, &title));
             self.container.use_classes(tree.classes());
             self.object(directory, "TTree", &name, &title, &content)?;
         }
         let streamers = classes::describe(&self.container.classes, key_length("TList", STREAMERS.0, STREAMERS.1));
-        let frames = self.compress(&streamers)?;
+        let frames = self.workers.compress(self.compression, &streamers)?;
         self.container.finish(&streamers, frames.as_deref(), self.compression)
     }
 
     fn object(&mut self, directory: usize, class: &'static str, name: &str, title: &str, content: &[u8]) -> Result<()> {
-        let frames = self.compress(content)?;
+        let frames = self.workers.compress(self.compression, content)?;
         self.container.use_classes(vec![class]);
         self.container.object(directory, class, name, title, content, frames.as_deref())
-    }
-
-    fn compress(&mut self, content: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.compressors.first_mut() {
-            Some(compressor) => compressor.compress(self.compression, content),
-            None => Ok(None),
-        }
     }
 }
 

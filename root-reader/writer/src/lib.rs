@@ -56,6 +56,7 @@ mod record;
 mod tree;
 mod values;
 mod wire;
+mod workers;
 
 pub use compression::{Codec, Compression};
 pub use error::{Error, Place, Result};

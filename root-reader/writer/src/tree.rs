@@ -1,18 +1,20 @@
 //! A tree under construction: rows are appended to the baskets of its branches, and at the end of each cluster all of
 //! them are written.
 
+use std::collections::HashMap;
 use std::io::{Seek, Write};
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::basket::{Basket, BasketPlace, basket_key_length, compress};
+use crate::basket::{Basket, BasketPlace, basket_key_length};
 use crate::column::{BranchPlan, Form, plan};
-use crate::compression::{Compression, Compressor};
+use crate::compression::Compression;
 use crate::error::{Error, Place, Result};
 use crate::file::Container;
 use crate::values::Values;
+use crate::workers::Workers;
 
 /// Rows of a step. Baskets and clusters end with one, so that they do not depend on how the rows came in batches.
 const STEP: usize = 1024;
@@ -97,6 +99,8 @@ pub(crate) struct Branch {
     starts: Vec<u32>,
     /// Entries in the payload.
     entries: u32,
+    /// Room of baskets that were written, for those to come.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Branch {
@@ -117,6 +121,7 @@ impl Branch {
             payload: Vec::new(),
             starts: Vec::new(),
             entries: 0,
+            spare: Vec::new(),
         })
     }
 
@@ -127,7 +132,8 @@ impl Branch {
 
     /// Takes the full basket out, which ends in front of the entry `end`.
     fn close(&mut self, branch: usize, end: u64) -> Basket {
-        let mut payload = std::mem::take(&mut self.payload);
+        let room = self.spare.pop().unwrap_or_default();
+        let mut payload = std::mem::replace(&mut self.payload, room);
         let entries = std::mem::take(&mut self.entries);
         let is_jagged = self.plan.form.is_jagged();
         let values = payload.len();
@@ -207,7 +213,7 @@ impl Tree {
         &mut self,
         batch: &RecordBatch,
         out: &mut Container<W>,
-        compressors: &mut [Compressor],
+        workers: &mut Workers,
     ) -> Result<()> {
         let values = self.values(batch)?;
         let mut row = 0;
@@ -223,7 +229,7 @@ impl Tree {
                 None => self.is_whole_step() && waiting + self.full_bytes >= self.options.cluster_bytes,
             };
             if is_full {
-                self.flush(out, compressors)?;
+                self.flush(out, workers)?;
             }
         }
         Ok(())
@@ -238,14 +244,24 @@ impl Tree {
             .map(|branch| Values::of(&branch.plan, batch, self.options.nulls, self.entries, &self.place))
             .collect();
         let values = values?;
+        let mut counts: HashMap<usize, Vec<i32>> = HashMap::new();
         for (branch, own) in self.branches.iter().zip(&values) {
             let Form::Counted { counter, .. } = &branch.plan.form else {
                 continue;
             };
-            let counting = self.branches.get(counter.branch).zip(values.get(counter.branch));
-            if let (true, Some((counter, counts))) = (counter.is_column, counting) {
-                self.check_lengths(branch, own, counter, counts, batch.num_rows())?;
-            }
+            let (true, Some(counting)) = (counter.is_column, values.get(counter.branch)) else {
+                continue;
+            };
+            let counts = counts.entry(counter.branch).or_insert_with(|| counting.counts(batch.num_rows()));
+            let Some((row, length)) = own.first_length_other_than(counts) else {
+                continue;
+            };
+            return Err(Error::Lengths {
+                place: self.place.at_column(&branch.plan.column).at_entry(self.entries + row as u64),
+                counter: self.branches.get(counter.branch).map(|b| b.plan.column.clone()).unwrap_or_default(),
+                counted: counting.count(row).unwrap_or_default(),
+                length: length.into(),
+            });
         }
         Ok(values)
     }
@@ -267,19 +283,6 @@ impl Tree {
             None => return Ok(()),
         };
         Err(Error::Schema { place: self.place.clone().into(), difference })
-    }
-
-    fn check_lengths(&self, list: &Branch, own: &Values, counter: &Branch, counts: &Values, rows: usize) -> Result<()> {
-        let differs = |row: &usize| own.length(*row) != counts.count(*row);
-        let Some(row) = (0..rows).find(differs) else {
-            return Ok(());
-        };
-        Err(Error::Lengths {
-            place: self.place.at_column(&list.plan.column).at_entry(self.entries + row as u64),
-            counter: counter.plan.column.clone(),
-            counted: counts.count(row).unwrap_or_default(),
-            length: own.length(row).unwrap_or_default(),
-        })
     }
 
     /// Whether the cluster at hand has no part of a step: only then may it or a basket end.
@@ -316,24 +319,29 @@ impl Tree {
     }
 
     /// Ends the cluster: writes its baskets, those of each branch together.
-    fn flush<W: Write + Seek>(&mut self, out: &mut Container<W>, compressors: &mut [Compressor]) -> Result<()> {
+    fn flush<W: Write + Seek>(&mut self, out: &mut Container<W>, workers: &mut Workers) -> Result<()> {
         let mut baskets = std::mem::take(&mut self.full);
         self.full_bytes = 0;
         for (index, branch) in self.branches.iter_mut().enumerate().filter(|(_, branch)| branch.entries > 0) {
             baskets.push(branch.close(index, self.entries));
         }
         baskets.sort_by_key(|basket| basket.branch);
-        let compressed = compress(&baskets, self.compression, compressors)?;
-        for (basket, frames) in baskets.iter().zip(&compressed) {
+        workers.each(&baskets, self.compression, |basket, frames| {
             let Some(branch) = self.branches.get_mut(basket.branch) else {
-                continue;
+                return Ok(());
             };
-            let place = basket.write(&branch.plan.name, &self.name, self.directory, frames.as_deref(), out)?;
+            let place = basket.write(&branch.plan.name, &self.name, self.directory, frames, out)?;
             let whole = (branch.key_length + basket.payload.len()) as u32;
             branch.total_bytes += u64::from(whole);
             branch.zip_bytes += u64::from(place.bytes);
             branch.basket_bytes = branch.basket_bytes.max(whole);
             branch.baskets.push(place);
+            Ok(())
+        })?;
+        for basket in baskets {
+            if let Some(branch) = self.branches.get_mut(basket.branch) {
+                branch.spare.push(basket.into_room());
+            }
         }
         let size = std::mem::take(&mut self.cluster);
         match self.clusters.last_mut() {
@@ -344,12 +352,8 @@ impl Tree {
     }
 
     /// Writes what is left.
-    pub(crate) fn finish<W: Write + Seek>(
-        &mut self,
-        out: &mut Container<W>,
-        compressors: &mut [Compressor],
-    ) -> Result<()> {
-        if self.cluster > 0 { self.flush(out, compressors) } else { Ok(()) }
+    pub(crate) fn finish<W: Write + Seek>(&mut self, out: &mut Container<W>, workers: &mut Workers) -> Result<()> {
+        if self.cluster > 0 { self.flush(out, workers) } else { Ok(()) }
     }
 }
 

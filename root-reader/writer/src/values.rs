@@ -120,14 +120,20 @@ impl Values {
         }
     }
 
-    /// The length of a row's list.
-    pub(crate) fn length(&self, row: usize) -> Option<i64> {
-        match self {
-            Self::Counted { offsets, .. } | Self::Lengths(offsets) | Self::Texts(_, offsets) => {
-                Some(offsets.row(row).len() as i64)
-            }
-            _ => None,
-        }
+    /// The counts of all rows, where this is a counter that came as a column. One that is out of range is -1, which no
+    /// list has.
+    pub(crate) fn counts(&self, rows: usize) -> Vec<i32> {
+        (0..rows).map(|row| self.count(row).and_then(|count| i32::try_from(count).ok()).unwrap_or(-1)).collect()
+    }
+
+    /// The first row whose list has another length than `counts` says, and that length.
+    pub(crate) fn first_length_other_than(&self, counts: &[i32]) -> Option<(usize, i32)> {
+        let (Self::Counted { offsets, .. } | Self::Lengths(offsets) | Self::Texts(_, offsets)) = self else {
+            return None;
+        };
+        let ends = offsets.bounds.get(1..).unwrap_or_default();
+        let mut lengths = offsets.bounds.iter().zip(ends).map(|(start, end)| end - start).zip(counts).enumerate();
+        lengths.find(|(_, (length, count))| length != *count).map(|(row, (length, _))| (row, length))
     }
 
     /// Appends the bytes of some rows to a basket, and where each of them begins, if the branch is jagged.
