@@ -73,8 +73,6 @@ pub struct FileWriter<W> {
     workers: Workers,
     compression: Compression,
     id: u64,
-    /// Whether writing failed half-way, so that the file cannot be finished.
-    is_broken: bool,
 }
 
 impl FileWriter<BufWriter<File>> {
@@ -93,17 +91,18 @@ impl<W: Write + Seek> FileWriter<W> {
         let workers = Workers::new(options.threads);
         let id = FILES.fetch_add(1, Ordering::Relaxed);
         let container = Container::start(sink, name.into(), id, &options)?;
-        Ok(Self { container, trees: Vec::new(), workers, compression: options.compression, id, is_broken: false })
+        Ok(Self { container, trees: Vec::new(), workers, compression: options.compression, id })
     }
 
     /// Starts a tree for batches of this schema. Its name may have directories in front, `dir/Events`; they are made if
     /// need be. Trees may be written in turn.
     pub fn tree(&mut self, name: &str, schema: &Schema, options: TreeOptions) -> Result<TreeId> {
         let compression = options.compression.unwrap_or(self.compression);
-        let (directory, base) = self.container.place_for(name)?;
         let place = Place { tree: Some(name.into()), ..*Place::of_file(&self.container.name) };
-        let tree = Tree::new(place, base, directory, schema, options, compression)?;
-        self.trees.push(tree);
+        let tree = Tree::new(place, schema, options, compression)?;
+        // Only now: a tree that cannot be leaves its name free.
+        let (directory, base) = self.container.place_for(name)?;
+        self.trees.push(tree.named(base, directory)?);
         Ok(TreeId { file: self.id, index: self.trees.len() - 1 })
     }
 
@@ -113,7 +112,7 @@ impl<W: Write + Seek> FileWriter<W> {
         let known = self.trees.get_mut(tree.index).filter(|_| tree.file == self.id);
         let tree = known.ok_or_else(|| Error::ForeignTree { file: self.container.name.clone() })?;
         let written = tree.write(batch, &mut self.container, &mut self.workers);
-        self.is_broken |= matches!(written, Err(Error::Io { .. } | Error::TooLarge { .. } | Error::Compression { .. }));
+        self.container.is_broken |= matches!(written, Err(Error::TooLarge { .. } | Error::Compression { .. }));
         written
     }
 
@@ -129,7 +128,7 @@ impl<W: Write + Seek> FileWriter<W> {
 
     /// Writes what is left of the trees, the directories and the header, and gives the sink back, flushed.
     pub fn finish(mut self) -> Result<W> {
-        if self.is_broken {
+        if self.container.is_broken {
             return Err(Error::Broken { file: self.container.name });
         }
         for mut tree in std::mem::take(&mut self.trees) {
@@ -219,6 +218,8 @@ pub(crate) struct Container<W> {
     classes: Vec<&'static str>,
     date: u32,
     uuid: [u8; 16],
+    /// Whether writing failed half-way, so that the file cannot be finished.
+    is_broken: bool,
 }
 
 impl<W: Write + Seek> Container<W> {
@@ -236,7 +237,16 @@ impl<W: Write + Seek> Container<W> {
         *kind = *kind & 0x0f | 0x80;
         *variant = *variant & 0x3f | 0x80;
         let base = name.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
-        let mut new = Self { sink, name, position: 0, directories: Vec::new(), classes: Vec::new(), date, uuid };
+        let mut new = Self {
+            sink,
+            name,
+            position: 0,
+            directories: Vec::new(),
+            classes: Vec::new(),
+            date,
+            uuid,
+            is_broken: false,
+        };
         new.append(&[0; BEGIN as usize])?;
         let mut names = Record::default();
         names.string(&base);
@@ -272,7 +282,10 @@ impl<W: Write + Seek> Container<W> {
     }
 
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.sink.write_all(bytes).map_err(|source| Error::Io { file: self.name.clone(), source })?;
+        if let Err(source) = self.sink.write_all(bytes) {
+            self.is_broken = true;
+            return Err(Error::Io { file: self.name.clone(), source });
+        }
         self.position += bytes.len() as u64;
         Ok(())
     }

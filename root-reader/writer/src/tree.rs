@@ -104,15 +104,10 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
-    fn new(plan: BranchPlan, tree: &str, place: &Place) -> Result<Self> {
-        let key_length = basket_key_length(&plan.name, tree);
-        if key_length > usize::from(u16::MAX) {
-            let place = place.at_column(&plan.column);
-            return Err(Error::BadName { place, name: plan.name, why: "it is too long" });
-        }
-        Ok(Self {
+    fn new(plan: BranchPlan) -> Self {
+        Self {
             plan,
-            key_length,
+            key_length: 0,
             baskets: Vec::new(),
             total_bytes: 0,
             zip_bytes: 0,
@@ -122,7 +117,7 @@ impl Branch {
             starts: Vec::new(),
             entries: 0,
             spare: Vec::new(),
-        })
+        }
     }
 
     /// Bytes that are not in a full basket yet.
@@ -169,25 +164,18 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(crate) fn new(
-        place: Place,
-        name: String,
-        directory: usize,
-        schema: &Schema,
-        options: TreeOptions,
-        compression: Compression,
-    ) -> Result<Self> {
+    /// A tree that has no name yet.
+    pub(crate) fn new(place: Place, schema: &Schema, options: TreeOptions, compression: Compression) -> Result<Self> {
         let plans = plan(schema, options.counters, options.nulls, &place)?;
         let fixed: usize = plans.iter().map(|plan| fixed_bytes(&plan.form)).sum();
-        let branches: Result<Vec<Branch>> = plans.into_iter().map(|plan| Branch::new(plan, &name, &place)).collect();
         Ok(Self {
             place,
-            name,
-            directory,
+            name: String::new(),
+            directory: 0,
             schema: schema.clone().into(),
             options,
             compression,
-            branches: branches?,
+            branches: plans.into_iter().map(Branch::new).collect(),
             entries: 0,
             clusters: Vec::new(),
             full: Vec::new(),
@@ -195,6 +183,19 @@ impl Tree {
             step: (STEP_BYTES / fixed.max(1)).clamp(1, STEP),
             full_bytes: 0,
         })
+    }
+
+    /// The tree with its name in its directory, which is in the keys of all baskets.
+    pub(crate) fn named(mut self, name: String, directory: usize) -> Result<Self> {
+        for branch in &mut self.branches {
+            branch.key_length = basket_key_length(&branch.plan.name, &name);
+            if branch.key_length > usize::from(u16::MAX) {
+                let place = self.place.at_column(&branch.plan.column);
+                return Err(Error::BadName { place, name: branch.plan.name.clone(), why: "it is too long" });
+            }
+        }
+        (self.name, self.directory) = (name, directory);
+        Ok(self)
     }
 
     pub(crate) fn name(&self) -> &str {

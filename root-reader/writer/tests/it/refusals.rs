@@ -1,6 +1,6 @@
 //! What cannot be written is an error that says where, and what to do.
 
-use std::io::Cursor;
+use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use arrow_array::types::Float32Type;
@@ -137,4 +137,53 @@ tree = uproot.open(path)["Events"]
 print(json.dumps([tree.num_entries, tree.keys(), tree["x"].array().to_list(), tree["list"].array().to_list()]))
 "#;
     assert_eq!(crate::support::python_on(&bytes, script), serde_json::json!([0, ["x", "nlist", "list"], [], []]));
+}
+
+/// Takes so many bytes and no more.
+struct Full(Cursor<Vec<u8>>, usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.get_ref().len() + bytes.len() > self.1 {
+            return Err(std::io::Error::other("no room"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Full {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn a_file_whose_output_failed_cannot_be_finished() {
+    let columns = batch([("x", integers(0..100_000))]);
+    let options = FileOptions { compression: root_writer::Codec::None.into(), ..FileOptions::default() };
+    let mut writer = FileWriter::new(Full(Cursor::new(Vec::new()), 10_000), "full.root", options).unwrap();
+    let small = TreeOptions { cluster_entries: Some(1000), ..TreeOptions::default() };
+    let tree = writer.tree("Events", &columns.schema(), small).unwrap();
+    let error = writer.write(tree, &columns).unwrap_err().to_string();
+    assert_eq!(error, "full.root: cannot be written: no room");
+    assert!(matches!(writer.finish().err(), Some(Error::Broken { .. })));
+}
+
+#[test]
+fn a_tree_that_cannot_be_leaves_its_name_free() {
+    let mut writer = FileWriter::new(Cursor::new(Vec::new()), "out.root", FileOptions::default()).unwrap();
+    let bad = batch([("odd", Arc::new(NullArray::new(1)) as ArrayRef)]);
+    assert!(writer.tree("Events", &bad.schema(), TreeOptions::default()).is_err());
+    let good = batch([("x", integers([1]))]);
+    writer.tree("Events", &good.schema(), TreeOptions::default()).unwrap();
+}
+
+#[test]
+fn a_writer_may_go_to_another_thread() {
+    fn can_be_sent<T: Send>(_: &T) {}
+    can_be_sent(&FileWriter::new(Cursor::new(Vec::new()), "out.root", FileOptions::default()).unwrap());
 }
