@@ -69,6 +69,15 @@ pub fn read(bytes: &[u8], tree: &str) -> RecordBatch {
     arrow_select::concat::concat_batches(&tree.schema(), &batches).unwrap()
 }
 
+/// The same, with lists of structs and structs.
+pub fn read_nested(bytes: &[u8], tree: &str) -> RecordBatch {
+    let tree = root_reader::RootFile::from_bytes("test.root", bytes.to_vec()).unwrap().tree_blocking(tree).unwrap();
+    let plan = tree.nested().plan(tree.nested().fields());
+    let scan = tree.scan(plan.columns(), 0..tree.entries(), root_reader::ScanOptions::default()).unwrap();
+    let batches: Vec<RecordBatch> = scan.blocking().map(|batch| plan.assemble(&batch.unwrap()).unwrap()).collect();
+    arrow_select::concat::concat_batches(&plan.schema(), &batches).unwrap()
+}
+
 pub fn batch(columns: impl IntoIterator<Item = (&'static str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
 }
