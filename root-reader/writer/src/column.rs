@@ -135,15 +135,7 @@ impl Planner<'_> {
                 DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                     self.push(&column, Form::Texts);
                 }
-                DataType::Struct(fields) => {
-                    let counter = self.counter(&column)?;
-                    self.members(&column, fields, |planner, member, data_type| {
-                        planner.elements(&member, data_type, counter)
-                    })?;
-                }
                 other => {
-                    // Whether it can be written is said before a counter is made for it.
-                    self.numbers(&column, other)?;
                     let counter = self.counter(&column)?;
                     self.elements(&column, other, counter)?;
                 }
@@ -174,8 +166,12 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// A branch of what each element of a list holds.
+    /// A branch of what each element of a list holds, or of each number in it.
     fn elements(&mut self, column: &Column<'_>, data_type: &DataType, counter: Counter) -> Result<()> {
+        if let DataType::Struct(fields) = data_type {
+            return self
+                .members(column, fields, |planner, member, data_type| planner.elements(&member, data_type, counter));
+        }
         let (number, dims) = self.numbers(column, data_type)?;
         self.push(column, Form::Counted { number, dims, counter });
         Ok(())

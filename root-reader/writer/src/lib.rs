@@ -38,7 +38,7 @@
 //! | texts | a C string (`TLeafC`), which can be read in ROOT up to its first NUL |
 //! | `List` of texts | `std::vector<std::string>` |
 //! | `Struct` | its members, `x_a`, `x_b` |
-//! | `List` of `Struct` of numbers | its members, `x_a[nx]`, `x_b[nx]`, with one counter |
+//! | `List` of `Struct` of numbers, arrays and structs of them | its members, `x_a[nx]`, `x_b[nx]`, with one counter |
 //!
 //! Integers of 64 bits that count lists become 32 bits wide, as readers expect of counters. Everything else is an error that
 //! names the column and says what to do, and so are NULLs, unless [`Nulls`] says what takes their place.

@@ -315,3 +315,17 @@ fn a_null_struct_has_null_members() {
     let values = python_on(&bytes, TYPES_AND_VALUES);
     assert_eq!(values, json!({"s_x": ["int32_t", [1, 0]], "s_t": ["char*", ["a", ""]]}));
 }
+
+#[test]
+fn structs_in_lists_of_structs_are_taken_apart() {
+    let field = |name: &str, data_type: &DataType| Arc::new(Field::new(name, data_type.clone(), true));
+    let position = StructArray::from(vec![(field("x", &DataType::Int32), integers([1, 2, 3]))]);
+    let elements = StructArray::from(vec![(field("pos", position.data_type()), Arc::new(position) as ArrayRef)]);
+    let item = Arc::new(Field::new_list_field(elements.data_type().clone(), true));
+    let hits = ListArray::new(item, OffsetBuffer::from_lengths([1, 2]), Arc::new(elements), None);
+    let bytes = written(&batch([("hit", Arc::new(hits) as ArrayRef)]), TreeOptions::default());
+    assert_eq!(
+        python_on(&bytes, TYPES_AND_VALUES),
+        json!({"nhit": ["int32_t", [1, 2]], "hit_pos_x": ["int32_t[]", [[1], [2, 3]]]})
+    );
+}
