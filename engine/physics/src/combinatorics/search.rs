@@ -8,7 +8,7 @@ use arrow_array::builder::{BooleanBuilder, Float64Builder, Int32Builder};
 use arrow_array::{BooleanArray, Float64Array, Int32Array, ListArray};
 
 use super::momenta::{Momenta, Momentum};
-use super::tuples::{LARGEST, choose};
+use super::tuples::LARGEST;
 use crate::align::numbers;
 use crate::collection::Collection;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// How many sums of smaller tuples a row may need.
 const LARGEST_ROW: u64 = 1 << 24;
 /// How many scores are compared at a time.
-const LANES: usize = 8;
+const LANES: usize = 4;
 
 /// The best tuple of each row.
 #[derive(Debug, Clone)]
@@ -49,33 +49,19 @@ pub fn best_tuple(momenta: &Momenta, size: usize, score: impl Fn(Momentum) -> f6
         return Err(Error::TupleSize { size, limit: LARGEST });
     }
     let mut results = Results::new(size, momenta.len());
+    let mut numbers = Binomials::new(size);
     let mut sums = PartialSums::default();
-    let mut lowest_of = Vec::new();
     for range in momenta.ranges() {
         let mut best = Winner::default();
         if range.len() >= size {
-            let count = choose(range.len() as u64, size as u64 - 1);
+            numbers.extend(range.len());
+            let count = numbers.choose(range.len(), size - 1);
             if count > LARGEST_ROW {
                 return Err(Error::TooMany { count, limit: LARGEST_ROW });
             }
-            let row = momenta.row(range.clone());
-            let smaller = sums.of(row, size - 1);
-            // The tuples by their last member: that particle, and the sums of the others.
-            let parts = || {
-                (size - 1..range.len()).filter_map(|last| {
-                    let count = choose(last as u64, size as u64 - 1) as usize;
-                    let others = smaller.map(|component| component.get(..count).unwrap_or_default());
-                    Some((last, particle(row, last)?, others))
-                })
-            };
-            lowest_of.clear();
-            lowest_of.extend(parts().map(|(_, particle, others)| lowest(others, particle, score)));
-            let lowest = lowest_of.iter().fold(f64::INFINITY, |a, b| if *b < a { *b } else { a });
-            if lowest < f64::INFINITY {
-                for ((last, particle, others), _) in parts().zip(&lowest_of).filter(|(_, part)| **part == lowest) {
-                    best.locate(others, particle, last, size, score, lowest);
-                }
-            }
+            let row = momenta.row(range);
+            sums.fill(row, size - 1, &numbers);
+            best.find(&sums, row, &numbers, score);
         }
         results.push(&best);
     }
@@ -156,13 +142,20 @@ pub fn best_pair(
                 if score < lowest {
                     lowest = score;
                     best.score = Some(score);
-                    best.places = unrank(i as u64, j, 2);
+                    best.places = pair(i, j);
                 }
             }
         }
         results.push(&best);
     }
     results.finish()
+}
+
+/// Two places where those of tuples of any size go.
+fn pair(first: usize, second: usize) -> [i32; LARGEST] {
+    let mut places = [0; LARGEST];
+    places.iter_mut().zip([first, second]).for_each(|(slot, place)| *slot = place as i32);
+    places
 }
 
 /// All pairs of a row in their order, with their sums.
@@ -175,40 +168,114 @@ fn pairs(row: [&[f64]; 4]) -> impl Iterator<Item = (usize, usize, Momentum)> + '
     particles(0).flat_map(move |(i, first)| particles(i + 1).map(move |(j, second)| (i, j, first + second)))
 }
 
-#[inline(always)]
-fn particle(row: [&[f64]; 4], place: usize) -> Option<Momentum> {
-    let [px, py, pz, e] = row;
-    Some(Momentum { px: *px.get(place)?, py: *py.get(place)?, pz: *pz.get(place)?, e: *e.get(place)? })
+/// How many subsets there are: Pascal's triangle, as far as it was needed.
+struct Binomials {
+    /// By the size of the subsets, then by what they are of.
+    numbers: Vec<Vec<u64>>,
+}
+
+impl Binomials {
+    fn new(size: usize) -> Self {
+        Self { numbers: (0..=size).map(|k| vec![u64::from(k == 0)]).collect() }
+    }
+
+    /// Makes room for subsets of up to `n`.
+    fn extend(&mut self, n: usize) {
+        for known in self.numbers.first().map_or(0, Vec::len)..=n {
+            let mut smaller = 0;
+            for row in &mut self.numbers {
+                let above = row.last().copied().unwrap_or_default();
+                row.push(above.saturating_add(smaller));
+                smaller = above;
+            }
+            debug_assert!(self.numbers.iter().all(|row| row.len() == known + 1));
+        }
+    }
+
+    /// Subsets of `k` out of `n`; the largest number if there are more.
+    #[inline]
+    fn choose(&self, n: usize, k: usize) -> u64 {
+        self.numbers.get(k).and_then(|row| row.get(n)).copied().unwrap_or_default()
+    }
+
+    /// The members of the subset of which the largest is known, and the number of the others among those without a larger
+    /// one, ordered by their largest member, then by the next and so on.
+    fn subset(&self, mut rank: u64, last: usize, size: usize) -> [i32; LARGEST] {
+        let mut places = [0; LARGEST];
+        let mut place = last;
+        for (before, slot) in places.iter_mut().take(size).enumerate().rev() {
+            let members = before + 1;
+            if members < size {
+                place = place.saturating_sub(1);
+                while place > 0 && self.choose(place, members) > rank {
+                    place -= 1;
+                }
+                rank -= self.choose(place, members);
+            }
+            *slot = place as i32;
+        }
+        places
+    }
 }
 
 /// Sums of all tuples of a size, ordered by their last member, then by the one before it and so on: those without the
-/// particles from some place on stand first.
+/// particles from some place on stand first. Behind them are numbers that mean nothing, so that a vector can be read
+/// from any place.
 #[derive(Default)]
 struct PartialSums {
+    size: usize,
     sums: [Vec<f64>; 4],
     next: [Vec<f64>; 4],
 }
 
+type Lanes = [f64; LANES];
+
 impl PartialSums {
-    fn of<'a>(&'a mut self, row: [&'a [f64]; 4], size: usize) -> [&'a [f64]; 4] {
-        match size {
-            0 => [&[0.0]; 4],
-            1 => row,
-            _ => {
-                for grown in 2..=size {
-                    for (component, (from, to)) in row.iter().zip(self.sums.iter().zip(&mut self.next)) {
-                        let smaller = if grown == 2 { component } else { from.as_slice() };
-                        to.clear();
-                        for (last, value) in component.iter().enumerate().skip(grown - 1) {
-                            let count = choose(last as u64, grown as u64 - 1) as usize;
-                            to.extend(smaller.get(..count).unwrap_or_default().iter().map(|sum| sum + value));
-                        }
-                    }
-                    std::mem::swap(&mut self.sums, &mut self.next);
-                }
-                self.sums.each_ref().map(Vec::as_slice)
+    fn fill(&mut self, row: [&[f64]; 4], size: usize, numbers: &Binomials) {
+        self.size = size;
+        for (sums, component) in self.sums.iter_mut().zip(row) {
+            sums.clear();
+            match size {
+                0 => sums.push(0.0),
+                _ => sums.extend_from_slice(component),
             }
+            sums.resize(sums.len() + LANES, 0.0);
         }
+        let [particles, ..] = row.map(<[f64]>::len);
+        for grown in 2..=size {
+            let total = numbers.choose(particles, grown) as usize + LANES;
+            for (from, (to, component)) in self.sums.iter().zip(self.next.iter_mut().zip(row)) {
+                to.resize(total, 0.0);
+                let mut start = 0;
+                for (last, value) in component.iter().enumerate().skip(grown - 1) {
+                    let count = numbers.choose(last, grown - 1) as usize;
+                    add(from, *value, to.get_mut(start..).unwrap_or_default(), count);
+                    start += count;
+                }
+            }
+            std::mem::swap(&mut self.sums, &mut self.next);
+        }
+    }
+
+    /// The sums from one on.
+    #[inline(always)]
+    fn lanes(&self, start: usize) -> Option<[&Lanes; 4]> {
+        let [px, py, pz, e] = &self.sums;
+        Some([first_lanes(px, start)?, first_lanes(py, start)?, first_lanes(pz, start)?, first_lanes(e, start)?])
+    }
+}
+
+#[inline(always)]
+fn first_lanes(values: &[f64], start: usize) -> Option<&Lanes> {
+    values.get(start..)?.first_chunk()
+}
+
+/// A number added to so many others, and to those behind them up to a full vector.
+#[inline(always)]
+fn add(from: &[f64], value: f64, to: &mut [f64], count: usize) {
+    let (from, to) = (from.as_chunks::<LANES>().0, to.as_chunks_mut::<LANES>().0);
+    for (from, to) in from.iter().zip(to).take(count.div_ceil(LANES)) {
+        *to = from.map(|sum| sum + value);
     }
 }
 
@@ -221,67 +288,102 @@ struct Winner {
 }
 
 impl Winner {
-    /// Among the tuples of which `last` is the last member and `smaller` the sums of the others: the first one, in the
-    /// order of tuples, of those with this score.
+    #[inline]
+    fn find(
+        &mut self,
+        sums: &PartialSums,
+        row: [&[f64]; 4],
+        numbers: &Binomials,
+        score: impl Fn(Momentum) -> f64 + Copy,
+    ) {
+        let [px, py, pz, e] = row;
+        let particles = || {
+            let columns = px.iter().zip(py).zip(pz.iter().zip(e)).enumerate().skip(sums.size);
+            columns.map(|(last, ((px, py), (pz, e)))| {
+                let count = numbers.choose(last, sums.size) as usize;
+                (last, count, Momentum { px: *px, py: *py, pz: *pz, e: *e })
+            })
+        };
+        let (mut lowest, mut first, mut ties) = (f64::INFINITY, None, 0);
+        for (last, count, particle) in particles() {
+            let candidate = lowest_score(sums, count, particle, score);
+            if candidate < lowest {
+                (lowest, first, ties) = (candidate, Some((last, count, particle)), 0);
+            } else if candidate == lowest {
+                ties += 1;
+            }
+        }
+        let Some((last, count, particle)) = first else { return };
+        self.locate(sums, count, particle, last, numbers, score, lowest);
+        if ties > 0 {
+            for (last, count, particle) in particles().filter(|(other, _, _)| *other > last) {
+                self.locate(sums, count, particle, last, numbers, score, lowest);
+            }
+        }
+    }
+
+    /// Among the tuples with this last member: the first one, in the order of tuples, of those with this score.
+    #[expect(clippy::too_many_arguments, reason = "what is known of one part of a row")]
     fn locate(
         &mut self,
-        smaller: [&[f64]; 4],
+        sums: &PartialSums,
+        count: usize,
         particle: Momentum,
         last: usize,
-        size: usize,
-        score: impl Fn(Momentum) -> f64,
-        best: f64,
+        numbers: &Binomials,
+        score: impl Fn(Momentum) -> f64 + Copy,
+        lowest: f64,
     ) {
-        let [px, py, pz, e] = smaller;
-        for (rank, ((px, py), (pz, e))) in px.iter().zip(py).zip(pz.iter().zip(e)).enumerate() {
-            if score(Momentum { px: *px, py: *py, pz: *pz, e: *e } + particle) != best {
-                continue;
-            }
-            let places = unrank(rank as u64, last, size);
-            if self.score.is_none() || places < self.places {
-                self.score = Some(best);
-                self.places = places;
+        for start in (0..count).step_by(LANES) {
+            let scores = scores(sums, start, particle, score);
+            for (rank, _) in (start..count).zip(scores).filter(|(_, score)| *score == lowest) {
+                let places = numbers.subset(rank as u64, last, sums.size + 1);
+                if self.score.is_none() || places < self.places {
+                    (self.score, self.places) = (Some(lowest), places);
+                }
             }
         }
     }
 }
 
-/// The smallest score of sums with one more particle; infinite if none is a number.
-#[inline]
-#[expect(clippy::indexing_slicing, reason = "lanes are arrays of a constant length")]
-fn lowest(sums: [&[f64]; 4], particle: Momentum, score: impl Fn(Momentum) -> f64) -> f64 {
-    let [(px, px_rest), (py, py_rest), (pz, pz_rest), (e, e_rest)] = sums.map(|component| component.as_chunks::<LANES>());
-    let mut lanes = [f64::INFINITY; LANES];
-    for ((px, py), (pz, e)) in px.iter().zip(py).zip(pz.iter().zip(e)) {
-        for lane in 0..LANES {
-            let value = score(Momentum { px: px[lane], py: py[lane], pz: pz[lane], e: e[lane] } + particle);
-            lanes[lane] = if value < lanes[lane] { value } else { lanes[lane] };
-        }
+/// The smallest score of so many sums with one more particle; infinite if none is a number.
+#[inline(always)]
+fn lowest_score(
+    sums: &PartialSums,
+    count: usize,
+    particle: Momentum,
+    score: impl Fn(Momentum) -> f64 + Copy,
+) -> f64 {
+    let smaller = |a: f64, b: f64| if b < a { b } else { a };
+    let mut lowest = [f64::INFINITY; LANES];
+    let mut start = 0;
+    while start + LANES <= count {
+        let scores = scores(sums, start, particle, score);
+        lowest = std::array::from_fn(|lane| smaller(lane_of(&lowest, lane), lane_of(&scores, lane)));
+        start += LANES;
     }
-    let mut lowest = lanes.into_iter().fold(f64::INFINITY, |a, b| if b < a { b } else { a });
-    for ((px, py), (pz, e)) in px_rest.iter().zip(py_rest).zip(pz_rest.iter().zip(e_rest)) {
-        let value = score(Momentum { px: *px, py: *py, pz: *pz, e: *e } + particle);
-        lowest = if value < lowest { value } else { lowest };
+    if start < count {
+        let scores = scores(sums, start, particle, score);
+        let counts = |lane| if start + lane < count { lane_of(&scores, lane) } else { f64::INFINITY };
+        lowest = std::array::from_fn(|lane| smaller(lane_of(&lowest, lane), counts(lane)));
     }
-    lowest
+    lowest.into_iter().fold(f64::INFINITY, smaller)
 }
 
-/// The members of a tuple of which the last is known, and the number of the others in the order of [`PartialSums`].
-fn unrank(mut rank: u64, last: usize, size: usize) -> [i32; LARGEST] {
-    let mut places = [0; LARGEST];
-    let mut place = last as u64;
-    for (members, slot) in places.iter_mut().take(size).enumerate().rev() {
-        if members + 1 < size {
-            // The largest place with no more tuples before it than the rank.
-            place = place.saturating_sub(1);
-            while choose(place, members as u64 + 1) > rank {
-                place -= 1;
-            }
-            rank -= choose(place, members as u64 + 1);
-        }
-        *slot = place as i32;
-    }
-    places
+/// The scores of some sums with one more particle.
+#[inline(always)]
+fn scores(sums: &PartialSums, start: usize, particle: Momentum, score: impl Fn(Momentum) -> f64) -> Lanes {
+    let Some([px, py, pz, e]) = sums.lanes(start) else { return [f64::INFINITY; LANES] };
+    std::array::from_fn(|lane| {
+        let sum = Momentum { px: lane_of(px, lane), py: lane_of(py, lane), pz: lane_of(pz, lane), e: lane_of(e, lane) };
+        score(sum + particle)
+    })
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "only called with numbers of lanes")]
+fn lane_of(lanes: &Lanes, lane: usize) -> f64 {
+    lanes[lane]
 }
 
 struct Results {

@@ -6,7 +6,7 @@ use crate::collection::Collection;
 use crate::error::{Error, Result};
 
 /// The largest tuples.
-pub(crate) const LARGEST: usize = 16;
+pub(super) const LARGEST: usize = 16;
 
 /// Which tuples of each row there are, before any of them is formed: subsets of one collection, or one element from each
 /// of several.
@@ -185,7 +185,7 @@ impl<'a> Tuples<'a> {
 }
 
 /// Subsets of `k` out of `n`; the largest number if there are more.
-pub(crate) fn choose(n: u64, k: u64) -> u64 {
+fn choose(n: u64, k: u64) -> u64 {
     if k > n {
         return 0;
     }
