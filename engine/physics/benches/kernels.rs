@@ -12,9 +12,7 @@ use std::sync::Arc;
 use arrow_array::{Datum, Float32Array, Int32Array, ListArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
-use root_physics::combinatorics::{
-    Momenta, PairRule, Tuples, any_pair, best_tuple, distance_to_mass, mass_between,
-};
+use root_physics::combinatorics::{Momenta, PairRule, Tuples, any_pair, best_tuple, distance_to_mass, mass_between};
 use root_physics::lists::{Extreme, Order, Reduction, any_near, arg_extreme, concat, reduce, sort_by};
 use root_physics::{Collection, Function};
 use rustix::time::{ClockId, clock_gettime};
@@ -36,9 +34,7 @@ impl Events {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1u64 << 24) as f32
         };
-        let lengths: Vec<usize> = (0..100_000)
-            .map(|_| (0..40).take_while(|_| uniform() < 3.2 / 4.2).count())
-            .collect();
+        let lengths: Vec<usize> = (0..100_000).map(|_| (0..40).take_while(|_| uniform() < 3.2 / 4.2).count()).collect();
         let n = lengths.iter().sum();
         let mut column = |low: f32, high: f32| (0..n).map(|_| low + (high - low) * uniform()).collect::<Vec<f32>>();
         Self {
@@ -145,8 +141,12 @@ mod by_hand {
     pub fn momenta(events: &Events) -> [Vec<f64>; 4] {
         let mut columns: [Vec<f64>; 4] = Default::default();
         for i in 0..events.pt.len() {
-            let (pt, eta, phi, mass) =
-                (f64::from(events.pt[i]), f64::from(events.eta[i]), f64::from(events.phi[i]), f64::from(events.mass[i]));
+            let (pt, eta, phi, mass) = (
+                f64::from(events.pt[i]),
+                f64::from(events.eta[i]),
+                f64::from(events.phi[i]),
+                f64::from(events.mass[i]),
+            );
             let (sin, cos) = phi.sin_cos();
             let z = pt * eta.sinh();
             let e = (pt * pt + z * z + mass * mass).sqrt();

@@ -51,16 +51,21 @@ impl Collection {
                 continue;
             }
             hidden |= nulls.as_ref().is_some_and(|nulls| has_hidden(column, nulls));
-            let unequal = lengths(first).zip(lengths(column)).enumerate().find(|(row, (a, b))| {
-                a != b && nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row))
-            });
+            let unequal = lengths(first)
+                .zip(lengths(column))
+                .enumerate()
+                .find(|(row, (a, b))| a != b && nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row)));
             if let Some((row, (first, found))) = unequal {
                 return Err(Error::ListLengths { row, first, argument, found });
             }
         }
         match nulls {
             Some(nulls) if hidden => Self::compact(columns, nulls),
-            nulls => Ok(Self { offsets: from_zero(first.offsets()), nulls, members: columns.iter().map(|c| used(c)).collect() }),
+            nulls => Ok(Self {
+                offsets: from_zero(first.offsets()),
+                nulls,
+                members: columns.iter().map(|c| used(c)).collect(),
+            }),
         }
     }
 

@@ -43,12 +43,8 @@ const SINH_LIMIT: f64 = 708.0;
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// π/2 in pieces of 33 bits, and the rest.
-const HALF_PI: [f64; 4] = [
-    1.570_796_326_734_125_6,
-    6.077_100_506_303_966e-11,
-    2.022_266_248_711_166_5e-21,
-    8.478_427_660_368_9e-32,
-];
+const HALF_PI: [f64; 4] =
+    [1.570_796_326_734_125_6, 6.077_100_506_303_966e-11, 2.022_266_248_711_166_5e-21, 8.478_427_660_368_9e-32];
 /// ln 2 in a piece of 32 bits, and the rest.
 const LN_2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
 
@@ -237,7 +233,12 @@ mod tests {
             let near = f64::from(k) * std::f64::consts::FRAC_PI_2;
             for x in [near, near.next_up(), near.next_down(), -near] {
                 let (s, c) = Fast::default().sin_cos(x);
-                assert!(ulps(s, x.sin()) <= 2 && ulps(c, x.cos()) <= 2, "{x:e}: {s:e} {c:e}, {:e} {:e}", x.sin(), x.cos());
+                assert!(
+                    ulps(s, x.sin()) <= 2 && ulps(c, x.cos()) <= 2,
+                    "{x:e}: {s:e} {c:e}, {:e} {:e}",
+                    x.sin(),
+                    x.cos()
+                );
             }
         }
     }

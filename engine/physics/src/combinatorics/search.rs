@@ -4,8 +4,9 @@
 //! member can be added to are the ones up to some place, and the innermost loop, which scores the sums with one more
 //! particle, is long and has no branches. It becomes vector instructions.
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int32Builder};
+use arrow_array::builder::BooleanBuilder;
 use arrow_array::{BooleanArray, Float64Array, Int32Array, ListArray};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 
 use super::momenta::{Momenta, Momentum};
 use super::tuples::LARGEST;
@@ -127,11 +128,7 @@ pub fn any_pair(
 /// Like [`best_tuple`] for pairs, of those that count.
 ///
 /// `allowed` is asked first, with the places of the two among the particles of all rows.
-pub fn best_pair(
-    momenta: &Momenta,
-    allowed: impl Fn(usize, usize) -> bool,
-    score: impl Fn(Momentum) -> f64,
-) -> Best {
+pub fn best_pair(momenta: &Momenta, allowed: impl Fn(usize, usize) -> bool, score: impl Fn(Momentum) -> f64) -> Best {
     let mut results = Results::new(2, momenta.len());
     for range in momenta.ranges() {
         let start = range.start;
@@ -245,7 +242,9 @@ impl PartialSums {
         for grown in 2..=size {
             let total = numbers.choose(particles, grown) as usize + LANES;
             for (from, (to, component)) in self.sums.iter().zip(self.next.iter_mut().zip(row)) {
-                to.resize(total, 0.0);
+                if to.len() < total {
+                    to.resize(total, 0.0);
+                }
                 let mut start = 0;
                 for (last, value) in component.iter().enumerate().skip(grown - 1) {
                     let count = numbers.choose(last, grown - 1) as usize;
@@ -257,17 +256,12 @@ impl PartialSums {
         }
     }
 
-    /// The sums from one on.
+    /// So many sums, the last of them together with what is behind.
     #[inline(always)]
-    fn lanes(&self, start: usize) -> Option<[&Lanes; 4]> {
-        let [px, py, pz, e] = &self.sums;
-        Some([first_lanes(px, start)?, first_lanes(py, start)?, first_lanes(pz, start)?, first_lanes(e, start)?])
+    fn vectors(&self, count: usize) -> impl Iterator<Item = [&Lanes; 4]> {
+        let [px, py, pz, e] = self.sums.each_ref().map(|component| component.as_chunks::<LANES>().0.iter());
+        px.zip(py).zip(pz.zip(e)).take(count.div_ceil(LANES)).map(|((px, py), (pz, e))| [px, py, pz, e])
     }
-}
-
-#[inline(always)]
-fn first_lanes(values: &[f64], start: usize) -> Option<&Lanes> {
-    values.get(start..)?.first_chunk()
 }
 
 /// A number added to so many others, and to those behind them up to a full vector.
@@ -334,8 +328,8 @@ impl Winner {
         score: impl Fn(Momentum) -> f64 + Copy,
         lowest: f64,
     ) {
-        for start in (0..count).step_by(LANES) {
-            let scores = scores(sums, start, particle, score);
+        for (start, vector) in (0..count).step_by(LANES).zip(sums.vectors(count)) {
+            let scores = scores(vector, particle, score);
             for (rank, _) in (start..count).zip(scores).filter(|(_, score)| *score == lowest) {
                 let places = numbers.subset(rank as u64, last, sums.size + 1);
                 if self.score.is_none() || places < self.places {
@@ -348,66 +342,55 @@ impl Winner {
 
 /// The smallest score of so many sums with one more particle; infinite if none is a number.
 #[inline(always)]
-fn lowest_score(
-    sums: &PartialSums,
-    count: usize,
-    particle: Momentum,
-    score: impl Fn(Momentum) -> f64 + Copy,
-) -> f64 {
+#[expect(clippy::indexing_slicing, reason = "lanes are arrays of a constant length")]
+fn lowest_score(sums: &PartialSums, count: usize, particle: Momentum, score: impl Fn(Momentum) -> f64 + Copy) -> f64 {
     let smaller = |a: f64, b: f64| if b < a { b } else { a };
     let mut lowest = [f64::INFINITY; LANES];
-    let mut start = 0;
-    while start + LANES <= count {
-        let scores = scores(sums, start, particle, score);
-        lowest = std::array::from_fn(|lane| smaller(lane_of(&lowest, lane), lane_of(&scores, lane)));
-        start += LANES;
-    }
-    if start < count {
-        let scores = scores(sums, start, particle, score);
-        let counts = |lane| if start + lane < count { lane_of(&scores, lane) } else { f64::INFINITY };
-        lowest = std::array::from_fn(|lane| smaller(lane_of(&lowest, lane), counts(lane)));
+    let mut left = count;
+    for vector in sums.vectors(count) {
+        let scores = scores(vector, particle, score);
+        for lane in 0..LANES {
+            let counted = if lane < left { scores[lane] } else { f64::INFINITY };
+            lowest[lane] = smaller(lowest[lane], counted);
+        }
+        left = left.saturating_sub(LANES);
     }
     lowest.into_iter().fold(f64::INFINITY, smaller)
 }
 
 /// The scores of some sums with one more particle.
 #[inline(always)]
-fn scores(sums: &PartialSums, start: usize, particle: Momentum, score: impl Fn(Momentum) -> f64) -> Lanes {
-    let Some([px, py, pz, e]) = sums.lanes(start) else { return [f64::INFINITY; LANES] };
-    std::array::from_fn(|lane| {
-        let sum = Momentum { px: lane_of(px, lane), py: lane_of(py, lane), pz: lane_of(pz, lane), e: lane_of(e, lane) };
-        score(sum + particle)
-    })
+#[expect(clippy::indexing_slicing, reason = "lanes are arrays of a constant length")]
+fn scores([px, py, pz, e]: [&Lanes; 4], particle: Momentum, score: impl Fn(Momentum) -> f64) -> Lanes {
+    let mut scores = [0.0; LANES];
+    for lane in 0..LANES {
+        scores[lane] = score(Momentum { px: px[lane], py: py[lane], pz: pz[lane], e: e[lane] } + particle);
+    }
+    scores
 }
 
-#[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "only called with numbers of lanes")]
-fn lane_of(lanes: &Lanes, lane: usize) -> f64 {
-    lanes[lane]
-}
-
+/// Places and scores; neither for a row without a tuple.
 struct Results {
-    places: Vec<Int32Builder>,
-    scores: Float64Builder,
+    places: Vec<Vec<i32>>,
+    scores: Vec<f64>,
+    valid: BooleanBufferBuilder,
 }
 
 impl Results {
     fn new(size: usize, rows: usize) -> Self {
-        let places = (0..size).map(|_| Int32Builder::with_capacity(rows)).collect();
-        Self { places, scores: Float64Builder::with_capacity(rows) }
+        let places = (0..size).map(|_| Vec::with_capacity(rows)).collect();
+        Self { places, scores: Vec::with_capacity(rows), valid: BooleanBufferBuilder::new(rows) }
     }
 
     fn push(&mut self, best: &Winner) {
-        for (builder, place) in self.places.iter_mut().zip(best.places) {
-            builder.append_option(best.score.map(|_| place));
-        }
-        self.scores.append_option(best.score);
+        self.places.iter_mut().zip(best.places).for_each(|(column, place)| column.push(place));
+        self.scores.push(best.score.unwrap_or_default());
+        self.valid.append(best.score.is_some());
     }
 
     fn finish(mut self) -> Best {
-        Best {
-            places: self.places.iter_mut().map(Int32Builder::finish).collect(),
-            scores: self.scores.finish(),
-        }
+        let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
+        let places = self.places.into_iter().map(|column| Int32Array::new(column.into(), nulls.clone())).collect();
+        Best { places, scores: Float64Array::new(self.scores.into(), nulls) }
     }
 }

@@ -152,9 +152,8 @@ impl<'a> Tuples<'a> {
     /// Where the elements of each row are in each collection.
     fn ranges(&self) -> impl Iterator<Item = Vec<Range<u32>>> + '_ {
         let mut ranges: Vec<_> = self.collections.iter().map(|c| c.ranges()).collect();
-        (0..self.rows()).map(move |_| {
-            ranges.iter_mut().filter_map(Iterator::next).map(|r| r.start as u32..r.end as u32).collect()
-        })
+        (0..self.rows())
+            .map(move |_| ranges.iter_mut().filter_map(Iterator::next).map(|r| r.start as u32..r.end as u32).collect())
     }
 
     /// Calls a function with the tuples of one row, those that differ in their last member only at once.

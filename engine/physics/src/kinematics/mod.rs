@@ -12,7 +12,7 @@ use crate::values::{BLOCK, Values};
 pub(crate) use formulas::{mass_squared, signed_root};
 
 use formulas::{
-    Boost, CosAngle, DeltaEta, DeltaPhi, DeltaR, FromCartesian, Mass, MasslessPair, MassivePair, Pseudorapidity,
+    Boost, CosAngle, DeltaEta, DeltaPhi, DeltaR, FromCartesian, Mass, MassivePair, MasslessPair, Pseudorapidity,
     PseudorapidityOfTheta, Rapidity, RapidityOfPtEtaMass, ToCartesian, ToRestFrame, TransverseMass,
 };
 

@@ -80,12 +80,7 @@ impl Pairs {
             phi.iter_mut().filter(|phi| phi.abs() > PI).for_each(|phi| *phi = Exact.wrap(*phi));
             Ok::<_, Error>(phi)
         };
-        Ok(Self {
-            eta: [column(&of, 0, 1)?, column(&among, 0, 3)?],
-            phi: [phi(&of, 2)?, phi(&among, 4)?],
-            of,
-            among,
-        })
+        Ok(Self { eta: [column(&of, 0, 1)?, column(&among, 0, 3)?], phi: [phi(&of, 2)?, phi(&among, 4)?], of, among })
     }
 
     /// Squares of the distances to all candidates, for each particle.

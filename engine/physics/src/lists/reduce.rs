@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder};
 use arrow_array::types::{Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Int32Array, Int64Array, ListArray, PrimitiveArray};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Int32Array, Int64Array, ListArray, PrimitiveArray,
+};
 use arrow_buffer::NullBuffer;
 
 use super::number::{Number, with_number};
@@ -181,6 +183,7 @@ fn places_of_extremes<T: Number>(
     collection: &Collection,
     extreme: Extreme,
 ) -> Result<Int32Array> {
-    let found = fold_lists(values, collection, |_, elements| best::<T>(elements, extreme).map(|(place, _)| place as i32));
+    let found =
+        fold_lists(values, collection, |_, elements| best::<T>(elements, extreme).map(|(place, _)| place as i32));
     Ok(found.into_iter().map(Option::flatten).collect::<PrimitiveArray<Int32Type>>())
 }

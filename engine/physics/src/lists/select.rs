@@ -48,7 +48,9 @@ pub fn take_list(list: &ListArray, places: &ListArray) -> Result<ListArray> {
 
 /// The first elements of each list, at most so many.
 pub fn first(list: &ListArray, count: usize) -> Result<ListArray> {
-    choose(&Collection::new(&[list])?, |range, chosen| chosen.extend(range.start as u32..(range.start + count.min(range.len())) as u32))
+    choose(&Collection::new(&[list])?, |range, chosen| {
+        chosen.extend(range.start as u32..(range.start + count.min(range.len())) as u32)
+    })
 }
 
 /// The elements of each list for which a condition holds; where it is null it does not.
@@ -199,4 +201,3 @@ fn for_each_source(collections: &[Collection], mut visit: impl FnMut(usize, Rang
         }
     }
 }
-
