@@ -7,9 +7,6 @@ pub enum LumiError {
     /// The text is no JSON, or not of the form of a mask.
     #[error("not a luminosity mask: {0}; a mask is JSON of the form {{\"273158\": [[1, 1279]], ...}}")]
     Json(#[from] serde_json::Error),
-    /// The text is no CSV.
-    #[error("not a table of luminosities: {0}")]
-    Csv(#[from] csv::Error),
     /// A line of a table does not have what brilcalc writes.
     #[error(
         "line {line}: column {column} is '{found}', but {expected} is needed; the table must be the output of \

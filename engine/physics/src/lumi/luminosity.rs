@@ -40,11 +40,13 @@ impl LumiTable {
     /// section that stands twice counts once.
     pub fn parse(csv: &[u8]) -> Result<Self, LumiError> {
         let mut sections = BTreeMap::new();
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).comment(Some(b'#')).flexible(true).from_reader(csv);
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record)? {
-            let line = record.position().map_or(0, csv::Position::line);
+        for (line, text) in (1..).zip(csv.split(|byte| *byte == b'\n')) {
+            let text = String::from_utf8_lossy(text);
+            if text.starts_with('#') || text.trim().is_empty() {
+                continue;
+            }
+            // None of the columns can have a comma or a quotation mark.
+            let record: Vec<&str> = text.split(',').take(8).collect();
             let before_colon = |text: &str| text.split(':').next().and_then(|number| number.trim().parse::<u32>().ok());
             let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
             let run = field(&record, line, 0, "run:fill", before_colon)?;
@@ -88,13 +90,13 @@ impl Luminosity {
 }
 
 fn field<T>(
-    record: &csv::StringRecord,
+    record: &[&str],
     line: u64,
     column: usize,
     expected: &'static str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, LumiError> {
-    let text = record.get(column).unwrap_or_default();
+    let text = record.get(column).copied().unwrap_or_default();
     let found = || text.chars().take(40).collect();
     parse(text).ok_or_else(|| LumiError::Field { line, column: column + 1, found: found(), expected })
 }
