@@ -41,7 +41,7 @@ impl Events {
             offsets: OffsetBuffer::from_lengths(lengths),
             pt: column(15.0, 120.0),
             eta: column(-4.0, 4.0),
-            phi: column(-3.14, 3.14),
+            phi: column(-3.1, 3.1),
             mass: column(2.0, 15.0),
             charge: column(0.0, 2.0).into_iter().map(|c| if c < 1.0 { -1 } else { 1 }).collect(),
         }

@@ -161,7 +161,7 @@ impl Math for Fast {
     #[inline(always)]
     fn wrap(&mut self, x: f64) -> f64 {
         let shifted = x + std::f64::consts::PI;
-        self.require(shifted >= -std::f64::consts::TAU && shifted < 2.0 * std::f64::consts::TAU);
+        self.require((-std::f64::consts::TAU..2.0 * std::f64::consts::TAU).contains(&shifted));
         let low = shifted + choose(shifted < 0.0, std::f64::consts::TAU, 0.0);
         to_half_open(low - choose(low >= std::f64::consts::TAU, std::f64::consts::TAU, 0.0))
     }

@@ -42,12 +42,9 @@ fn tuples(tuples: &Tuples<'_>, collections: &[&Collection], names: Option<&[&str
     tuples.for_each_chunk(i32::MAX as usize, |chunk| {
         for (places, collection) in chunk.members().iter().zip(collections) {
             let places = UInt32Array::from(places.clone());
-            collection
-                .members()
-                .first()
-                .map(|values| take(values, &places, None))
-                .transpose()?
-                .map(|m| members.push(m));
+            if let Some(values) = collection.members().first() {
+                members.push(take(values, &places, None)?);
+            }
         }
         Ok::<_, Error>(())
     })?;

@@ -346,14 +346,19 @@ impl Winner {
 fn lowest_score(sums: &PartialSums, count: usize, particle: Momentum, score: impl Fn(Momentum) -> f64 + Copy) -> f64 {
     let smaller = |a: f64, b: f64| if b < a { b } else { a };
     let mut lowest = [f64::INFINITY; LANES];
-    let mut left = count;
-    for vector in sums.vectors(count) {
+    let mut vectors = sums.vectors(count);
+    for vector in vectors.by_ref().take(count / LANES) {
         let scores = scores(vector, particle, score);
         for lane in 0..LANES {
-            let counted = if lane < left { scores[lane] } else { f64::INFINITY };
+            lowest[lane] = smaller(lowest[lane], scores[lane]);
+        }
+    }
+    if let Some(vector) = vectors.next() {
+        let scores = scores(vector, particle, score);
+        for lane in 0..LANES {
+            let counted = if lane < count % LANES { scores[lane] } else { f64::INFINITY };
             lowest[lane] = smaller(lowest[lane], counted);
         }
-        left = left.saturating_sub(LANES);
     }
     lowest.into_iter().fold(f64::INFINITY, smaller)
 }

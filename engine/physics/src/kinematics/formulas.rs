@@ -112,7 +112,7 @@ formulas! {
         let square1 = fma(px1, px1, fma(py1, py1, pz1 * pz1));
         let square2 = fma(px2, px2, fma(py2, py2, pz2 * pz2));
         let ratio = dot / (square1.sqrt() * square2.sqrt());
-        [if ratio > 1.0 { 1.0 } else if ratio < -1.0 { -1.0 } else { ratio }]
+        [ratio.clamp(-1.0, 1.0)]
     }
 }
 

@@ -30,13 +30,11 @@ pub fn nearest(of: [&ListArray; 2], among: [&ListArray; 2], threshold: Option<f6
     let count = pairs.of.elements();
     let (mut places, mut distances) = (Int32Builder::with_capacity(count), Float64Builder::with_capacity(count));
     pairs.for_each(|candidates| {
-        let found = candidates.enumerate().fold(None, |best, (place, distance)| match best {
-            _ if !(distance < limit) => best,
-            Some((_, nearest)) if distance >= nearest => best,
-            _ => Some((place as i32, distance)),
+        let found = candidates.enumerate().fold((limit, None), |(nearest, place), (other, distance)| {
+            if distance < nearest { (distance, Some(other as i32)) } else { (nearest, place) }
         });
-        places.append_option(found.map(|(place, _)| place));
-        distances.append_option(found.map(|(_, distance)| distance.sqrt()));
+        places.append_option(found.1);
+        distances.append_option(found.1.map(|_| found.0.sqrt()));
     });
     Ok(Nearest {
         places: pairs.of.wrap(Arc::new(places.finish()))?,

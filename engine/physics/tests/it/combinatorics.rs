@@ -77,7 +77,11 @@ fn chunks_are_bounded_and_together_hold_all_tuples() {
     for size in [1, 2, 3] {
         let tuples = Tuples::combinations(&collection, size).unwrap();
         let mut whole = Vec::new();
-        tuples.for_each_chunk(usize::MAX, |chunk| Ok::<_, ()>(whole.push(chunk.clone()))).unwrap();
+        let keep = |chunk: &root_physics::combinatorics::Chunk| {
+            whole.push(chunk.clone());
+            Ok::<_, ()>(())
+        };
+        tuples.for_each_chunk(usize::MAX, keep).unwrap();
         assert_eq!(whole.len(), 1);
         assert_eq!(whole[0].len() as u64, tuples.count());
         for limit in [1, 7, 64] {
