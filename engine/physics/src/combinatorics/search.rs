@@ -189,6 +189,12 @@ impl Binomials {
         }
     }
 
+    /// Subsets of `k` out of 0, 1, 2 and so on.
+    #[inline]
+    fn subsets(&self, k: usize) -> &[u64] {
+        self.numbers.get(k).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Subsets of `k` out of `n`; the largest number if there are more.
     #[inline]
     fn choose(&self, n: usize, k: usize) -> u64 {
@@ -246,8 +252,8 @@ impl PartialSums {
                     to.resize(total, 0.0);
                 }
                 let mut start = 0;
-                for (last, value) in component.iter().enumerate().skip(grown - 1) {
-                    let count = numbers.choose(last, grown - 1) as usize;
+                for (value, count) in component.iter().zip(numbers.subsets(grown - 1)).skip(grown - 1) {
+                    let count = *count as usize;
                     add(from, *value, to.get_mut(start..).unwrap_or_default(), count);
                     start += count;
                 }
@@ -292,10 +298,9 @@ impl Winner {
     ) {
         let [px, py, pz, e] = row;
         let particles = || {
-            let columns = px.iter().zip(py).zip(pz.iter().zip(e)).enumerate().skip(sums.size);
-            columns.map(|(last, ((px, py), (pz, e)))| {
-                let count = numbers.choose(last, sums.size) as usize;
-                (last, count, Momentum { px: *px, py: *py, pz: *pz, e: *e })
+            let columns = px.iter().zip(py).zip(pz.iter().zip(e)).zip(numbers.subsets(sums.size)).enumerate();
+            columns.skip(sums.size).map(|(last, (((px, py), (pz, e)), count))| {
+                (last, *count as usize, Momentum { px: *px, py: *py, pz: *pz, e: *e })
             })
         };
         let (mut lowest, mut first, mut ties) = (f64::INFINITY, None, 0);
