@@ -5,7 +5,7 @@
 //! particle, is long and has no branches. It becomes vector instructions.
 
 use arrow_array::builder::BooleanBuilder;
-use arrow_array::{BooleanArray, Float64Array, Int32Array, ListArray};
+use arrow_array::{Array, BooleanArray, Float64Array, Int32Array, ListArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 
 use super::momenta::{Momenta, Momentum};
@@ -82,10 +82,10 @@ impl PairRule {
     pub fn new(momenta: &Momenta, charges: Option<&ListArray>, flavours: Option<&ListArray>) -> Result<Self> {
         let column = |list: Option<&ListArray>, argument| {
             let Some(list) = list else { return Ok(None) };
-            let collection = Collection::with_nulls(&[list], momenta.nulls())?;
-            if collection.len() != momenta.len() {
-                return Err(Error::Rows { argument, found: collection.len(), expected: momenta.len() });
+            if list.len() != momenta.len() {
+                return Err(Error::Rows { argument, found: list.len(), expected: momenta.len() });
             }
+            let collection = Collection::with_nulls(&[list], momenta.nulls())?;
             let lengths = momenta.ranges().zip(collection.ranges()).map(|(a, b)| (a.len(), b.len()));
             if let Some((row, (first, found))) = lengths.enumerate().find(|(_, (first, found))| first != found) {
                 return Err(Error::ListLengths { row, first, argument, found });

@@ -6,7 +6,6 @@ use crate::align::Aligned;
 use crate::elementary::Math;
 use crate::error::{Error, Result};
 use crate::formula::{Formula, evaluate};
-use crate::values::Values;
 
 /// What [`arithmetic`] does with two numbers, in double precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +56,6 @@ pub fn arithmetic(operation: Arithmetic, a: &dyn Datum, b: &dyn Datum) -> Result
         Arithmetic::Multiply => evaluate::<Multiply, 2, 1>([a, b], length),
         Arithmetic::Divide => evaluate::<Divide, 2, 1>([a, b], length),
     };
-    drop::<Vec<Values<'_>>>(values);
+    drop(values);
     aligned.finish(vec![result], &["value"])
 }

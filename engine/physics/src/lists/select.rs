@@ -105,7 +105,7 @@ pub fn concat(lists: &[&ListArray]) -> Result<ListArray> {
     list_of(interleave(&members, &sources)?, offsets, nulls)
 }
 
-/// For each element of [`concat`] of the same lists: which of the lists it is from, counted from 0.
+/// For each element of [`concat()`] of the same lists: which of the lists it is from, counted from 0.
 pub fn concat_sources(lists: &[&ListArray]) -> Result<ListArray> {
     let (collections, offsets, nulls) = behind_each_other(lists)?;
     let mut sources = Int32Builder::with_capacity(offsets.last().map_or(0, |end| *end as usize));

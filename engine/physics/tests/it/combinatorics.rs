@@ -198,6 +198,8 @@ fn pairs_are_of_opposite_charge_and_equal_flavour() {
     let within = |low, high| any_pair(&momenta, |a, b| rule.allows(a, b), mass_between(low, high));
     assert_eq!(within(39.0, 41.0).iter().collect::<Vec<_>>(), [Some(true), Some(false), None, Some(false)]);
     assert!(!within(40.0, 70.0).value(0), "limits are not included");
+    let rows = PairRule::new(&momenta, Some(&charge.slice(0, 3)), None);
+    assert!(matches!(rows, Err(Error::Rows { argument: 2, found: 3, expected: 4 })));
     let short = integers(&[Some(&[1]), Some(&[1, 1]), None, Some(&[])]);
     assert!(matches!(PairRule::new(&momenta, Some(&short), None), Err(Error::ListLengths { row: 0, .. })));
 }
