@@ -324,14 +324,21 @@ impl Read<'_> {
                 let categories = self.list(value.get("categories"), "categories")?;
                 let categories: Option<Vec<i64>> = categories.iter().map(Value::as_i64).collect();
                 let categories = categories.ok_or_else(|| self.problem("a category is no whole number"))?;
-                if growing { Axis::growing_int_category().grown(&[], &categories).0 } else { Axis::int_category(categories)? }
+                // Ours are in order. Those of a library that keeps the order of filling stay as they are.
+                match growing && categories.is_sorted_by(|a, b| a < b) {
+                    true => Axis::growing_int_category().grown(&[], &categories).0,
+                    false => Axis::int_category(categories)?,
+                }
             }
             Some("category_str") => {
                 let categories = self.list(value.get("categories"), "categories")?;
                 let categories: Option<Vec<String>> =
                     categories.iter().map(|category| category.as_str().map(str::to_owned)).collect();
                 let categories = categories.ok_or_else(|| self.problem("a category is no string"))?;
-                if growing { Axis::growing_str_category().grown(&categories, &[]).0 } else { Axis::str_category(categories)? }
+                match growing && categories.is_sorted_by(|a, b| a < b) {
+                    true => Axis::growing_str_category().grown(&categories, &[]).0,
+                    false => Axis::str_category(categories)?,
+                }
             }
             Some("boolean") => Axis::boolean(),
             other => return Err(self.problem(format!("axes of type {other:?} are not known"))),

@@ -1,2 +1,9 @@
-//! x
-fn main(){}
+//! Behaviour of histograms: one binary, one module per subject.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod boost;
+mod filling;
+mod merging;
+mod states;
+mod support;
