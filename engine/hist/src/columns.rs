@@ -94,8 +94,11 @@ fn flatten(roles: &[(String, &dyn Array)], length: usize) -> Result<(usize, usiz
             }
             None => {
                 let parents = parents.get_or_insert_with(|| {
-                    let entries = (0..length).filter(|&entry| valid(entry));
-                    indices(entries.flat_map(|entry| std::iter::repeat_n(entry, first.length(entry))))
+                    let mut parents: Vec<u64> = Vec::with_capacity(rows);
+                    for entry in (0..length).filter(|&entry| valid(entry)) {
+                        parents.resize(parents.len() + first.length(entry), entry as u64);
+                    }
+                    parents.into()
                 });
                 take(*column, parents, None)
             }

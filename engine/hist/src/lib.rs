@@ -10,6 +10,7 @@ mod error;
 mod exact;
 mod fill;
 mod histogram;
+pub mod plot;
 mod state;
 mod storage;
 mod uhi;
