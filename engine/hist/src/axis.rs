@@ -294,7 +294,7 @@ fn check_bins(kind: &str, bins: usize) -> Result<()> {
 
 fn check_range(kind: &str, bins: usize, lower: f64, upper: f64) -> Result<()> {
     check_bins(kind, bins)?;
-    if !(lower < upper) || !(upper - lower).is_finite() {
+    if lower >= upper || !(upper - lower).is_finite() {
         return Err(problem(kind, format!("the range must be finite and not empty, which {lower} to {upper} is not")));
     }
     Ok(())
@@ -330,10 +330,11 @@ impl Axis {
                 let last = edges.last().copied().unwrap_or(f64::NAN);
                 if edges.len() <= FEW_EDGES {
                     // Compared with all of them, without branches.
-                    let index = |x: f64| edges.iter().map(|&edge| i32::from(!(x < edge))).sum::<i32>() - 1;
+                    let index =
+                        |x: f64| edges.len() as i32 - edges.iter().map(|&edge| i32::from(x < edge)).sum::<i32>() - 1;
                     self.place(values, number, positions, index, |x| x == last)
                 } else {
-                    let index = |x: f64| edges.partition_point(|&edge| !(x < edge)) as i32 - 1;
+                    let index = |x: f64| edges.partition_point(|&edge| edge <= x || x.is_nan()) as i32 - 1;
                     self.place(values, number, positions, index, |x| x == last)
                 }
             }

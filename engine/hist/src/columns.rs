@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, UInt64Array, make_array};
 use arrow_buffer::NullBuffer;
@@ -271,7 +271,8 @@ impl Flat {
             return axis.clone();
         }
         let words = self.words().map_or_else(Vec::new, |words| axis.missing_words(words.into_iter().flatten()));
-        let numbers = self.integers().map_or_else(Vec::new, |numbers| axis.missing_numbers(numbers.into_iter().flatten()));
+        let numbers =
+            self.integers().map_or_else(Vec::new, |numbers| axis.missing_numbers(numbers.into_iter().flatten()));
         if words.is_empty() && numbers.is_empty() { axis.clone() } else { axis.grown(&words, &numbers).0 }
     }
 

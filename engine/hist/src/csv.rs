@@ -63,10 +63,7 @@ mod tests {
 
     #[test]
     fn names_of_axes_and_categories_are_quoted_where_they_must() {
-        let axes = vec![
-            Axis::str_category(["a,b", "c"]).unwrap().without_flow().with_name("s"),
-            Axis::boolean(),
-        ];
+        let axes = vec![Axis::str_category(["a,b", "c"]).unwrap().without_flow().with_name("s"), Axis::boolean()];
         let histogram = Histogram::new(axes, Storage::Weight).unwrap();
 
         let csv = histogram.to_csv();

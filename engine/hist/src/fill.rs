@@ -99,9 +99,14 @@ impl Histogram {
         self.check_entries(entries, storage)?;
         let table = Table::new(&self.axes, &entries.columns, entries.weights, entries.sample)?;
         let grown: Vec<Axis> = self.axes.iter().zip(&table.columns).map(|(axis, column)| column.grow(axis)).collect();
-        let columns: Vec<Column> =
-            grown.iter().zip(&table.columns).enumerate().map(|(number, (axis, column))| column.bind(axis, number)).collect::<Result<_>>()?;
-        let weights = table.weights.as_ref().map(|weights| Numbers::new(weights, || "the weight".into())).transpose()?;
+        let columns: Vec<Column> = grown
+            .iter()
+            .zip(&table.columns)
+            .enumerate()
+            .map(|(number, (axis, column))| column.bind(axis, number))
+            .collect::<Result<_>>()?;
+        let weights =
+            table.weights.as_ref().map(|weights| Numbers::new(weights, || "the weight".into())).transpose()?;
         let sample = table.sample.as_ref().map(|sample| Numbers::new(sample, || "the sample".into())).transpose()?;
 
         self.grow_to(grown)?;

@@ -194,7 +194,10 @@ impl Histogram {
                 _ => mine == theirs,
             };
             if !same {
-                return Err(Error::Merge(format!("{} is {mine:?} here and {theirs:?} there", mine.display_name(number))));
+                return Err(Error::Merge(format!(
+                    "{} is {mine:?} here and {theirs:?} there",
+                    mine.display_name(number)
+                )));
             }
             Ok(grown)
         });

@@ -63,12 +63,8 @@ impl Histogram {
             3 => Storage::WeightedMean,
             other => return Err(problem(&format!("storage {other} is not known"))),
         };
-        let tally = Tally {
-            entries: input.number()?,
-            nulls: input.number()?,
-            nans: input.number()?,
-            outside: input.number()?,
-        };
+        let tally =
+            Tally { entries: input.number()?, nulls: input.number()?, nans: input.number()?, outside: input.number()? };
         let size = crate::histogram::cell_count(&axes)?;
         let cells = match storage {
             Storage::Count => Cells::Count(input.counts(size)?),
@@ -145,7 +141,11 @@ impl Writer {
             AxisKind::StrCategory { .. } => kind::STR_CATEGORY,
             AxisKind::Boolean => kind::BOOLEAN,
         });
-        let flags = [(axis.underflow(), flag::UNDERFLOW), (axis.overflow(), flag::OVERFLOW), (axis.is_growing(), flag::GROWING)];
+        let flags = [
+            (axis.underflow(), flag::UNDERFLOW),
+            (axis.overflow(), flag::OVERFLOW),
+            (axis.is_growing(), flag::GROWING),
+        ];
         self.0.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
         [axis.name(), axis.label(), axis.unit()].into_iter().for_each(|text| self.text(text));
         match axis.kind() {
@@ -261,11 +261,19 @@ impl<'a> Reader<'a> {
             kind::VARIABLE => Axis::variable(self.list(8, Self::float)?)?,
             kind::INT_CATEGORY => {
                 let categories = self.list(1, Self::signed)?;
-                if growing { Axis::growing_int_category().grown(&[], &categories).0 } else { Axis::int_category(categories)? }
+                if growing {
+                    Axis::growing_int_category().grown(&[], &categories).0
+                } else {
+                    Axis::int_category(categories)?
+                }
             }
             kind::STR_CATEGORY => {
                 let categories = self.list(1, Self::text)?;
-                if growing { Axis::growing_str_category().grown(&categories, &[]).0 } else { Axis::str_category(categories)? }
+                if growing {
+                    Axis::growing_str_category().grown(&categories, &[]).0
+                } else {
+                    Axis::str_category(categories)?
+                }
             }
             kind::BOOLEAN => Axis::boolean(),
             other => return Err(problem(&format!("axes of kind {other} are not known"))),

@@ -184,10 +184,7 @@ impl Cells {
                 x.merge(x2);
                 xx.merge(xx2);
             }
-            (
-                Self::WeightedMean { w, ww, wx, wxx },
-                Self::WeightedMean { w: w2, ww: ww2, wx: wx2, wxx: wxx2 },
-            ) => {
+            (Self::WeightedMean { w, ww, wx, wxx }, Self::WeightedMean { w: w2, ww: ww2, wx: wx2, wxx: wxx2 }) => {
                 w.merge(w2);
                 ww.merge(ww2);
                 wx.merge(wx2);
@@ -254,7 +251,14 @@ impl Cells {
                 set_count(counts, cell, count);
                 let n = Wide::from(count as f64);
                 let freedom = n.sub(Wide::from(1.0));
-                add_moments(x, xx, cell, n, mean, if count > 1 { Wide::from(variance).mul(freedom) } else { Wide::from(0.0) });
+                add_moments(
+                    x,
+                    xx,
+                    cell,
+                    n,
+                    mean,
+                    if count > 1 { Wide::from(variance).mul(freedom) } else { Wide::from(0.0) },
+                );
             }
             (
                 Self::WeightedMean { w, ww, wx, wxx },

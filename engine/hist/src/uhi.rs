@@ -83,8 +83,10 @@ impl Written {
             }
         }
         let tally = histogram.tally();
-        let counts = [("entries", tally.entries), ("nulls", tally.nulls), ("nans", tally.nans), ("outside", tally.outside)];
-        let mut own: Map<String, Value> = counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        let counts =
+            [("entries", tally.entries), ("nulls", tally.nulls), ("nans", tally.nans), ("outside", tally.outside)];
+        let mut own: Map<String, Value> =
+            counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
         own.extend(notes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Ok(Self {
             axes: histogram.axes().iter().map(axis_value).collect(),
@@ -272,7 +274,8 @@ impl Read<'_> {
             }
             for (cell, place) in cells.iter_mut().zip(list) {
                 let place = place.as_u64().map(|place| place as usize).filter(|&place| place < extent);
-                let place = place.ok_or_else(|| self.problem(format!("its index names a bin that axis {number} has not")))?;
+                let place =
+                    place.ok_or_else(|| self.problem(format!("its index names a bin that axis {number} has not")))?;
                 *cell = *cell * extent + place;
             }
         }
@@ -343,7 +346,8 @@ impl Read<'_> {
             Some("boolean") => Axis::boolean(),
             other => return Err(self.problem(format!("axes of type {other:?} are not known"))),
         };
-        let text = |key: &str| value.get("metadata").and_then(|data| data.get(key)).and_then(Value::as_str).unwrap_or("");
+        let text =
+            |key: &str| value.get("metadata").and_then(|data| data.get(key)).and_then(Value::as_str).unwrap_or("");
         let axis = axis.with_name(text("name")).with_label(text("label")).with_unit(text("unit"));
         Ok(axis.with_flow(flag("underflow"), flag("overflow") || flag("flow")))
     }

@@ -23,7 +23,8 @@ pub(super) fn draw(plot: &Plot) -> Result<String> {
     let layers: Vec<(&Layer, Vec<Step>)> = plot.layers.iter().map(|layer| (layer, steps(layer))).collect();
 
     let font = font_size(plot.width, plot.height);
-    let scales: Vec<Scale> = plot.layers.iter().filter_map(|layer| layer.histogram.axes().first()).map(axis_scale).collect();
+    let scales: Vec<Scale> =
+        plot.layers.iter().filter_map(|layer| layer.histogram.axes().first()).map(axis_scale).collect();
     let low = scales.iter().map(|scale| scale.low).fold(f64::INFINITY, f64::min);
     let high = scales.iter().map(|scale| scale.high).fold(f64::NEG_INFINITY, f64::max);
     let x = Scale::new(low, high, scales.iter().all(|scale| scale.log));
@@ -50,7 +51,9 @@ pub(super) fn draw(plot: &Plot) -> Result<String> {
             let color = color(plot, number, layer.style);
             match layer.style {
                 Style::Points => points(canvas, steps, (&x, &y), color, font),
-                style => outline(canvas, steps, (&x, &y), color, (style == Style::Filled).then(|| plot.theme.fill_opacity())),
+                style => {
+                    outline(canvas, steps, (&x, &y), color, (style == Style::Filled).then(|| plot.theme.fill_opacity()))
+                }
             }
         }
     });
@@ -59,8 +62,12 @@ pub(super) fn draw(plot: &Plot) -> Result<String> {
     let value = plot.value_label.clone().unwrap_or_else(|| summary::value_label(first.histogram));
     // A title begins behind the power of ten of the values.
     let indent = if matches!(&y_marks, Marks::Ticks(ticks) if ticks.power != 0) { 3.4 * font } else { 0.0 };
-    frame.labels(&mut canvas, &summary::axis_label(axis), &value, "");
-    canvas.text((frame.left + indent, frame.top - 0.6 * font), &plot.title, frame.text(Anchor::Start, plot.theme.ink()));
+    frame.labels(&mut canvas, &summary::axis_label(axis), &value, &y_marks);
+    canvas.text(
+        (frame.left + indent, frame.top - 0.6 * font),
+        &plot.title,
+        frame.text(Anchor::Start, plot.theme.ink()),
+    );
     legend.draw(&mut canvas, plot, &frame);
     Ok(canvas.finish())
 }

@@ -67,7 +67,8 @@ impl Marks {
 
     /// How wide the widest label is.
     pub(super) fn width(&self, size: f64) -> f64 {
-        let widest = |labels: &mut dyn Iterator<Item = &str>| labels.map(|label| text_width(label, size)).fold(0.0, f64::max);
+        let widest =
+            |labels: &mut dyn Iterator<Item = &str>| labels.map(|label| text_width(label, size)).fold(0.0, f64::max);
         match self {
             Self::Ticks(ticks) => widest(&mut ticks.ticks.iter().filter_map(|tick| tick.label.as_deref())),
             Self::Names(names) => widest(&mut names.iter().map(String::as_str)).min(11.0 * size),
@@ -162,13 +163,12 @@ impl Frame {
         canvas.path(&corners, &format!("fill=\"none\" stroke=\"{ink}\" stroke-width=\"1.3\" stroke-linejoin=\"miter\" stroke-linecap=\"square\""));
     }
 
-    /// Labels at the ends of the axes, as physicists have them, and the title.
-    pub(super) fn labels(&self, canvas: &mut Canvas, x: &str, y: &str, title: &str) {
+    /// Labels at the ends of the axes, as physicists have them.
+    pub(super) fn labels(&self, canvas: &mut Canvas, x: &str, y: &str, y_marks: &Marks) {
         let ink = self.theme.ink();
         canvas.text((self.right, self.bottom + 2.75 * self.font), x, self.text(Anchor::End, ink));
-        canvas.text((1.3 * self.font, self.top), y, Text { upright: true, ..self.text(Anchor::End, ink) });
-        // To the right of the power of ten.
-        canvas.text((self.left, self.top - 0.6 * self.font), title, self.text(Anchor::Start, ink));
+        let beside = self.left - y_marks.width(self.tick_font()) - 1.15 * self.font;
+        canvas.text((beside, self.top), y, Text { upright: true, ..self.text(Anchor::End, ink) });
     }
 
     /// Coordinates and lengths of ticks.

@@ -38,14 +38,15 @@ pub(super) fn draw(plot: &Plot, histogram: &Histogram) -> Result<String> {
     map(&mut canvas, &cells, (x_axis, &x), (y_axis, &y), &z);
     let x_marks = Marks::of(x_axis, &x, (frame.right - frame.left) / (5.0 * font));
     frame.draw(&mut canvas, (&x, &x_marks), (&y, &y_marks));
-    frame.labels(&mut canvas, &summary::axis_label(x_axis), &summary::axis_label(y_axis), &plot.title);
+    frame.labels(&mut canvas, &summary::axis_label(x_axis), &summary::axis_label(y_axis), &y_marks);
+    canvas.text((frame.left, frame.top - 0.6 * font), &plot.title, frame.text(Anchor::Start, plot.theme.ink()));
     let label = plot.value_label.clone().unwrap_or_else(|| summary::value_label(histogram));
     color_scale(&mut canvas, plot, &frame, &z, &label);
     if plot.note {
         let lines: Vec<String> =
             summary::lines(histogram).iter().map(|(name, value)| format!("{name} {value}")).collect();
         let look = Text { size: 0.84 * font, ..frame.text(Anchor::End, plot.theme.pale_ink()) };
-        canvas.text((frame.right, frame.top - 0.6 * font), &lines.join("   "), look);
+        canvas.text((frame.right, frame.top - 0.6 * font), &lines.join(" · "), look);
     }
     Ok(canvas.finish())
 }
@@ -73,14 +74,21 @@ fn value_scale(cells: &[Option<f64>], log: bool) -> Scale {
 }
 
 /// Neighbours above each other that have the same colour are one rectangle.
-fn map(canvas: &mut Canvas, cells: &[Option<f64>], (x_axis, x): (&Axis, &Scale), (y_axis, y): (&Axis, &Scale), z: &Scale) {
+fn map(
+    canvas: &mut Canvas,
+    cells: &[Option<f64>],
+    (x_axis, x): (&Axis, &Scale),
+    (y_axis, y): (&Axis, &Scale),
+    z: &Scale,
+) {
     let (x_edges, y_edges) = (x_axis.edges(), y_axis.edges());
     for (column, edges) in cells.chunks(y_axis.bins().max(1)).zip(x_edges.windows(2)) {
         let (left, right) = match edges {
             [left, right] => (x.at(*left).round(), x.at(*right).round()),
             _ => continue,
         };
-        let colors: Vec<Option<String>> = column.iter().map(|value| value.map(|value| map_color(z.part(value)))).collect();
+        let colors: Vec<Option<String>> =
+            column.iter().map(|value| value.map(|value| map_color(z.part(value)))).collect();
         let mut start = 0;
         for run in colors.chunk_by(|a, b| a == b) {
             let end = start + run.len();
@@ -121,7 +129,8 @@ fn color_scale(canvas: &mut Canvas, plot: &Plot, frame: &Frame, z: &Scale, label
         let look = Text { size, ..frame.text(Anchor::Start, ink) };
         canvas.text((left, frame.top - 0.45 * size), &format!("×10^{{{power}}}"), look);
     }
-    let corners = [(left, frame.top), (right, frame.top), (right, frame.bottom), (left, frame.bottom), (left, frame.top)];
+    let corners =
+        [(left, frame.top), (right, frame.top), (right, frame.bottom), (left, frame.bottom), (left, frame.top)];
     canvas.path(&corners, &format!("fill=\"none\" stroke=\"{ink}\" stroke-width=\"1.3\" stroke-linecap=\"square\""));
     let look = Text { upright: true, ..frame.text(Anchor::End, ink) };
     canvas.text((f64::from(plot.width) - 0.7 * font, frame.top), label, look);

@@ -112,7 +112,9 @@ impl<'h> Plot<'h> {
         });
         if !same {
             let axes = axes(histogram).len();
-            return Err(Error::Plot(format!("a histogram with {axes} axes and such bins cannot be drawn over the others")));
+            return Err(Error::Plot(format!(
+                "a histogram with {axes} axes and such bins cannot be drawn over the others"
+            )));
         }
         self.layers.push(Layer { histogram, name: name.into(), style });
         Ok(self)

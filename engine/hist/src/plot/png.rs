@@ -22,7 +22,7 @@ pub(super) fn render(svg: &str, scale: f32) -> Result<Vec<u8>> {
     let tree = Tree::from_str(svg, &options).map_err(|error| problem(error.to_string()))?;
     let size = tree.size();
     let (width, height) = ((size.width() * scale).round(), (size.height() * scale).round());
-    if !(f64::from(width) * f64::from(height) <= MAX_PIXELS) || !(scale > 0.0) {
+    if scale.is_nan() || scale <= 0.0 || f64::from(width) * f64::from(height) > MAX_PIXELS {
         return Err(problem(format!("{width} × {height} pixels are too many or too few; choose another scale")));
     }
     let mut pixels = Pixmap::new(width as u32, height as u32).ok_or_else(|| problem("it would be empty".into()))?;

@@ -14,7 +14,8 @@ pub(super) fn lines(histogram: &Histogram) -> Lines {
     if let [axis] = histogram.axes() {
         one_axis(histogram, axis, &mut lines);
     }
-    let outside: f64 = histogram.bins().filter(|bin| bin.is_flow(histogram.axes())).map(|bin| bin.content.weight()).sum();
+    let outside: f64 =
+        histogram.bins().filter(|bin| bin.is_flow(histogram.axes())).map(|bin| bin.content.weight()).sum();
     if histogram.axes().len() > 1 && outside != 0.0 {
         lines.push(("Outside", plain(outside)));
     }
@@ -76,7 +77,16 @@ pub(super) fn value_label(histogram: &Histogram) -> String {
             crate::AxisKind::Regular { bins, lower, upper } => {
                 let width = plain((upper - lower) / f64::from(*bins));
                 let unit = if axis.unit().is_empty() { String::new() } else { format!(" {}", axis.unit()) };
-                if width == "1" && unit.is_empty() { what.to_owned() } else { format!("{what} / {width}{unit}") }
+                match width.as_str() {
+                    "1" => {
+                        if unit.is_empty() {
+                            what.to_owned()
+                        } else {
+                            format!("{what} /{unit}")
+                        }
+                    }
+                    _ => format!("{what} / {width}{unit}"),
+                }
             }
             crate::AxisKind::Log { .. } | crate::AxisKind::Variable { .. } => format!("{what} / bin"),
             _ => what.to_owned(),

@@ -54,6 +54,32 @@ pub(super) fn draw(plot: &Plot, histogram: &Histogram, terminal: &Terminal) -> S
     if terminal.ascii { ascii(&unmarked(&out)) } else { unmarked(&out) }
 }
 
+/// Letters that stand for particles and angles.
+const GREEK: [(char, &str); 22] = [
+    ('α', "alpha"),
+    ('β', "beta"),
+    ('γ', "gamma"),
+    ('δ', "delta"),
+    ('ε', "epsilon"),
+    ('η', "eta"),
+    ('θ', "theta"),
+    ('λ', "lambda"),
+    ('μ', "mu"),
+    ('ν', "nu"),
+    ('ξ', "xi"),
+    ('π', "pi"),
+    ('ρ', "rho"),
+    ('σ', "sigma"),
+    ('τ', "tau"),
+    ('φ', "phi"),
+    ('χ', "chi"),
+    ('ψ', "psi"),
+    ('ω', "omega"),
+    ('Δ', "Delta"),
+    ('Σ', "Sigma"),
+    ('Υ', "Upsilon"),
+];
+
 /// Letters that ASCII has not, written with those that it has.
 fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -62,10 +88,12 @@ fn ascii(text: &str) -> String {
             '−' | '–' => plain.push('-'),
             '×' => plain.push('x'),
             '∞' => plain.push_str("inf"),
-            'μ' => plain.push_str("mu"),
             '±' => plain.push_str("+-"),
             letter if letter.is_ascii() => plain.push(letter),
-            _ => plain.push('?'),
+            letter => match GREEK.iter().find(|(greek, _)| *greek == letter) {
+                Some((_, name)) => plain.push_str(name),
+                None => plain.push('?'),
+            },
         }
     }
     plain
@@ -86,7 +114,8 @@ fn bar_scale(values: &[f64], log: bool) -> Scale {
 fn rows(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, terminal: &Terminal) {
     // Flow bins have a row if there is something in them.
     let axes = histogram.axes();
-    let bins: Vec<Bin> = histogram.bins().filter(|bin| !bin.is_flow(axes) || bin.content.weight() != 0.0).collect();
+    let bins = histogram.bins().filter(|bin| !bin.is_flow(axes) || bin.content.weight() != 0.0);
+    let bins: Vec<Bin> = if axis.is_numeric() { without_empty_ends(bins.collect()) } else { bins.collect() };
     let means = histogram.storage().is_mean();
     let names: Vec<String> = bins.iter().map(|bin| range(bin, axis)).collect();
     let value = |bin: &Bin| {
@@ -108,8 +137,13 @@ fn rows(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, termi
         true => {
             let filled: Vec<f64> =
                 bins.iter().filter(|bin| bin.content.weight() != 0.0).map(|bin| bin.content.value()).collect();
-            let (low, high) = filled.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-            if high > low { Scale::new(low - 0.1 * (high - low), high, false) } else { Scale::new(0.0, high.abs().max(1.0), false) }
+            let (low, high) =
+                filled.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+            if high > low {
+                Scale::new(low - 0.1 * (high - low), high, false)
+            } else {
+                Scale::new(0.0, high.abs().max(1.0), false)
+            }
         }
         false => bar_scale(&heights, plot.log),
     };
@@ -127,6 +161,36 @@ fn rows(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, termi
         let padding = " ".repeat(name_width.saturating_sub(name.chars().count()));
         // Writing to a string does not fail.
         let _ = writeln!(out, "{padding}{name} {line}{bar} {value:>value_width$}");
+    }
+}
+
+/// Bins with one in place of the empty ones before all others, and one in place of those behind them.
+fn without_empty_ends(mut bins: Vec<Bin>) -> Vec<Bin> {
+    let empty = |bin: &&Bin| bin.content.weight() == 0.0;
+    if bins.iter().all(|bin| empty(&bin)) {
+        return bins;
+    }
+    let (before, behind) = (bins.iter().take_while(empty).count(), bins.iter().rev().take_while(empty).count());
+    if behind > 1 {
+        let last = bins.split_off(bins.len() - behind + 1);
+        widen(bins.last_mut(), last.last());
+    }
+    if before > 1 {
+        let mut rest = bins.split_off(before);
+        let last = bins.last().cloned();
+        widen(bins.first_mut(), last.as_ref());
+        bins.truncate(1);
+        bins.append(&mut rest);
+    }
+    bins
+}
+
+/// Has a bin reach to where another ends.
+fn widen(bin: Option<&mut Bin>, other: Option<&Bin>) {
+    if let (Some(Interval::Range(_, high)), Some(Interval::Range(_, end))) =
+        (bin.and_then(|bin| bin.intervals.first_mut()), other.and_then(|other| other.intervals.first()))
+    {
+        *high = *end;
     }
 }
 
@@ -186,7 +250,8 @@ fn skyline(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, te
             _ if row == HEIGHT / 2 && !scale.log => plain(0.5 * (scale.low + scale.high)),
             _ => String::new(),
         };
-        let mut text = format!("{:>9} {}", unmarked(&label), if label.is_empty() && !terminal.ascii { '│' } else { line });
+        let mut text =
+            format!("{:>9} {}", unmarked(&label), if label.is_empty() && !terminal.ascii { '│' } else { line });
         for value in &columns {
             let eighths = scale.part(*value).clamp(0.0, 1.0) * (HEIGHT * 8) as f64 - (row * 8) as f64;
             let part = eighths.round().clamp(0.0, 8.0) as usize;
@@ -200,18 +265,18 @@ fn skyline(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, te
         out.push_str(text.trim_end());
         out.push('\n');
     }
-    ruler(out, axis, columns.len() * wide, terminal.ascii);
+    ruler(out, axis, columns.len() * wide, bins.len() as f64 / merged as f64 * wide as f64, terminal.ascii);
 }
 
-/// The line below a picture, with labels at ticks.
-fn ruler(out: &mut String, axis: &Axis, width: usize, ascii: bool) {
+/// The line below a picture, with labels at ticks. The axis ends at `end`, perhaps within the last column.
+fn ruler(out: &mut String, axis: &Axis, width: usize, end: f64, ascii: bool) {
     let scale = axis_scale(axis);
-    let ticks = scale.ticks(width as f64 / 12.0);
+    let ticks = scale.ticks(end / 12.0);
     let (mut line, mut labels) = (vec![if ascii { '-' } else { '─' }; width + 1], vec![' '; width + 12]);
     let mut free = 0;
     for tick in &ticks.ticks {
         let Some(label) = &tick.label else { continue };
-        let at = (scale.part(tick.at) * width as f64).round() as usize;
+        let at = (scale.part(tick.at) * end).round() as usize;
         let label: Vec<char> = unmarked(label).chars().collect();
         let start = at.saturating_sub(label.len() / 2).max(free);
         if start > at || start + label.len() > labels.len() {
@@ -229,7 +294,7 @@ fn ruler(out: &mut String, axis: &Axis, width: usize, ascii: bool) {
     let power = if ticks.power == 0 { String::new() } else { format!(" ×10^{}", ticks.power) };
     let _ = writeln!(out, "{:>10}{}{power}", "", labels.trim_end());
     let label = unmarked(&summary::axis_label(axis));
-    let _ = writeln!(out, "{label:>end$}", end = width + 11);
+    let _ = writeln!(out, "{label:>right$}", right = width + 11);
 }
 
 fn shades(out: &mut String, plot: &Plot, histogram: &Histogram, (x, y): (&Axis, &Axis), terminal: &Terminal) {
@@ -272,18 +337,22 @@ fn shades(out: &mut String, plot: &Plot, histogram: &Histogram, (x, y): (&Axis, 
     }
     if x.is_numeric() {
         let mut ruled = String::new();
-        ruler(&mut ruled, x, columns * wide, terminal.ascii);
+        ruler(&mut ruled, x, columns * wide, x.bins() as f64 / x_merged as f64 * wide as f64, terminal.ascii);
         // One letter further to the right than below a skyline.
         ruled.lines().for_each(|line| out.push_str(&format!(" {line}\n")));
     } else {
-        let names: String = (0..columns).map(|index| summary::category(x, index * x_merged)).map(|name| {
-            let name = clipped(&unmarked(&name), wide.saturating_sub(1).max(1), terminal.ascii);
-            format!("{name:<wide$}")
-        }).collect();
+        let names: String = (0..columns)
+            .map(|index| summary::category(x, index * x_merged))
+            .map(|name| {
+                let name = clipped(&unmarked(&name), wide.saturating_sub(1).max(1), terminal.ascii);
+                format!("{name:<wide$}")
+            })
+            .collect();
         let _ = writeln!(out, "{:>12}{}", "", names.trim_end());
         let _ = writeln!(out, "{:>12}{}", "", unmarked(&summary::axis_label(x)));
     }
     let what = plot.value_label.clone().unwrap_or_else(|| summary::value_label(histogram));
     let shown: String = letters.iter().collect();
-    let _ = writeln!(out, "{}: {} {shown} {}", unmarked(&what), unmarked(&plain(scale.low)), unmarked(&plain(scale.high)));
+    let _ =
+        writeln!(out, "{}: {} {shown} {}", unmarked(&what), unmarked(&plain(scale.low)), unmarked(&plain(scale.high)));
 }

@@ -21,7 +21,8 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Ticks {
     let magnitude = 10_f64.powf(rough.log10().floor());
     // A step of 2 is cut into four, so that minor ticks are round, too.
     let steps = [(1.0, 5), (2.0, 4), (5.0, 5), (10.0, 5)];
-    let (factor, parts) = steps.into_iter().find(|(factor, _)| factor * magnitude >= rough * 0.999).unwrap_or((10.0, 5));
+    let (factor, parts) =
+        steps.into_iter().find(|(factor, _)| factor * magnitude >= rough * 0.999).unwrap_or((10.0, 5));
     let step = factor * magnitude;
     if !step.is_finite() || step <= 0.0 {
         return Ticks { ticks: Vec::new(), power: 0 };
@@ -60,7 +61,7 @@ pub(super) fn log(low: f64, high: f64, count: f64) -> Ticks {
             }
             let label = match digit {
                 1 if power.rem_euclid(every) == 0 => Some(power_of_ten(power)),
-                2 | 5 if decades < 1.7 => Some(plain(at)),
+                2 | 5 if decades < 2.0 => Some(plain(at)),
                 _ => None,
             };
             ticks.push(Tick { at, label });

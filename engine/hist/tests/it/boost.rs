@@ -23,7 +23,8 @@ const ROWS: usize = 5000;
 
 #[test]
 fn every_bin_is_that_of_boost_histogram_and_the_files_go_both_ways() {
-    let filled: Vec<(Case, Histogram)> = cases().into_iter().map(|case| (fill(&case), case)).map(|(h, c)| (c, h)).collect();
+    let filled: Vec<(Case, Histogram)> =
+        cases().into_iter().map(|case| (fill(&case), case)).map(|(h, c)| (c, h)).collect();
     let request: Vec<Value> = filled.iter().map(|(case, histogram)| request(case, histogram)).collect();
 
     let answers = python(&json!(request));
@@ -69,7 +70,8 @@ fn awkward(axis: &Axis, random: &mut Random) -> Vec<f64> {
 
 fn cases() -> Vec<Case> {
     let mut random = Random::new(1);
-    let numeric = |axis: &Axis, random: &mut Random| -> ArrayRef { Arc::new(Float64Array::from(awkward(axis, random))) };
+    let numeric =
+        |axis: &Axis, random: &mut Random| -> ArrayRef { Arc::new(Float64Array::from(awkward(axis, random))) };
     let mut cases = Vec::new();
     let axes = [
         ("regular", Axis::regular(100, 0.0, 200.0)),
@@ -96,7 +98,9 @@ fn cases() -> Vec<Case> {
     let weights = |random: &mut Random| (0..ROWS).map(|_| 2.0 * random.uniform() - 0.4).collect::<Vec<f64>>();
     let positive = |random: &mut Random| (0..ROWS).map(|_| 0.1 + random.uniform()).collect::<Vec<f64>>();
     let sample = |random: &mut Random| (0..ROWS).map(|_| 90.0 + 5.0 * random.normal()).collect::<Vec<f64>>();
-    for (name, storage) in [("weights", Storage::Weight), ("profile", Storage::Mean), ("weighted profile", Storage::WeightedMean)] {
+    for (name, storage) in
+        [("weights", Storage::Weight), ("profile", Storage::Mean), ("weighted profile", Storage::WeightedMean)]
+    {
         let axis = Axis::regular(20, -1.0, 1.0).unwrap().with_name("a0").with_label("x").with_unit("GeV");
         let columns = vec![numeric(&axis, &mut random)];
         let weight = match storage {

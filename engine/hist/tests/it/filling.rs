@@ -134,14 +134,14 @@ fn growing_categories_are_in_order_whenever_they_came() {
         histogram.fill(&Entries::new(&[&word, &number])).unwrap();
     }
 
-    let filled: Vec<Vec<i64>> =
-        histogram.bins().filter(|bin| bin.content.value() > 0.0).map(|bin| bin.index).collect();
+    let filled: Vec<Vec<i64>> = histogram.bins().filter(|bin| bin.content.value() > 0.0).map(|bin| bin.index).collect();
     assert_eq!(filled, [[0, 2], [1, 0], [1, 3], [2, 1]]);
 }
 
 #[test]
 fn dictionaries_are_filled_as_their_strings() {
-    let column: DictionaryArray<Int32Type> = vec![Some("b"), None, Some("a"), Some("b"), Some("c")].into_iter().collect();
+    let column: DictionaryArray<Int32Type> =
+        vec![Some("b"), None, Some("a"), Some("b"), Some("c")].into_iter().collect();
     let mut histogram = count(Axis::str_category(["a", "b"]).unwrap());
 
     histogram.fill(&Entries::new(&[&column])).unwrap();

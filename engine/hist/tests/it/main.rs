@@ -5,5 +5,6 @@
 mod boost;
 mod filling;
 mod merging;
+mod plots;
 mod states;
 mod support;
