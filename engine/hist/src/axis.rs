@@ -4,7 +4,7 @@
 //! that are too large go, and the index on a regular axis is `(x - lower) / (upper - lower) * bins`, computed in that
 //! order in `f64`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
 
@@ -334,7 +334,9 @@ impl Axis {
                         |x: f64| edges.len() as i32 - edges.iter().map(|&edge| i32::from(x < edge)).sum::<i32>() - 1;
                     self.place(values, number, positions, index, |x| x == last)
                 } else {
-                    let index = |x: f64| edges.partition_point(|&edge| edge <= x || x.is_nan()) as i32 - 1;
+                    // NaN is below no edge, and so beyond all of them.
+                    let below = |x: f64, edge: f64| x < edge;
+                    let index = |x: f64| edges.partition_point(|&edge| !below(x, edge)) as i32 - 1;
                     self.place(values, number, positions, index, |x| x == last)
                 }
             }
@@ -383,6 +385,9 @@ impl Axis {
 /// Up to so many edges, comparing with all of them is faster than searching.
 const FEW_EDGES: usize = 16;
 
+/// From here on numbers are whole, and the lowest bit counts ones.
+const WHOLE: f64 = (1_u64 << 52) as f64;
+
 /// Bins of the same width in some coordinate.
 #[derive(Clone, Copy)]
 struct Scale {
@@ -399,7 +404,9 @@ impl Scale {
         let part = (x - self.lower) / self.width;
         let inside = if part >= 0.0 { part * self.bins } else { -1.0 };
         let index = if part < 1.0 { inside } else { self.bins };
-        index as i32
+        // A cast that looks out for NaN and overflow would be done value by value: the integer is taken from the lowest
+        // bits of a number with the exponent 52.
+        ((index.floor() + 1.0) + WHOLE).to_bits() as i32 - 1
     }
 }
 
@@ -463,7 +470,7 @@ impl Axis {
 }
 
 fn missing<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
-    values.collect::<std::collections::BTreeSet<T>>().into_iter().collect()
+    values.collect::<BTreeSet<T>>().into_iter().collect()
 }
 
 fn insert<T: Ord + Clone>(categories: &mut Vec<T>, new: &[T]) {

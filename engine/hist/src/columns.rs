@@ -270,9 +270,13 @@ impl Flat {
         if !axis.is_growing() {
             return axis.clone();
         }
-        let words = self.words().map_or_else(Vec::new, |words| axis.missing_words(words.into_iter().flatten()));
-        let numbers =
-            self.integers().map_or_else(Vec::new, |numbers| axis.missing_numbers(numbers.into_iter().flatten()));
+        // Equal values often follow each other.
+        fn once<T: PartialEq>(mut values: Vec<Option<T>>) -> impl Iterator<Item = T> {
+            values.dedup();
+            values.into_iter().flatten()
+        }
+        let words = self.words().map_or_else(Vec::new, |words| axis.missing_words(once(words)));
+        let numbers = self.integers().map_or_else(Vec::new, |numbers| axis.missing_numbers(once(numbers)));
         if words.is_empty() && numbers.is_empty() { axis.clone() } else { axis.grown(&words, &numbers).0 }
     }
 
