@@ -112,7 +112,7 @@ impl Histogram {
         }
         let mut cell = 0;
         for (axis, &index) in self.axes.iter().zip(index) {
-            let place = usize::try_from(index + i64::from(axis.underflow())).ok()?;
+            let place = usize::try_from(index.checked_add(i64::from(axis.underflow()))?).ok()?;
             if place >= axis.extent() {
                 return None;
             }

@@ -228,12 +228,11 @@ impl Cells {
             Self::WeightedMean { w, ww, wx, wxx } => {
                 let (w, ww) = (w.wide_sum(cell), ww.wide_sum(cell));
                 let (mean, deviations) = moments(w, wx.wide_sum(cell), wxx.wide_sum(cell));
-                let freedom = w.sub(ww.div(w));
                 Content::WeightedMean {
                     sum_of_weights: w.value(),
                     sum_of_weights_squared: ww.value(),
                     mean,
-                    variance: if freedom.value() > 0.0 { deviations.div(freedom).value() } else { f64::NAN },
+                    variance: freedom(w, ww).map_or(f64::NAN, |freedom| deviations.div(freedom).value()),
                 }
             }
         }
@@ -267,9 +266,8 @@ impl Cells {
                 let (sum, squares) = (Wide::from(sum_of_weights), Wide::from(sum_of_weights_squared));
                 w.add_wide(cell, sum);
                 ww.add_wide(cell, squares);
-                let freedom = sum.sub(squares.div(sum));
-                let defined = freedom.value() > 0.0;
-                let deviations = if defined { Wide::from(variance).mul(freedom) } else { Wide::from(0.0) };
+                let deviations =
+                    freedom(sum, squares).map_or(Wide::from(0.0), |freedom| Wide::from(variance).mul(freedom));
                 add_moments(wx, wxx, cell, sum, mean, deviations);
             }
             _ => {}
@@ -304,6 +302,11 @@ fn moments(weight: Wide, x: Wide, xx: Wide) -> (f64, Wide) {
     // A difference below what the sums resolve is none.
     let resolved = deviations.value().is_nan() || deviations.value() > xx.value().abs() * RESOLUTION;
     (x.div(weight).value(), if resolved { deviations } else { Wide::from(0.0) })
+}
+
+/// What the squared deviations are divided by; nothing if there are not the weights of more than one entry.
+fn freedom(weights: Wide, squares: Wide) -> Option<Wide> {
+    (weights.mul(weights).sub(squares).value() > 0.0).then(|| weights.sub(squares.div(weights)))
 }
 
 /// What rounding to twice the precision may leave of a difference of equal sums.
