@@ -63,8 +63,14 @@ impl ExactSums {
     /// Adds each value to the bin beside it.
     pub(crate) fn add_all(&mut self, cells: &[u32], values: &[f64]) {
         self.expect(cells.len() as u64);
+        let Some(plane) = common_digit(values).and_then(|digit| self.planes.get_mut(digit)) else {
+            return cells.iter().zip(values).for_each(|(&cell, &value)| self.deposit(cell as usize, value, 1));
+        };
+        plane.resize(self.cells, 0);
         for (&cell, &value) in cells.iter().zip(values) {
-            self.deposit(cell as usize, value, 1);
+            if let (Some(sum), Some((_, amount))) = (plane.get_mut(cell as usize), split(value)) {
+                *sum += amount;
+            }
         }
     }
 
@@ -239,6 +245,17 @@ pub(crate) fn moved<T: Copy + Default>(values: &[T], cells: usize, place: &[u32]
         }
     }
     new
+}
+
+/// The digit that all values begin at, if they do, as weights mostly do. Not the highest, which infinity would have, nor
+/// the lowest, which zero would have.
+fn common_digit(values: &[f64]) -> Option<usize> {
+    let digit =
+        |value: &f64| (((value.to_bits() >> MANTISSA_BITS) & EXPONENT) as u32).max(1).wrapping_sub(1) >> DIGIT_SHIFT;
+    let first = values.first().map(digit)?;
+    // Without an early end, so that it is done for several values at a time.
+    let differ = values.iter().fold(0, |differ, value| differ | (digit(value) ^ first));
+    (differ == 0 && first != 0 && first != (EXPONENT >> DIGIT_SHIFT) as u32).then_some(first as usize)
 }
 
 /// A finite number as a whole number of units, and the digit that this begins at; nothing for the others.
