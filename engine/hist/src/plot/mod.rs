@@ -105,13 +105,12 @@ impl<'h> Plot<'h> {
 
     /// Draws another histogram over those that are there. It has one axis, with the same kind of bins.
     pub fn with_overlay(mut self, histogram: &'h Histogram, name: impl Into<String>, style: Style) -> Result<Self> {
-        let axes = |histogram: &Histogram| histogram.axes().iter().map(|axis| axis.is_numeric()).collect::<Vec<_>>();
         let same = self.layers.iter().all(|layer| match (layer.histogram.axes(), histogram.axes()) {
             ([mine], [theirs]) => mine.is_numeric() == theirs.is_numeric() && (mine.is_numeric() || mine == theirs),
             _ => false,
         });
         if !same {
-            let axes = axes(histogram).len();
+            let axes = histogram.axes().len();
             return Err(Error::Plot(format!(
                 "a histogram with {axes} axes and such bins cannot be drawn over the others"
             )));

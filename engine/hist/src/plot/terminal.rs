@@ -219,12 +219,12 @@ fn clipped(name: &str, width: usize, ascii: bool) -> String {
 fn range(bin: &Bin, axis: &Axis) -> String {
     let text = match bin.intervals.first() {
         Some(Interval::Range(low, high)) if *low == f64::NEG_INFINITY => format!("< {}", plain(*high)),
-        Some(Interval::Range(low, high)) if *high == f64::INFINITY => format!("≥ {}", plain(*low)),
+        Some(Interval::Range(low, high)) if *high == f64::INFINITY => format!(">= {}", plain(*low)),
         Some(Interval::Range(low, high)) => format!("{} – {}", plain(*low), plain(*high)),
         Some(Interval::Other) | None => "(others)".into(),
         _ => summary::category(axis, bin.index.first().copied().unwrap_or(0).max(0) as usize),
     };
-    unmarked(&text).replace('≥', ">=")
+    unmarked(&text)
 }
 
 fn skyline(out: &mut String, plot: &Plot, histogram: &Histogram, axis: &Axis, terminal: &Terminal) {
