@@ -1,0 +1,87 @@
+"""Fills boost-histogram with the values that the test filled, and compares bin by bin; writes what it got as UHI JSON."""
+
+import json
+import sys
+
+import boost_histogram as bh
+import hist
+import numpy as np
+import uhi.io.json
+import uhi.schema
+
+
+def floats(bits):
+    return np.array(bits, dtype=np.uint64).view(np.float64)
+
+
+def axis(spec):
+    kind, flow = spec["kind"], spec["flow"]
+    flows = {"underflow": flow, "overflow": flow}
+    match kind:
+        case "regular":
+            return bh.axis.Regular(spec["bins"], *floats(spec["range"]), **flows)
+        case "log":
+            return bh.axis.Regular(spec["bins"], *floats(spec["range"]), transform=bh.axis.transform.log, **flows)
+        case "variable":
+            return bh.axis.Variable(floats(spec["edges"]), **flows)
+        case "int":
+            return bh.axis.IntCategory(spec["categories"], growth=spec["growing"], overflow=flow)
+        case "str":
+            return bh.axis.StrCategory(spec["categories"], growth=spec["growing"], overflow=flow)
+        case "boolean":
+            return bh.axis.Boolean()
+    raise ValueError(kind)
+
+
+STORAGES = {
+    "Count": bh.storage.Int64,
+    "Weight": bh.storage.Weight,
+    "Mean": bh.storage.Mean,
+    "WeightedMean": bh.storage.WeightedMean,
+}
+
+
+def column(values, kind):
+    return floats(values) if kind in ("regular", "log", "variable") else values
+
+
+def compare(name, found, expected):
+    if found.dtype.names is None:
+        assert np.array_equal(found, expected), f"{name}: {found} is not {expected}"
+        return
+    for field in found.dtype.names:
+        ours, theirs = np.array(found[field]), np.array(expected[field])
+        if "delta" in field:
+            continue
+        assert np.allclose(ours, theirs, rtol=1e-11, atol=1e-13), f"{name}, {field}: {ours} is not {theirs}"
+
+
+def main():
+    answers = {}
+    for case in json.load(sys.stdin):
+        name = case["name"]
+        written = json.loads(case["uhi"])
+        uhi.schema.validate(written)
+        found = hist.Hist(json.loads(case["uhi"], object_hook=uhi.io.json.object_hook)["h"])
+
+        expected = bh.Histogram(*[axis(spec) for spec in case["axes"]], storage=STORAGES[case["storage"]]())
+        columns = [column(values, spec["kind"]) for values, spec in zip(case["columns"], case["axes"])]
+        more = {key: floats(case[key]) for key in ("weight", "sample") if case[key] is not None}
+        expected.fill(*columns, **more)
+
+        for ours, theirs in zip(found.axes, expected.axes):
+            assert len(ours) == len(theirs) and ours.extent == theirs.extent, f"{name}: {ours!r} is not {theirs!r}"
+            if hasattr(theirs, "edges"):
+                assert np.array_equal(ours.edges, theirs.edges), f"{name}: {ours.edges} is not {theirs.edges}"
+        assert [a.name for a in found.axes] == [f"a{n}" for n in range(len(found.axes))], name
+        compare(name, found.view(flow=True), expected.view(flow=True))
+        ours, theirs = np.nan_to_num(np.array(case["variances"], dtype=float)), expected.variances(flow=True)
+        theirs = np.nan_to_num(theirs, nan=0.0).ravel()
+        assert np.allclose(ours, theirs, rtol=1e-11, atol=1e-13), f"{name}: variances {ours} are not {theirs}"
+        text = json.dumps({"h": expected}, default=uhi.io.json.default)
+        # What boost-histogram writes for undefined variances is no JSON.
+        answers[name] = text.replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0")
+    json.dump(answers, sys.stdout)
+
+
+main()
