@@ -80,6 +80,16 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// A list of cuts cannot be understood.
+    #[error("{file}{}: {reason}", line_of(*line))]
+    Cuts {
+        /// Where the cuts stand.
+        file: String,
+        /// The line, from 1, if it is known.
+        line: Option<usize>,
+        /// What is wrong there.
+        reason: String,
+    },
     /// A path of a sample does not lead to files.
     #[error("sample {sample}: {source}")]
     Sample {
@@ -190,6 +200,7 @@ impl Error {
             | Self::FriendTwice { .. }
             | Self::FriendMissing { .. } => ErrorKind::Input,
             Self::Option { .. }
+            | Self::Cuts { .. }
             | Self::TwoStores { .. }
             | Self::FriendFiles { .. }
             | Self::FriendKey { .. }

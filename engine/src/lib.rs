@@ -33,7 +33,8 @@
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
-//! `functions` are the operators and functions that queries over events need fast; `options`, `ledger`, `progress` and
+//! `functions` are the operators and functions that queries over events need fast; `cutflow` counts events by the cuts that they
+//! pass; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@
 mod accelerate;
 mod cache;
 mod copy_to;
+mod cutflow;
 mod dataset;
 mod dialect;
 mod error;
@@ -65,7 +67,9 @@ mod split;
 mod suggest;
 mod table;
 mod union;
+mod yaml;
 
+pub use cutflow::{Cut, Cutflow, CutflowResult, Passed};
 pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};

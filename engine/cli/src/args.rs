@@ -22,6 +22,7 @@ Examples:
   root-query sql -f skim.sql 'data/*.root:Events' -o skim.parquet
   root-query sql run1.root:Events                       a prompt, with the file as table t
   root-query count --dataset samples.csv                events of each sample
+  root-query cutflow --cut 'nMuon = 2' run1.root:Events how many events pass
   root-query cp root://eos.example//d/run1.root .       a copy, with its checksum compared
   root-query diagnose root://eos.example//d/run1.root   why it cannot be read, and what helps
 
@@ -129,6 +130,8 @@ pub enum Verb {
     Schema(InputArgs),
     /// Show the first entries of a tree.
     Head(HeadArgs),
+    /// Count the events that pass cuts, one after the other and without each.
+    Cutflow(CutflowArgs),
     /// Count entries, of each sample where there are any, from the metadata alone.
     Count(CountArgs),
     /// Show bytes, baskets and compression of every branch.
@@ -259,6 +262,37 @@ pub struct CountArgs {
     /// One line per file instead of the sum or the samples.
     #[arg(long)]
     pub by_file: bool,
+}
+
+/// Arguments of `cutflow`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  root-query cutflow --cut 'nMuon = 2' --cut 'Muon_charge[1] <> Muon_charge[2]' data.root:Events
+  root-query cutflow -f cuts.yaml 'data/*.root:Events' -o cutflow.csv
+
+cuts.yaml:
+  weight: genWeight
+  cuts:
+    - two muons: nMuon = 2
+    - opposite charge: Muon_charge[1] <> Muon_charge[2]
+
+`passed` counts the events that pass a cut and all before it, `efficiency` is their share of those before it and `of_all`
+of all events; `alone` counts those that pass the cut whatever the others say, `without` those that pass all others (N-1).
+An event for which a condition is NULL does not pass.")]
+pub struct CutflowArgs {
+    /// A file with cuts in YAML; `-` is standard input.
+    #[arg(short = 'f', long = "file", value_name = "CUTS")]
+    pub script: Option<PathBuf>,
+    /// A cut behind those of the file: an SQL condition. May be repeated.
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
+    pub cut: Vec<String>,
+    /// The weight of events, an SQL expression, instead of the file's.
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
+    pub weight: Option<String>,
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
 }
 
 /// Arguments of `cp`.

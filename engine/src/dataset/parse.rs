@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, ScalarStyle};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::cell::Cell;
+use crate::yaml::{Events, Fault};
 
 /// The column that names the files of a sample.
 const PATH: &str = "path";
@@ -28,19 +29,6 @@ pub(super) struct Row {
     pub paths: Vec<String>,
     /// The other columns, in their order.
     pub cells: Vec<(String, Cell)>,
-}
-
-/// What is wrong, and in which line if that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub line: Option<usize>,
-    pub reason: String,
-}
-
-impl Fault {
-    fn at(line: usize, reason: impl Into<String>) -> Self {
-        Self { line: Some(line), reason: reason.into() }
-    }
 }
 
 /// What stands behind a name, before it is known which columns there are.
@@ -190,7 +178,7 @@ fn of_json(value: serde_json::Value) -> Option<Entry> {
 }
 
 fn yaml(text: &str) -> Result<Vec<Row>, Fault> {
-    let mut events = Events { parser: Parser::new_from_str(text), line: 1 };
+    let mut events = Events::of(text);
     let list = "a list of samples is expected, each beginning with '- '";
     loop {
         match events.next()? {
@@ -205,7 +193,7 @@ fn yaml(text: &str) -> Result<Vec<Row>, Fault> {
         match events.next()? {
             Event::MappingStart(..) => {
                 let line = events.line;
-                rows.push(row(line, events.members()?.into_iter())?);
+                rows.push(row(line, members(&mut events)?.into_iter())?);
             }
             Event::SequenceEnd => break,
             _ => return Err(events.fault("a sample is expected: names and values, such as 'path: a.root'")),
@@ -217,55 +205,32 @@ fn yaml(text: &str) -> Result<Vec<Row>, Fault> {
     }
 }
 
-/// The events of a YAML text, and the line of the last one.
-struct Events<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    line: usize,
-}
-
-impl<'a> Events<'a> {
-    fn fault(&self, reason: impl Into<String>) -> Fault {
-        Fault::at(self.line, reason)
-    }
-
-    fn next(&mut self) -> Result<Event<'a>, Fault> {
-        match self.parser.next_event() {
-            Some(Ok((event, span))) => {
-                self.line = span.start.line();
-                Ok(event)
-            }
-            Some(Err(error)) => Err(Fault::at(error.marker().line(), error.info())),
-            None => Ok(Event::StreamEnd),
-        }
-    }
-
-    /// What a mapping holds, whose start was read.
-    fn members(&mut self) -> Result<Vec<(String, Entry)>, Fault> {
-        let mut members = Vec::new();
-        loop {
-            let name = match self.next()? {
-                Event::Scalar(name, ..) => name.into_owned(),
-                Event::MappingEnd => return Ok(members),
-                _ => return Err(self.fault("the name of a column is expected")),
-            };
-            let entry = match self.next()? {
-                Event::Scalar(text, style, ..) => Entry::One(scalar(&text, style)),
-                Event::SequenceStart(..) => {
-                    let mut cells = Vec::new();
-                    loop {
-                        match self.next()? {
-                            Event::Scalar(text, style, ..) => cells.push(scalar(&text, style)),
-                            Event::SequenceEnd => break,
-                            _ => return Err(self.fault(format!("the list '{name}' holds more than plain values"))),
-                        }
+/// What a mapping holds, whose start was read.
+fn members(events: &mut Events<'_>) -> Result<Vec<(String, Entry)>, Fault> {
+    let mut members = Vec::new();
+    loop {
+        let name = match events.next()? {
+            Event::Scalar(name, ..) => name.into_owned(),
+            Event::MappingEnd => return Ok(members),
+            _ => return Err(events.fault("the name of a column is expected")),
+        };
+        let entry = match events.next()? {
+            Event::Scalar(text, style, ..) => Entry::One(scalar(&text, style)),
+            Event::SequenceStart(..) => {
+                let mut cells = Vec::new();
+                loop {
+                    match events.next()? {
+                        Event::Scalar(text, style, ..) => cells.push(scalar(&text, style)),
+                        Event::SequenceEnd => break,
+                        _ => return Err(events.fault(format!("the list '{name}' holds more than plain values"))),
                     }
-                    Entry::Several(cells)
                 }
-                Event::Alias(_) => return Err(self.fault(format!("'{name}' is an alias; write its value out"))),
-                _ => return Err(self.fault(format!("'{name}' is neither a number, a string nor a boolean"))),
-            };
-            members.push((name, entry));
-        }
+                Entry::Several(cells)
+            }
+            Event::Alias(_) => return Err(events.fault(format!("'{name}' is an alias; write its value out"))),
+            _ => return Err(events.fault(format!("'{name}' is neither a number, a string nor a boolean"))),
+        };
+        members.push((name, entry));
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod count;
 mod cp;
+mod cutflow;
 mod diagnose;
 mod explain;
 mod head;
@@ -43,6 +44,7 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Schema(args)) => schema::schema(app, &args).await,
         Some(Verb::Head(args)) => head::head(app, &args).await,
         Some(Verb::Count(args)) => count::count(app, &args).await,
+        Some(Verb::Cutflow(args)) => cutflow::cutflow(app, &args).await,
         Some(Verb::Stats(args)) => stats::stats(app, &args).await,
         Some(Verb::Check(args)) => check::check(app, &args).await,
         Some(Verb::Cp(args)) => cp::cp(app, &args).await,

@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod copy;
+mod cutflow;
 mod diagnose;
 mod ending;
 mod formats;
