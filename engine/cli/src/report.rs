@@ -7,6 +7,7 @@ use std::time::Instant;
 use eos_io::{CacheStats, Statistics, Stores};
 use root_engine::{Ledger, Outcome};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Destination, Target};
@@ -37,10 +38,13 @@ struct Inner {
 #[derive(Serialize)]
 struct Report<'a> {
     version: &'static str,
+    libraries: Libraries,
     command: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<String>,
     files: Vec<FileLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset_sha256: Option<String>,
     events: u64,
     bytes_read: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,28 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     exit_code: u8,
+}
+
+/// Versions of what computes.
+#[derive(Serialize)]
+struct Libraries {
+    datafusion: &'static str,
+    arrow: &'static str,
+}
+
+const LIBRARIES: Libraries = Libraries { datafusion: datafusion::DATAFUSION_VERSION, arrow: arrow::ARROW_VERSION };
+
+/// Tells whether two runs have read the same: the SHA-256 of a line for each file that was read, in the order of their
+/// names, with name, bytes and entries, and tabs between them. `None` where nothing was read.
+fn dataset_hash(files: &[FileLine]) -> Option<String> {
+    let mut lines: Vec<String> = files
+        .iter()
+        .filter(|file| file.outcome == "ok")
+        .map(|file| format!("{}\t{}\t{}\n", file.file, file.bytes, file.entries))
+        .collect();
+    lines.sort_unstable();
+    let digest = Sha256::digest(lines.concat());
+    (!lines.is_empty()).then(|| digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What servers were asked.
@@ -205,11 +231,14 @@ impl Record {
             };
             FileLine { file: file.file, outcome, reason, entries: file.entries, bytes: file.bytes }
         });
+        let files: Vec<FileLine> = files.chain(inner.copies.iter().cloned()).collect();
         Report {
             version: env!("CARGO_PKG_VERSION"),
+            libraries: LIBRARIES,
             command: &self.command,
             query: inner.query.clone(),
-            files: files.chain(inner.copies.iter().cloned()).collect(),
+            dataset_sha256: dataset_hash(&files),
+            files,
             events: counts.entries_done,
             bytes_read: counts.bytes + inner.bytes,
             cache: self.stores.cache().map(|cache| cache.stats().into()),

@@ -35,6 +35,27 @@ fn a_report_tells_what_was_read() {
 }
 
 #[test]
+fn a_report_tells_which_data_were_read_and_by_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("1.root"), dir.path().join("2.root"));
+    std::fs::copy(sample(), &one).unwrap();
+    std::fs::copy(sample(), &two).unwrap();
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+
+    let (_, report) = reported(&["sql", "-c", "SELECT count(*) FROM t WHERE nMuon = 2", two, one]);
+
+    let bytes = std::fs::metadata(sample()).unwrap().len();
+    let lines = dir.path().join("lines");
+    std::fs::write(&lines, format!("{one}\t{bytes}\t1000\n{two}\t{bytes}\t1000\n")).unwrap();
+    let sum = std::process::Command::new("sha256sum").arg(lines).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(report["dataset_sha256"].as_str(), sum.split_whitespace().next());
+    assert_eq!(report["libraries"]["datafusion"], "55.0.0");
+    let (_, report) = reported(&["sql", "-c", "SELECT 1"]);
+    assert!(report.get("dataset_sha256").is_none(), "{report}");
+}
+
+#[test]
 fn a_run_that_fails_is_reported_too() {
     let (code, report) = reported(&["sql", "-c", "SELECT nope FROM t", &sample()]);
     assert_eq!((code, &report["exit_code"]), (1, &Value::from(1)));
