@@ -248,8 +248,9 @@ impl FileSink for RootSink {
         let mut writing = Vec::new();
         while let Some((path, rows)) = files.recv().await {
             let (schema, options) = (schema.clone(), self.options.clone());
-            // The last part of the path is what the file calls itself; the whole of it is for messages.
-            let name = path.to_string();
+            // The last part of the name is what the file calls itself; the whole of it is for messages.
+            let is_named = self.config.table_paths.iter().any(|named| *named.prefix() == path);
+            let name = if is_named { self.config.original_url.clone() } else { path.to_string() };
             writing.push((path, SpawnedTask::spawn_blocking(move || staged(&name, &schema, &options, rows))));
         }
         let mut complete = Vec::with_capacity(writing.len());

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod copy;
 mod diagnose;
+mod diff;
 mod ending;
 mod formats;
 mod inputs;
@@ -15,6 +16,8 @@ mod output;
 #[cfg(target_os = "linux")]
 mod remote;
 mod report;
+mod root_output;
+mod skim;
 mod sql;
 mod support;
 mod verbs;
