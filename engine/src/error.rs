@@ -13,6 +13,15 @@ pub enum Error {
     /// A file or tree cannot be read.
     #[error(transparent)]
     Read(#[from] root_reader::Error),
+    /// A ROOT file cannot be written.
+    #[error(transparent)]
+    Write(#[from] root_writer::Error),
+    /// A query does not keep the order of rows.
+    #[error(
+        "the order of the entries would be lost: only conditions on single entries and columns of the table keep it, without \
+         joins, subqueries, groups and friends with ON; use sql for these"
+    )]
+    NotInOrder,
     /// Files of one table disagree on the type of a column.
     #[error(
         "column '{column}' is {first_type} in {first_file} but {second_type} in {second_file}; read the files as two \
@@ -192,6 +201,7 @@ impl Error {
             Self::Location(error) => location_kind(error.kind()),
             Self::Sample { source, .. } => location_kind(source.kind()),
             Self::Read(error) => read_kind(error),
+            Self::Write(_) => ErrorKind::Query,
             Self::TypeConflict { .. }
             | Self::NoReadableFile { .. }
             | Self::Dataset { .. }
@@ -201,6 +211,7 @@ impl Error {
             | Self::FriendMissing { .. } => ErrorKind::Input,
             Self::Option { .. }
             | Self::Cuts { .. }
+            | Self::NotInOrder
             | Self::TwoStores { .. }
             | Self::FriendFiles { .. }
             | Self::FriendKey { .. }

@@ -35,6 +35,8 @@
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
 //! `functions` are the operators and functions that queries over events need fast; `cutflow` counts events by the cuts that they
 //! pass; `options`, `ledger`, `progress` and
+//! `functions` are the operators and functions that queries over events need fast; `output` writes results as ROOT files
+//! and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -51,11 +53,13 @@ mod factory;
 mod filter;
 mod friends;
 mod functions;
+mod in_order;
 mod ledger;
 mod merge;
 mod names;
 mod opener;
 mod options;
+mod output;
 mod progress;
 mod prune;
 mod script;
@@ -73,9 +77,11 @@ pub use cutflow::{Cut, Cutflow, CutflowResult, Passed};
 pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};
+pub use in_order::Ordered;
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use merge::common_type;
 pub use options::{Layout, OnBadFile, TableOptions};
+pub use output::{RootFileWriter, RootOptions};
 pub use progress::{Progress, ProgressSnapshot};
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};

@@ -24,6 +24,7 @@ use crate::functions::{ElementPlanner, Functions};
 use crate::ledger::Ledger;
 use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
 use crate::options::TableOptions;
+use crate::output::RootFormatFactory;
 use crate::progress::Progress;
 use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
@@ -108,6 +109,8 @@ impl RootSessionBuilder {
             .with_optimizer_rule(Arc::new(ComputeSortKeys))
             .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
+        let format = RootFormatFactory { shared: factory.shared.clone() };
+        builder.file_formats().get_or_insert_default().push(Arc::new(format));
         let functions = Functions::new();
         // The first planner that knows an expression decides.
         let planners: [Arc<dyn ExprPlanner>; 2] =

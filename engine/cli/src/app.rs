@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use eos_io::Stores;
-use root_engine::{Ledger, Outcome, RootSession};
+use root_engine::{Ledger, Outcome, RootOptions, RootSession};
 
 use crate::attention::Attention;
 use crate::config::Settings;
@@ -62,7 +62,23 @@ impl App {
             (chosen, _) => chosen,
         };
         let format = format.settle(&target)?;
-        Ok((Destination::open(target, &self.shutdown)?, format))
+        let root = self.root_options(format)?;
+        Ok((Destination::open(target, &self.shutdown)?.with_root(root), format))
+    }
+
+    /// What was chosen about ROOT files, which has no meaning for other formats.
+    pub fn root_options(&self, format: Format) -> Result<RootOptions, Failure> {
+        let settings = &self.settings;
+        let refused = |what: &str| Failure::usage(format!("{what} is for ROOT files; end the name behind -o in .root"));
+        match (format, settings.compression, &settings.root_tree) {
+            (Format::Root, ..) | (_, None, None) => {}
+            (_, Some(_), _) => return Err(refused("--compression")),
+            (.., Some(tree)) => return Err(refused(&format!("the tree ':{tree}' of the output"))),
+        }
+        let mut options = RootOptions { threads: settings.threads.get(), ..RootOptions::default() };
+        options.compression = settings.compression.unwrap_or(options.compression);
+        options.tree = settings.root_tree.clone().unwrap_or(options.tree);
+        Ok(options)
     }
 
     /// How tables look.

@@ -8,6 +8,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use eos_io::ChecksumKind;
+use root_writer::Compression;
 
 use crate::output::Format;
 
@@ -20,6 +21,8 @@ Examples:
   root-query sql -c 'SELECT count(*) FROM t WHERE nMuon = 2' 'data/*.root:Events'
   root-query sql -c \"SELECT avg(MET_pt) FROM 'run1.root:Events'\" --format json
   root-query sql -f skim.sql 'data/*.root:Events' -o skim.parquet
+  root-query skim 'data/*.root:Events' --where 'nMuon >= 2' --columns 'Muon_*,MET_*' -o skim.root
+  root-query diff old.root:Events new.root:Events       which branches differ, and where first
   root-query sql run1.root:Events                       a prompt, with the file as table t
   root-query count --dataset samples.csv                events of each sample
   root-query cutflow --cut 'nMuon = 2' run1.root:Events how many events pass
@@ -30,7 +33,8 @@ Names keep their case, and those with other characters than letters, digits and 
 
 Exit codes:
   0  done                        3  input missing or unreadable
-  1  query or output failed      4  credentials missing or refused
+  1  query or output failed,     4  credentials missing or refused
+     or diff found differences
   2  wrong usage                 5  done, but files were skipped
   130  interrupted
 
@@ -58,6 +62,10 @@ pub struct GlobalArgs {
     /// Write the result to a file or URL, where it appears once it is complete.
     #[arg(short, long, global = true, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// Compression of ROOT files: none, zlib, lz4, zstd or lzma, with a level from 1 to 9 behind a colon (zstd:5); by
+    /// default zlib:1. The tree is called Events, or as -o out.root:NAME says.
+    #[arg(long, global = true, value_name = "CODEC")]
+    pub compression: Option<Compression>,
     /// Rows that a table on the terminal shows; 0 shows all.
     #[arg(long, global = true, value_name = "N", env = "ROOT_QUERY_MAX_ROWS", hide_env = true)]
     pub max_rows: Option<usize>,
@@ -134,6 +142,10 @@ pub enum Verb {
     Cutflow(CutflowArgs),
     /// Count entries, of each sample where there are any, from the metadata alone.
     Count(CountArgs),
+    /// Write some entries and columns of a tree to a file.
+    Skim(SkimArgs),
+    /// Compare two trees, entry by entry; exits with 1 if they differ.
+    Diff(DiffArgs),
     /// Show bytes, baskets and compression of every branch.
     Stats(InputArgs),
     /// Read everything, verify checksums, and list what is bad.
@@ -293,6 +305,54 @@ pub struct CutflowArgs {
     /// The files.
     #[command(flatten)]
     pub input: InputArgs,
+/// Arguments of `skim`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  root-query skim data.root:Events --where 'nMuon = 2' -o dimuon.root
+  root-query skim 'data/*.root:Events' --columns 'Muon_*,nMuon,MET_pt' -o muons.root:Muons --compression zstd:5
+  root-query skim 'data/*.root:Events' --where 'MET_pt > 40' --partitioned -o skims/ --format parquet
+
+The entries keep their order. The column that counts a list, nMuon for Muon_pt, is written along with it. The tree is
+called as the one that is read, or as -o out.root:NAME says.")]
+pub struct SkimArgs {
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Only entries for which this SQL condition holds.
+    #[arg(long = "where", value_name = "SQL")]
+    pub condition: Option<String>,
+    /// Only these columns, separated by commas; * and ? stand for any characters and any one.
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Write a directory, -o DIR, with a file for each thread, which are written at the same time: part-0000.root and so
+    /// on. The entries of each follow those of the one before.
+    #[arg(long)]
+    pub partitioned: bool,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  root-query diff old.root:Events new.root:Events
+  root-query diff data.root:Events 'skims/part-*.root:Events' --columns 'Muon_*'
+
+The result has a line for each column that is missing in B, is only in B, has another type there, or other values: in how
+many entries, and the first of them. The types are compared as Arrow types, and the values of columns of the same type: NaN
+is equal to NaN, and 0 to -0. Entries that only one of the trees has are not compared, but they are a difference.
+
+Exit codes: 0 if nothing differs, 1 if something does.")]
+pub struct DiffArgs {
+    /// A file, pattern or dataset; FILE:TREE selects a tree.
+    #[arg(value_name = "A")]
+    pub first: String,
+    /// What it is compared with.
+    #[arg(value_name = "B")]
+    pub second: String,
+    /// Only these columns, separated by commas; * and ? stand for any characters and any one.
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+    pub columns: Vec<String>,
 }
 
 /// Arguments of `cp`.

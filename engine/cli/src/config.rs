@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use eos_io::Cache;
 use root_engine::TableOptions;
+use root_writer::Compression;
 use serde::Deserialize;
 
 use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
@@ -27,6 +28,10 @@ pub struct Settings {
     pub format: Format,
     /// Where it goes, if not to standard output.
     pub output: Option<PathBuf>,
+    /// What was said about a ROOT file as output: its tree, behind the path, and its compression.
+    pub root_tree: Option<String>,
+    /// See `root_tree`.
+    pub compression: Option<Compression>,
     /// Rows that a table shows.
     pub max_rows: usize,
     /// Whether only errors are told.
@@ -127,9 +132,12 @@ impl Settings {
         for friend in &args.friend {
             table.friends.push(friend.parse()?);
         }
+        let (output, root_tree) = split_tree(args.output.clone());
         Ok(Self {
             format,
-            output: args.output.clone().filter(|path| path.as_os_str() != "-"),
+            output: output.filter(|path| path.as_os_str() != "-"),
+            root_tree,
+            compression: args.compression,
             max_rows,
             quiet,
             progress,
@@ -152,6 +160,14 @@ impl Settings {
     /// The cache of remote files, if one is wanted.
     pub fn cache(&self) -> Option<Cache> {
         self.cache.as_ref().map(|directory| Cache::open(directory, self.cache_size.0 as u64))
+    }
+}
+
+/// Splits `out.root:Events` into the file and the tree.
+fn split_tree(output: Option<PathBuf>) -> (Option<PathBuf>, Option<String>) {
+    match output.as_deref().and_then(Path::to_str).map(eos_io::split_object) {
+        Some((file, Some(tree))) => (Some(file.into()), Some(tree.to_string())),
+        _ => (output, None),
     }
 }
 

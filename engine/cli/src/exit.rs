@@ -30,6 +30,9 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// `diff` found differences: the code of `diff` and `cmp`, which a failure to write the result has as well.
+    pub const DIFFERENT: Self = Self::Query;
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

@@ -2,11 +2,12 @@
 //! complete.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use eos_io::{Location, Stores};
+use root_engine::RootOptions;
 
 use super::part_file::{Opened, PartFile};
 use super::remote::RemoteFile;
@@ -89,6 +90,9 @@ pub struct Destination {
     out: Option<BufWriter<Sink>>,
     fault: Arc<Mutex<Option<io::Error>>>,
     used: bool,
+    position: u64,
+    bytes: u64,
+    root: RootOptions,
 }
 
 enum Sink {
@@ -111,7 +115,37 @@ impl Destination {
             Target::Remote(location) => Sink::Remote(RemoteFile::open(location.clone(), shutdown)?),
         };
         let out = Some(BufWriter::with_capacity(BUFFER, sink));
-        Ok(Self { name, target, out, fault: Arc::default(), used: false })
+        Ok(Self {
+            name,
+            target,
+            out,
+            fault: Arc::default(),
+            used: false,
+            position: 0,
+            bytes: 0,
+            root: RootOptions::default(),
+        })
+    }
+
+    /// The same, with what was chosen about ROOT files.
+    pub fn with_root(mut self, root: RootOptions) -> Self {
+        self.root = root;
+        self
+    }
+
+    /// What was chosen about ROOT files.
+    pub fn root(&self) -> &RootOptions {
+        &self.root
+    }
+
+    /// How long it is so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether it is possible to go back to what was written.
+    pub fn is_seekable(&self) -> bool {
+        self.out.as_ref().is_some_and(|out| matches!(out.get_ref(), Sink::File(_)))
     }
 
     /// What the user named.
@@ -176,7 +210,10 @@ impl Write for Destination {
             Some(out) => out.write(bytes),
             None => Ok(bytes.len()),
         };
-        self.noted(result)
+        let count = self.noted(result)?;
+        self.position += count as u64;
+        self.bytes = self.bytes.max(self.position);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -185,6 +222,17 @@ impl Write for Destination {
             None => Ok(()),
         };
         self.noted(result)
+    }
+}
+
+impl Seek for Destination {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let result = match &mut self.out {
+            Some(out) => out.seek(to),
+            None => Err(io::ErrorKind::NotSeekable.into()),
+        };
+        self.position = self.noted(result)?;
+        Ok(self.position)
     }
 }
 
@@ -213,6 +261,15 @@ impl Write for Sink {
             Self::Special(file) => file.flush(),
             Self::File(file) => file.flush(),
             Self::Remote(file) => file.flush(),
+        }
+    }
+}
+
+impl Seek for Sink {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.file().seek(to),
+            Self::Stdout(_) | Self::Special(_) | Self::Remote(_) => Err(io::ErrorKind::NotSeekable.into()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod destination;
 mod json;
 mod part_file;
 mod remote;
+mod root;
 mod table;
 mod text;
 
@@ -39,6 +40,8 @@ pub enum Format {
     Arrow,
     /// Parquet.
     Parquet,
+    /// A tree in a ROOT file; for files only.
+    Root,
     /// schema only: an indented listing.
     Tree,
     /// schema only: SQL that creates the table.
@@ -48,7 +51,7 @@ pub enum Format {
 impl Format {
     /// Whether bytes of this format would only confuse a terminal.
     fn is_binary(self) -> bool {
-        matches!(self, Self::Arrow | Self::Parquet)
+        matches!(self, Self::Arrow | Self::Parquet | Self::Root)
     }
 
     /// The format that the name of a file asks for.
@@ -61,9 +64,10 @@ impl Format {
             "md" | "markdown" => Self::Markdown,
             "arrow" | "arrows" | "feather" | "ipc" => Self::Arrow,
             "parquet" | "pq" => Self::Parquet,
+            "root" => Self::Root,
             "txt" => Self::Table,
             other => {
-                let known = ["csv", "tsv", "json", "ndjson", "md", "arrow", "parquet"];
+                let known = ["csv", "tsv", "json", "ndjson", "md", "arrow", "parquet", "root"];
                 return Err(Failure::usage(format!(
                     "the format of '{name}' is not clear from its name{}; add --format, or end the name in .{}",
                     did_you_mean(other, known),
@@ -83,6 +87,11 @@ impl Format {
             (Self::Auto, _) => Self::Csv,
             (Self::Tree | Self::Ddl, _) => {
                 return Err(Failure::usage("the formats tree and ddl are for the verb schema only"));
+            }
+            (Self::Root, Target::Stdout { .. }) => {
+                return Err(Failure::usage(
+                    "a ROOT file cannot go to standard output, as its beginning is written last; name a file with -o",
+                ));
             }
             (binary, Target::Stdout { terminal: Some(_) }) if binary.is_binary() => {
                 return Err(Failure::usage(
@@ -130,6 +139,7 @@ pub fn writer<'a>(
         Format::Ndjson => Box::new(json::JsonWriter::new(schema, to, json::Shape::Lines)?),
         Format::Arrow => columnar::arrow(&schema, to)?,
         Format::Parquet => Box::new(columnar::ParquetWriter::new(schema, to)?),
+        Format::Root => Box::new(root::RootWriter::new(&schema, to)?),
     })
 }
 
@@ -163,6 +173,7 @@ mod tests {
             ("a.b.PARQUET", Format::Parquet),
             ("x.jsonl", Format::Ndjson),
             ("x.md", Format::Markdown),
+            ("x.root", Format::Root),
             ("x.arrow", Format::Arrow),
         ] {
             assert_eq!(Format::Auto.settle(&Target::File(name.into())), Ok(format), "{name}");
@@ -177,6 +188,7 @@ mod tests {
         let terminal = Target::Stdout { terminal: Some(80) };
         assert!(Format::Parquet.settle(&terminal).is_err());
         assert!(Format::Arrow.settle(&Target::Stdout { terminal: None }).is_ok());
+        assert!(Format::Root.settle(&Target::Stdout { terminal: None }).is_err());
         assert_eq!(Format::Auto.settle(&terminal), Ok(Format::Table));
     }
 }

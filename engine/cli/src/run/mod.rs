@@ -1,15 +1,18 @@
 //! The verbs, one module each.
 
 mod check;
+mod columns;
 mod count;
 mod cp;
 mod cutflow;
 mod diagnose;
+mod diff;
 mod explain;
 mod head;
 mod ls;
 mod print_schema;
 mod schema;
+mod skim;
 pub mod sql;
 mod stats;
 pub mod types;
@@ -45,6 +48,8 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Head(args)) => head::head(app, &args).await,
         Some(Verb::Count(args)) => count::count(app, &args).await,
         Some(Verb::Cutflow(args)) => cutflow::cutflow(app, &args).await,
+        Some(Verb::Skim(args)) => skim::skim(app, &args).await,
+        Some(Verb::Diff(args)) => diff::diff(app, &args).await,
         Some(Verb::Stats(args)) => stats::stats(app, &args).await,
         Some(Verb::Check(args)) => check::check(app, &args).await,
         Some(Verb::Cp(args)) => cp::cp(app, &args).await,

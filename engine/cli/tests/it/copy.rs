@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{run, sample};
+use crate::support::{in_dir, run, sample};
 
 /// A directory with some files, and one below with more.
 fn files() -> TempDir {
@@ -16,10 +16,6 @@ fn files() -> TempDir {
         fs::write(dir.path().join(name), text).unwrap();
     }
     dir
-}
-
-fn in_dir(dir: &TempDir, name: &str) -> String {
-    dir.path().join(name).to_str().unwrap().to_string()
 }
 
 /// All files below a directory.

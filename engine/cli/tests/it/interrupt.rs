@@ -40,11 +40,11 @@ fn wait_until(what: impl Fn() -> bool) {
 }
 
 /// Starts the endless query with a result in `dir`, and waits until it runs.
-fn start(dir: &Path) -> Child {
+fn start(dir: &Path, result: &str) -> Child {
     let child = command(dir)
         .args(["sql", "-c", ENDLESS, &fixture("uproot_big_zlib.root")])
         .arg("-o")
-        .arg(dir.join("x.csv"))
+        .arg(dir.join(result))
         .arg("--report")
         .arg(dir.join("r.json"))
         .stdout(Stdio::piped())
@@ -59,9 +59,9 @@ fn start(dir: &Path) -> Child {
 
 #[test]
 fn ctrl_c_ends_a_query_at_once_and_leaves_only_the_report() {
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code, result) in [("INT", 130, "x.csv"), ("TERM", 143, "x.csv"), ("INT", 130, "x.root")] {
         let dir = tempfile::tempdir().unwrap();
-        let child = start(dir.path());
+        let child = start(dir.path(), result);
         signal(&child, name);
         assert_eq!(wait(child), Some(code));
         let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -8,6 +8,7 @@ mod config;
 mod copy;
 mod cutflow;
 mod diagnose;
+mod diff;
 mod ending;
 mod formats;
 mod inputs;
@@ -16,6 +17,8 @@ mod output;
 #[cfg(target_os = "linux")]
 mod remote;
 mod report;
+mod root_output;
+mod skim;
 mod sql;
 mod support;
 mod verbs;

@@ -1,16 +1,8 @@
 //! `-o`: files that appear when they are complete, and what happens where they cannot be written.
 
 use std::fs;
-use std::path::Path;
 
-use crate::support::{fixture, run, sample};
-
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
+use crate::support::{fixture, names, run, sample};
 
 #[test]
 fn a_failing_query_leaves_the_old_file_and_nothing_else() {

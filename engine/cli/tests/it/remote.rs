@@ -93,6 +93,21 @@ fn a_result_at_a_server_is_the_one_that_a_local_file_would_hold() {
 }
 
 #[test]
+fn root_files_are_written_to_servers() {
+    let all = "SELECT * FROM t";
+    let (result, copy, skim) =
+        (SERVER.url("/root/a.root"), SERVER.http_url("/root/b.root"), SERVER.url("/root/c.root"));
+    run(&["sql", "-c", all, &sample(), "-o", &result]).ok();
+    run(&["sql", "-c", &format!("COPY ({all}) TO '{copy}'"), &sample()]).ok();
+    run(&["skim", &sample(), "-o", &skim]).ok();
+    for file in [&result, &SERVER.url("/root/b.root"), &skim] {
+        let run1 = run(&["diff", &sample(), file]).ok();
+        assert_eq!(run1.stderr, "no difference; 86 columns and 1,000 entries compared\n");
+    }
+    assert_eq!(names(&SERVER, "/root"), ["a.root", "b.root", "c.root"]);
+}
+
+#[test]
 fn copy_to_writes_to_servers() {
     for (n, to) in [SERVER.url("/sql/a.parquet"), SERVER.http_url("/sql/b.csv")].iter().enumerate() {
         let sql = format!("COPY (SELECT nMuon FROM t WHERE nMuon = 2) TO '{to}'");

@@ -85,6 +85,35 @@ pub fn run_with_input(args: &[&str], input: &str) -> Run {
     }
 }
 
+/// Runs a Python script, in which uproot and awkward are at hand, and gives what it prints, as JSON.
+pub fn python(script: &str, args: &[&str]) -> serde_json::Value {
+    let program = std::env::var("ROOT_QUERY_PYTHON").unwrap_or_else(|_| "python3".into());
+    let head = "import json, sys\n\
+                try:\n    import awkward as ak, uproot\n\
+                except ImportError as missing:\n    sys.exit(f'{missing}: run `make test-packages`')\n";
+    let output = Command::new(&program)
+        .arg("-c")
+        .arg(format!("{head}{script}"))
+        .args(args)
+        .output()
+        .unwrap_or_else(|e| panic!("{program} cannot be started ({e}): run `make test-packages`"));
+    assert!(output.status.success(), "python failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A path in a directory.
+pub fn in_dir(dir: &TempDir, name: &str) -> String {
+    dir.path().join(name).to_str().unwrap().to_string()
+}
+
+/// The names of what is in a directory, in order.
+pub fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// 1000 events of CMS open data as NanoAOD, tree `Events` with 86 branches.
 pub fn sample() -> String {
     path("../../examples/data/Run2012B_SingleMu_1000.root")
