@@ -305,6 +305,8 @@ pub struct CutflowArgs {
     /// The files.
     #[command(flatten)]
     pub input: InputArgs,
+}
+
 /// Arguments of `skim`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
