@@ -33,7 +33,7 @@
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
-//! `functions` are the operators and functions that queries over events need fast; `options`, `ledger`, `progress` and
+//! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -49,6 +49,7 @@ mod factory;
 mod filter;
 mod friends;
 mod functions;
+mod histogram;
 mod ledger;
 mod merge;
 mod names;
@@ -69,10 +70,12 @@ mod union;
 pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};
+pub use histogram::{HISTOGRAM_EXTENSION, histograms};
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use merge::common_type;
 pub use options::{Layout, OnBadFile, TableOptions};
 pub use progress::{Progress, ProgressSnapshot};
+pub use root_hist::Histogram;
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};
 pub use source::RootSource;

@@ -6,6 +6,7 @@ mod cp;
 mod diagnose;
 mod explain;
 mod head;
+mod hist;
 mod ls;
 mod print_schema;
 mod schema;
@@ -42,6 +43,7 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Ls(args)) => ls::ls(app, &args).await,
         Some(Verb::Schema(args)) => schema::schema(app, &args).await,
         Some(Verb::Head(args)) => head::head(app, &args).await,
+        Some(Verb::Hist(args)) => hist::hist(app, &args).await,
         Some(Verb::Count(args)) => count::count(app, &args).await,
         Some(Verb::Stats(args)) => stats::stats(app, &args).await,
         Some(Verb::Check(args)) => check::check(app, &args).await,

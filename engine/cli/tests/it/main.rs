@@ -9,6 +9,7 @@ mod copy;
 mod diagnose;
 mod ending;
 mod formats;
+mod hist;
 mod inputs;
 mod interrupt;
 mod output;
