@@ -36,6 +36,7 @@
 //! `functions` are the operators and functions that queries over events need fast; `cutflow` counts events by the cuts that
 //! they pass; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
 //! `ledger`, `progress` and
+//! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -53,6 +54,7 @@ mod filter;
 mod friends;
 mod functions;
 mod in_order;
+mod histogram;
 mod ledger;
 mod merge;
 mod names;
@@ -77,11 +79,13 @@ pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};
 pub use in_order::Ordered;
+pub use histogram::{HISTOGRAM_EXTENSION, histograms};
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use merge::common_type;
 pub use options::{Layout, OnBadFile, TableOptions};
 pub use output::{RootFileWriter, RootOptions};
 pub use progress::{Progress, ProgressSnapshot};
+pub use root_hist::Histogram;
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};
 pub use source::RootSource;

@@ -21,6 +21,7 @@ use crate::dialect::RootDialect;
 use crate::error::Error;
 use crate::factory::RootTableFactory;
 use crate::functions::{ElementPlanner, Functions};
+use crate::histogram;
 use crate::ledger::Ledger;
 use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
 use crate::options::TableOptions;
@@ -117,6 +118,8 @@ impl RootSessionBuilder {
             [Arc::new(ElementPlanner::new(functions.element)), Arc::new(MemberPlanner)];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
+        builder.scalar_functions().get_or_insert_default().extend(histogram::functions().map(Arc::new));
+        builder.aggregate_functions().get_or_insert_default().extend(histogram::aggregates().into_iter().map(Arc::new));
         builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);
         let state = builder.build();
         let catalogs = DynamicFileCatalog::new(state.catalog_list().clone(), Arc::new(factory.clone()));

@@ -24,6 +24,7 @@ Examples:
   root-query skim 'data/*.root:Events' --where 'nMuon >= 2' --columns 'Muon_*,MET_*' -o skim.root
   root-query diff old.root:Events new.root:Events       which branches differ, and where first
   root-query sql run1.root:Events                       a prompt, with the file as table t
+  root-query hist run1.root:Events 'Muon_pt[50,0,100]'  a histogram, in the terminal or in a file
   root-query count --dataset samples.csv                events of each sample
   root-query cutflow --cut 'nMuon = 2' run1.root:Events how many events pass
   root-query cp root://eos.example//d/run1.root .       a copy, with its checksum compared
@@ -140,6 +141,8 @@ pub enum Verb {
     Head(HeadArgs),
     /// Count the events that pass cuts, one after the other and without each.
     Cutflow(CutflowArgs),
+    /// Fill histograms, all in one pass: plots, CSV, UHI JSON, or ROOT histograms.
+    Hist(HistArgs),
     /// Count entries, of each sample where there are any, from the metadata alone.
     Count(CountArgs),
     /// Write some entries and columns of a tree to a file.
@@ -263,6 +266,46 @@ pub struct HeadArgs {
     /// Only these columns, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub columns: Vec<String>,
+}
+
+/// Arguments of `hist`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+A histogram is any SQL, and its bins in brackets behind it:
+  'Muon_pt[100,0,200]'              100 bins from 0 to 200; of a list every element is filled
+  'Muon_eta,Muon_phi[50,-2.5,2.5,64,-3.2,3.2]'   two axes, or three
+  'MET_pt[log,50,1,1000]'           bins of equal width in the logarithm
+  'MET_pt[edges,0,10,30,100]'       bins between edges
+  'nMuon[]'                         a bin for each value
+  'MET_pt / 1000 [50,0,1] AS met'   with a name
+
+Examples:
+  root-query hist data.root:Events 'Muon_pt[50,0,100]'
+  root-query hist 'data/*.root:Events' 'Muon_pt[100,0,200]' 'MET_pt[50,0,500]' --where 'nMuon = 2' -o muons.json
+  root-query hist data.root:Events 'MET_pt[50,0,500]' --weight genWeight --log -o met.svg
+  root-query hist data.root:Events 'Muon_eta,Muon_phi[50,-2.5,2.5,64,-3.2,3.2]' -o maps.root --plot maps.png
+
+-o writes .csv, .json (UHI), .svg, .png, .root or .txt. Without it there is a plot on a terminal and CSV elsewhere. Several
+pictures have the names of the histograms in the names of their files.")]
+pub struct HistArgs {
+    /// Files, URLs, patterns, directories or dataset files (FILE:TREE selects a tree), and histograms, which end in ].
+    #[arg(value_name = "FILE... 'SQL[BINS,LOW,HIGH]'", required = true)]
+    pub words: Vec<String>,
+    /// The tree to read, where a file has several: NAME, DIR/NAME, or either with ;CYCLE.
+    #[arg(short, long, value_name = "TREE")]
+    pub tree: Option<String>,
+    /// Fill only entries for which this SQL is true.
+    #[arg(long = "where", value_name = "SQL")]
+    pub condition: Option<String>,
+    /// Fill with this weight, any SQL; an entry's weight holds for all elements of its lists.
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
+    pub weight: Option<String>,
+    /// Draw as well, into a .svg or .png file.
+    #[arg(long, value_name = "PATH")]
+    pub plot: Option<PathBuf>,
+    /// Values on a logarithmic scale in plots.
+    #[arg(long)]
+    pub log: bool,
 }
 
 /// Arguments of `count`.

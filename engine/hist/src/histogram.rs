@@ -64,6 +64,14 @@ impl Histogram {
         &self.axes
     }
 
+    /// Gives the axes labels, from the first on. What is merged must have the same, so it is for a histogram that is done.
+    pub fn with_labels<S: Into<String>>(mut self, labels: impl IntoIterator<Item = S>) -> Self {
+        for (axis, label) in self.axes.iter_mut().zip(labels) {
+            *axis = axis.clone().with_label(label);
+        }
+        self
+    }
+
     /// What its bins hold.
     pub fn storage(&self) -> Storage {
         self.cells.storage()

@@ -8,6 +8,7 @@ mod dimuon;
 mod evolution;
 mod faults;
 mod friends;
+mod histograms;
 mod members;
 mod nested;
 mod operators;

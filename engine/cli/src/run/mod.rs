@@ -9,6 +9,7 @@ mod diagnose;
 mod diff;
 mod explain;
 mod head;
+mod hist;
 mod ls;
 mod print_schema;
 mod schema;
@@ -46,6 +47,7 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Ls(args)) => ls::ls(app, &args).await,
         Some(Verb::Schema(args)) => schema::schema(app, &args).await,
         Some(Verb::Head(args)) => head::head(app, &args).await,
+        Some(Verb::Hist(args)) => hist::hist(app, &args).await,
         Some(Verb::Count(args)) => count::count(app, &args).await,
         Some(Verb::Cutflow(args)) => cutflow::cutflow(app, &args).await,
         Some(Verb::Skim(args)) => skim::skim(app, &args).await,

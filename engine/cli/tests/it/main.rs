@@ -11,6 +11,7 @@ mod diagnose;
 mod diff;
 mod ending;
 mod formats;
+mod hist;
 mod inputs;
 mod interrupt;
 mod output;

@@ -1,0 +1,73 @@
+//! Histograms in SQL: aggregates that fill them, and functions that look into them.
+//!
+//! A histogram is a value of type Binary, the state of a `root_hist::Histogram`, in a column that is marked as an Arrow
+//! extension type. `call` reads the arguments of a call, `aggregate` fills and merges, `look` makes rows and JSON.
+
+mod aggregate;
+mod call;
+mod look;
+
+use std::collections::HashMap;
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::DataFusionError;
+use datafusion::logical_expr::ScalarUDF;
+use root_hist::Histogram;
+
+use crate::error::Error;
+
+pub(crate) use aggregate::aggregates;
+
+/// The name of the Arrow extension type of columns that hold histograms.
+pub const HISTOGRAM_EXTENSION: &str = "root-query.histogram";
+
+/// Keys under which the metadata of a field name an extension type.
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
+
+/// Functions of histograms.
+pub(crate) fn functions() -> [ScalarUDF; 3] {
+    [look::bins(), look::json(), look::entries()]
+}
+
+/// The histograms in a result: the name of the column, and the histogram, row by row.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+/// let session = root_engine::RootSession::new();
+/// let sql = format!("SELECT hist(MET_pt, 50, 0, 100) AS met FROM '{path}:Events'");
+/// let batches = session.sql(&sql).await?.collect().await?;
+/// let (name, met) = root_engine::histograms(&batches[0])?.remove(0);
+/// assert_eq!((name.as_str(), met.tally().entries), ("met", 1000));
+/// # Ok(())
+/// # }
+/// ```
+pub fn histograms(batch: &RecordBatch) -> Result<Vec<(String, Histogram)>, Error> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| is_histogram(field));
+    let mut found = Vec::new();
+    for (field, column) in columns {
+        let Some(states) = column.as_binary_opt::<i32>() else { continue };
+        for state in states.iter().flatten() {
+            let histogram = Histogram::from_bytes(state)
+                .map_err(|error| DataFusionError::Execution(format!("column '{}': {error}", field.name())))?;
+            found.push((field.name().clone(), histogram));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a column is marked as one of histograms.
+fn is_histogram(field: &Field) -> bool {
+    field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == HISTOGRAM_EXTENSION)
+}
+
+/// A field that is marked as one of histograms with these axes.
+fn histogram_field(name: &str, axes: &str) -> Field {
+    let metadata = [(EXTENSION_NAME, HISTOGRAM_EXTENSION), (EXTENSION_METADATA, axes)];
+    let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    Field::new(name, DataType::Binary, true).with_metadata(metadata)
+}
