@@ -29,8 +29,7 @@ impl Ordered {
     pub async fn new(frame: DataFrame, partitions: usize) -> Result<Self, Error> {
         let (mut state, query) = frame.into_parts();
         let options = state.config_mut().options_mut();
-        options.execution.target_partitions =
-            partitions.max(1).try_into().unwrap_or(options.execution.target_partitions);
+        options.execution.target_partitions = partitions.max(1);
         // Rows that are dealt out to other partitions lose their order.
         options.optimizer.enable_round_robin_repartition = false;
         let plan = state.create_physical_plan(&query).await?;

@@ -231,6 +231,11 @@ impl RootTable {
         self.options.tree.as_deref().unwrap_or_default()
     }
 
+    /// Directory and name of the tree that is read of the first file, as the file has them.
+    pub fn tree_in_file(&self) -> Option<&str> {
+        self.files.first().map(|file| file.tree.as_str())
+    }
+
     /// The files, in the order in which their rows are counted.
     pub fn files(&self) -> Vec<String> {
         self.files.iter().map(|f| f.name.clone()).collect()

@@ -115,7 +115,7 @@ pub struct GlobalArgs {
     pub report: Option<PathBuf>,
     /// Add the columns of another tree to the table, as "NAME.column": 'FILES:TREE AS NAME' reads it entry by entry, its
     /// files beside those of the table in their order; 'FILES:TREE AS NAME ON run, event' joins it by columns that both
-    /// have. May be repeated; for sql and explain.
+    /// have. May be repeated; for sql, explain and, without ON, skim.
     #[arg(long, global = true, value_name = "FRIEND")]
     pub friend: Vec<String>,
     /// Set an option of the table: tree, layout, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
@@ -355,11 +355,12 @@ pub struct CutflowArgs {
 #[command(after_help = "\
 Examples:
   root-query skim data.root:Events --where 'nMuon = 2' -o dimuon.root
-  root-query skim 'data/*.root:Events' --columns 'Muon_*,nMuon,MET_pt' -o muons.root:Muons --compression zstd:5
-  root-query skim 'data/*.root:Events' --where 'MET_pt > 40' --partitioned -o skims/ --format parquet
+  root-query skim 'data/*.root:Events' --columns 'Muon_*,nMuon,MET_pt' -o muons.root:Muons
+  root-query skim data.root --where 'MET_pt > 40' -o met.root --compression zstd:5
+  root-query skim 'data/*.root' --columns 'Jet_*' --partitioned -o jets/ --format parquet
 
-The entries keep their order. The column that counts a list, nMuon for Muon_pt, is written along with it. The tree is
-called as the one that is read, or as -o out.root:NAME says.")]
+The entries keep their order. The column that counts a list, nMuon for Muon_pt, is written along
+with it. The tree is called as the one that is read, or as -o out.root:NAME says.")]
 pub struct SkimArgs {
     /// The files.
     #[command(flatten)]
@@ -383,9 +384,10 @@ Examples:
   root-query diff old.root:Events new.root:Events
   root-query diff data.root:Events 'skims/part-*.root:Events' --columns 'Muon_*'
 
-The result has a line for each column that is missing in B, is only in B, has another type there, or other values: in how
-many entries, and the first of them. The types are compared as Arrow types, and the values of columns of the same type: NaN
-is equal to NaN, and 0 to -0. Entries that only one of the trees has are not compared, but they are a difference.
+The result has a line for each column that only A or only B has, that has another type in B, or
+other values: in how many entries, and the first of them. The types are those of Arrow, and only
+columns of the same type have their values compared: NaN is equal to NaN, and 0 to -0. Entries that
+only one of the trees has are not compared, but they are a difference.
 
 Exit codes: 0 if nothing differs, 1 if something does.")]
 pub struct DiffArgs {

@@ -43,8 +43,8 @@ pub async fn skim(app: &App, args: &SkimArgs) -> Outcome {
     let table = register(app, &session, args).await?;
     let (frame, width) = selection(app, &session, &table, args).await?;
     let written = match args.partitioned {
-        true => into_directory(app, args, frame, output).await?,
-        false => into_file(app, args, frame).await?,
+        true => into_directory(app, &table, frame, output).await?,
+        false => into_file(app, &table, frame).await?,
     };
     bar.stop();
     app.record.add_rows(written.rows);
@@ -112,26 +112,19 @@ async fn selection(
 }
 
 /// What was chosen about ROOT files; the tree keeps its name if no other was chosen.
-fn root_options(app: &App, args: &SkimArgs, format: Format) -> Result<RootOptions, Failure> {
+fn root_options(app: &App, table: &RootTable, format: Format) -> Result<RootOptions, Failure> {
     let mut options = app.root_options(format)?;
-    if app.settings.root_tree.is_none() {
-        let first = args.input.files.first().and_then(|spec| eos_io::split_object(spec).1);
-        let tree = inputs::tree_option(app, &args.input).or(first).map(without_cycle);
-        options.tree = tree.map_or(options.tree, str::to_string);
+    if let (None, Some(tree)) = (&app.settings.root_tree, table.tree_in_file()) {
+        options.tree = tree.to_string();
     }
     Ok(options)
 }
 
-/// The name of a tree without the `;1` behind it.
-fn without_cycle(tree: &str) -> &str {
-    tree.split_once(';').map_or(tree, |(name, _)| name)
-}
-
-async fn into_file(app: &App, args: &SkimArgs, frame: DataFrame) -> Result<Written, Failure> {
+async fn into_file(app: &App, table: &RootTable, frame: DataFrame) -> Result<Written, Failure> {
     let threads = app.settings.threads.get();
     let rows = Ordered::new(frame, pieces(app)).await?;
     let (to, format) = app.open(Format::Root)?;
-    let mut to = to.with_root(root_options(app, args, format)?);
+    let mut to = to.with_root(root_options(app, table, format)?);
     let style = app.style(to.target(), 0);
     let mut writer = output::writer(format, rows.schema(), &mut to, style)?;
     let (rows, note) = output::write_stream(rows.all(threads), writer.as_mut(), &mut || {}).await?;
@@ -145,12 +138,12 @@ async fn into_file(app: &App, args: &SkimArgs, frame: DataFrame) -> Result<Writt
 }
 
 /// Writes a file for each partition, all at the same time. They get their names when all are complete.
-async fn into_directory(app: &App, args: &SkimArgs, frame: DataFrame, output: &Path) -> Result<Written, Failure> {
+async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: &Path) -> Result<Written, Failure> {
     let format = match app.settings.format {
         Format::Auto => Format::Root,
         chosen => chosen.settle(&Target::File(output.to_path_buf()))?,
     };
-    let options = RootOptions { threads: 1, ..root_options(app, args, format)? };
+    let options = RootOptions { threads: 1, ..root_options(app, table, format)? };
     let rows = Ordered::new(frame, app.settings.threads.get()).await?;
     prepare_directory(output)?;
     let parts = (0..rows.partitions()).map(|index| {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{in_dir, names, python, run, sample};
+use crate::support::{fixture, in_dir, names, python, run, sample};
 
 /// Compares the branches of a skim with a selection of the source: the names, and the first branch that differs.
 const SELECTION: &str = "
@@ -70,6 +70,9 @@ fn the_tree_keeps_its_name_unless_another_is_chosen() {
     assert!(run(&["ls", "-r", &named]).ok().text().contains("skim/Muons"));
     run(&["skim", &format!("{named}:skim/Muons"), "-o", &again]).ok();
     assert!(run(&["ls", "-r", &again]).ok().text().contains("skim/Muons"));
+    // The only tree of a file need not be named.
+    run(&["skim", &fixture("uproot_big_zlib.root"), "--where", "_entry < 5", "-o", &again]).ok();
+    assert_eq!(run(&["ls", &again]).ok().lines()[1], "big,1,TTree");
 }
 
 #[test]
