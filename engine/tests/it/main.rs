@@ -12,6 +12,7 @@ mod histograms;
 mod members;
 mod nested;
 mod operators;
+mod ordered;
 mod reading;
 mod reduction;
 mod remote;
