@@ -32,6 +32,8 @@ impl Ordered {
         options.execution.target_partitions = partitions.max(1);
         // Rows that are dealt out to other partitions lose their order.
         options.optimizer.enable_round_robin_repartition = false;
+        // So do those of files that a partition with nothing left to do takes over from another.
+        options.execution.enable_file_stream_work_stealing = false;
         let plan = state.create_physical_plan(&query).await?;
         if !keeps_order(plan.as_ref()) {
             return Err(Error::NotInOrder);
