@@ -20,7 +20,7 @@ use crate::copy_to;
 use crate::dialect::RootDialect;
 use crate::error::Error;
 use crate::factory::RootTableFactory;
-use crate::functions::{ElementPlanner, Functions};
+use crate::functions::{ElementPlanner, Functions, ListOperators};
 use crate::histogram;
 use crate::ledger::Ledger;
 use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
@@ -114,8 +114,11 @@ impl RootSessionBuilder {
         builder.file_formats().get_or_insert_default().push(Arc::new(format));
         let functions = Functions::new();
         // The first planner that knows an expression decides.
-        let planners: [Arc<dyn ExprPlanner>; 2] =
-            [Arc::new(ElementPlanner::new(functions.element)), Arc::new(MemberPlanner)];
+        let planners: [Arc<dyn ExprPlanner>; 3] = [
+            Arc::new(ElementPlanner::new(functions.element)),
+            Arc::new(MemberPlanner),
+            Arc::new(ListOperators::new(functions.transform)),
+        ];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
         builder.scalar_functions().get_or_insert_default().extend(histogram::functions().map(Arc::new));

@@ -1,231 +1,359 @@
-//! `array_filter` and `array_count`: lists and a condition on their elements. DataFusion's own slices a bitmap per row;
-//! here the rows' counts come from running totals over the bitmap's words.
+//! Functions of lists and a lambda: `array_filter`, `array_transform`, `array_any_match`, `array_all_match` and
+//! `array_count`. They take several parallel lists, whose elements at one place are the parameters of the lambda; one
+//! parameter more is the index. The lambda is evaluated once for all rows, and rows are told apart by running totals.
+//!
+//! They replace DataFusion's by name. Of tuples, such as `combinations` makes, a lambda may name the members. As a function
+//! is not told how many parameters a lambda has, the names are rewritten ([`named_for`]): `array_filter/2` is the
+//! `array_filter` whose lambda has two parameters for one list.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, UInt64Array};
-use datafusion::arrow::buffer::{BooleanBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{filter, take_arrays};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt64Array};
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
+use datafusion::arrow::compute::{cast, filter, take_arrays};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result;
-use datafusion::common::utils::{list_values, list_values_row_number};
-use datafusion::functions_nested::array_filter::array_filter_higher_order_function;
+use datafusion::common::utils::list_values_row_number;
+use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
-    HigherOrderUDFImpl, LambdaParametersProgress, ValueOrLambda,
+    ColumnarValue, Documentation, Expr, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
+    HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
+use root_physics::Collection;
 
-/// `array_filter` with a fast path for lists; everything else is left to DataFusion's function, which it replaces by
-/// name.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ListFilter {
-    general: Arc<HigherOrderUDF>,
+use super::physics::{documentation, failed, kernel_type, list_of, member_of};
+use super::ranks::Ranks;
+
+/// What becomes of the elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Filter,
+    Transform,
+    AnyMatch,
+    AllMatch,
+    Count,
 }
 
-/// `array_count(list, x -> condition)`: how many elements satisfy the condition; null for a null list.
+const KINDS: [Kind; 5] = [Kind::Filter, Kind::Transform, Kind::AnyMatch, Kind::AllMatch, Kind::Count];
+/// The most parameters of a lambda over one list.
+const MOST_PARAMETERS: usize = 8;
+
+/// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct ListCount {
-    /// Decides what arguments are possible, and counts in cases that are not worth a path of their own.
-    filter: Arc<HigherOrderUDF>,
+struct ListFunction {
+    kind: Kind,
+    /// How many parameters the lambda has for one list, if more than one.
+    parameters: Option<usize>,
+    name: String,
     aliases: Vec<String>,
+    signature: HigherOrderSignature,
+    documentation: Documentation,
 }
 
-/// The function, to be registered over DataFusion's.
-pub(crate) fn list_filter() -> HigherOrderUDF {
-    HigherOrderUDF::new_from_impl(ListFilter { general: array_filter_higher_order_function() })
+/// The functions, to be registered over DataFusion's, but for those below.
+pub(super) fn list_functions() -> impl Iterator<Item = HigherOrderUDF> {
+    let plain = [Kind::Filter, Kind::AnyMatch, Kind::AllMatch].map(|kind| list_function(kind, None));
+    let of_one_list = |kind| (2..=MOST_PARAMETERS).map(move |n| list_function(kind, Some(n)));
+    plain.into_iter().chain(KINDS.into_iter().flat_map(of_one_list))
 }
 
-/// The function that counts without making the shorter lists.
-pub(crate) fn list_count() -> HigherOrderUDF {
-    let aliases = vec!["list_count".to_string()];
-    HigherOrderUDF::new_from_impl(ListCount { filter: array_filter_higher_order_function(), aliases })
+/// `array_transform`.
+pub(super) fn list_transform() -> HigherOrderUDF {
+    list_function(Kind::Transform, None)
 }
 
-impl HigherOrderUDFImpl for ListFilter {
+/// `array_count`, which counts without making the shorter lists.
+pub(super) fn list_count() -> HigherOrderUDF {
+    list_function(Kind::Count, None)
+}
+
+fn list_function(kind: Kind, parameters: Option<usize>) -> HigherOrderUDF {
+    let (name, aliases, result) = kind.described();
+    let description = format!(
+        "{result} The lambda's parameters are the elements of the lists at one place, and the index, counted from 1, if \
+         there is one parameter more. For one list of tuples they are the members, if there are as many. Without a lambda \
+         the last list has the conditions or values."
+    );
+    HigherOrderUDF::new_from_impl(ListFunction {
+        kind,
+        parameters,
+        name: parameters.map_or_else(|| name.to_string(), |n| format!("{name}/{n}")),
+        aliases: if parameters.is_none() { aliases.iter().map(|a| a.to_string()).collect() } else { Vec::new() },
+        signature: HigherOrderSignature::user_defined(Volatility::Immutable),
+        documentation: documentation(name, "list1[, list2, ...], (x1, x2, ..., index) -> ...", &description),
+    })
+}
+
+/// What a function is called if its lambda has so many parameters for one list; `None` for other functions.
+pub(crate) fn named_for(function: &str, parameters: usize) -> Option<String> {
+    let function = function.to_ascii_lowercase();
+    if !(2..=MOST_PARAMETERS).contains(&parameters) {
+        return None;
+    }
+    KINDS.iter().find_map(|kind| {
+        let (name, aliases, _) = kind.described();
+        (name == function || aliases.contains(&function.as_str())).then(|| format!("{name}/{parameters}"))
+    })
+}
+
+impl Kind {
+    /// Name, other names, and result.
+    fn described(self) -> (&'static str, &'static [&'static str], &'static str) {
+        match self {
+            Self::Filter => {
+                ("array_filter", &["list_filter"], "The elements of the first list for which the condition holds.")
+            }
+            Self::Transform => {
+                ("array_transform", &["list_transform"], "The list of what the lambda makes of the elements.")
+            }
+            Self::AnyMatch => (
+                "array_any_match",
+                &["any_match", "list_any_match"],
+                "Whether the condition holds for any elements; false if there are none.",
+            ),
+            Self::AllMatch => (
+                "array_all_match",
+                &["all_match", "list_all_match"],
+                "Whether the condition holds for all elements; true if there are none.",
+            ),
+            Self::Count => ("array_count", &["list_count"], "For how many elements the condition holds."),
+        }
+    }
+}
+
+impl HigherOrderUDFImpl for ListFunction {
     fn name(&self) -> &str {
-        self.general.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.general.aliases()
-    }
-
-    fn signature(&self) -> &HigherOrderSignature {
-        self.general.signature()
-    }
-
-    fn lambda_parameters(
-        &self,
-        step: usize,
-        fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
-    ) -> Result<LambdaParametersProgress> {
-        self.general.lambda_parameters(step, fields)
-    }
-
-    fn coerce_value_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.general.coerce_value_types(types)
-    }
-
-    fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
-        self.general.return_field_from_args(args)
-    }
-
-    fn invoke_with_args(&self, args: HigherOrderFunctionArgs) -> Result<ColumnarValue> {
-        let DataType::List(field) = args.return_type() else { return self.general.invoke_with_args(args) };
-        let Some(flagged) = Flagged::evaluate(&args)? else { return self.general.invoke_with_args(args) };
-        let ranks = Ranks::new(&flagged.flags);
-        let list = &flagged.list;
-        let offsets = OffsetBuffer::from_lengths(ranks.between(list.offsets()));
-        // Most selections of physics keep few elements, but some keep all.
-        let (values, offsets) = match ranks.total() == flagged.values.len() {
-            true => (flagged.values, offsets),
-            false => (filter(&flagged.values, &BooleanArray::new(flagged.flags, None))?, offsets),
-        };
-        Ok(ColumnarValue::Array(Arc::new(ListArray::try_new(field.clone(), offsets, values, list.nulls().cloned())?)))
-    }
-}
-
-impl HigherOrderUDFImpl for ListCount {
-    fn name(&self) -> &str {
-        "array_count"
+        &self.name
     }
 
     fn aliases(&self) -> &[String] {
         &self.aliases
     }
 
+    /// As the query has it.
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let args: Vec<String> = args.iter().map(|arg| arg.schema_name().to_string()).collect();
+        Ok(format!("{}({})", self.kind.described().0, args.join(",")))
+    }
+
     fn signature(&self) -> &HigherOrderSignature {
-        self.filter.signature()
+        &self.signature
+    }
+
+    fn coerce_value_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let as_list = |(at, data_type): (usize, &DataType)| match kernel_type(data_type) {
+            list @ DataType::List(_) => Ok(list),
+            DataType::Null => Ok(list_of(DataType::Null)),
+            other => plan_err!("{} takes lists, but argument {} is {other}", self.kind.described().0, at + 1),
+        };
+        types.iter().enumerate().map(as_list).collect()
     }
 
     fn lambda_parameters(
         &self,
-        step: usize,
+        _: usize,
         fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
     ) -> Result<LambdaParametersProgress> {
-        self.filter.lambda_parameters(step, fields)
-    }
-
-    fn coerce_value_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.filter.coerce_value_types(types)
+        let (mut elements, mut lambdas) = (Vec::new(), 0);
+        for field in fields {
+            match field {
+                ValueOrLambda::Value(list) => elements.push(element_of(list)?),
+                ValueOrLambda::Lambda(_) => lambdas += 1,
+            }
+        }
+        let mut parameters = elements;
+        if let (Some(wanted), [element]) = (self.parameters, parameters.as_slice()) {
+            match tuple_members(element.data_type(), wanted) {
+                Some(members) => {
+                    let nullable = |member: &FieldRef| Arc::new(member.as_ref().clone().with_nullable(true));
+                    return Ok(LambdaParametersProgress::Complete(vec![
+                        members.iter().map(nullable).collect();
+                        lambdas
+                    ]));
+                }
+                None if wanted > 2 => {
+                    return plan_err!(
+                        "{}: the lambda has {wanted} parameters, but an element is {}; write a list for each parameter, \
+                         and an index if there is one more",
+                        self.kind.described().0,
+                        element.data_type()
+                    );
+                }
+                None => {}
+            }
+        }
+        parameters.push(Arc::new(Field::new("index", DataType::Int64, false)));
+        Ok(LambdaParametersProgress::Complete(vec![parameters; lambdas]))
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
-        let list = self.filter.return_field_from_args(args)?;
-        Ok(Arc::new(Field::new("", DataType::UInt64, list.is_nullable())))
+        let name = self.kind.described().0;
+        let (lists, result) = match args.arg_fields {
+            [lists @ .., ValueOrLambda::Lambda(body)] if !lists.is_empty() => (lists, body.clone()),
+            [lists @ .., ValueOrLambda::Value(last)] if !lists.is_empty() => (lists, element_of(last)?),
+            _ => return plan_err!("{name} takes one list or more, and a lambda behind them"),
+        };
+        let mut elements = Vec::with_capacity(lists.len());
+        let mut nullable = args.arg_fields.iter().any(|f| matches!(f, ValueOrLambda::Value(f) if f.is_nullable()));
+        for list in lists {
+            match list {
+                ValueOrLambda::Value(list) => elements.push(element_of(list)?),
+                ValueOrLambda::Lambda(_) => return plan_err!("{name} takes one lambda, behind the lists"),
+            }
+        }
+        if self.kind != Kind::Transform && !matches!(result.data_type(), DataType::Boolean | DataType::Null) {
+            return plan_err!("{name} needs a condition, but its lambda gives {}", result.data_type());
+        }
+        let data_type = match (self.kind, elements.first()) {
+            (Kind::Filter, Some(element)) => DataType::List(element.clone()),
+            (Kind::Transform, _) => list_of(result.data_type().clone()),
+            (Kind::Count, _) => DataType::UInt64,
+            _ => {
+                nullable |= result.is_nullable();
+                DataType::Boolean
+            }
+        };
+        Ok(Arc::new(Field::new("", data_type, nullable)))
     }
 
     fn invoke_with_args(&self, args: HigherOrderFunctionArgs) -> Result<ColumnarValue> {
-        if let Some(Flagged { list, flags, .. }) = Flagged::evaluate(&args)? {
-            let ranks = Ranks::new(&flags);
-            let counts = ranks.between(list.offsets()).map(|n| n as u64).collect();
-            let counts = UInt64Array::new(counts, list.nulls().cloned());
-            return Ok(ColumnarValue::Array(Arc::new(counts)));
+        let mapped = Mapped::evaluate(&args, self.parameters)?;
+        let result = match self.kind {
+            Kind::Transform => Arc::new(mapped.collection.wrap(mapped.results).map_err(failed)?),
+            Kind::Filter => mapped.filtered(args.return_type())?,
+            Kind::Count => {
+                let counts =
+                    Ranks::new(&mapped.flags()?.0).between(mapped.collection.offsets()).map(|n| n as u64).collect();
+                Arc::new(UInt64Array::new(counts, mapped.collection.nulls().cloned()))
+            }
+            Kind::AnyMatch => mapped.matches(|flags| flags.values().clone(), true)?,
+            Kind::AllMatch => mapped.matches(|flags| !flags.values(), false)?,
+        };
+        Ok(ColumnarValue::Array(result))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
+    }
+}
+
+fn element_of(list: &FieldRef) -> Result<FieldRef> {
+    match list.data_type() {
+        DataType::List(element) => Ok(element.clone()),
+        other => plan_err!("a list is needed instead of {other}"),
+    }
+}
+
+/// The members of a tuple of that many.
+fn tuple_members(element: &DataType, size: usize) -> Option<&[FieldRef]> {
+    let DataType::Struct(members) = element else { return None };
+    let is_tuple = members.len() == size && members.iter().enumerate().all(|(at, m)| *m.name() == at.to_string());
+    is_tuple.then_some(members.as_ref())
+}
+
+/// Lists and what the lambda made of each of their elements.
+struct Mapped {
+    /// The lists; the members are all elements, row by row.
+    collection: Collection,
+    results: ArrayRef,
+}
+
+impl Mapped {
+    fn evaluate(args: &HigherOrderFunctionArgs, parameters: Option<usize>) -> Result<Self> {
+        let mut lists: Vec<ListArray> = Vec::with_capacity(args.args.len());
+        let mut lambda = None;
+        for value in &args.args {
+            match value {
+                ValueOrLambda::Value(list) => lists.push(list.to_array(args.number_rows)?.as_list::<i32>().clone()),
+                ValueOrLambda::Lambda(body) => lambda = Some(body),
+            }
         }
-        let Some(ValueOrLambda::Value(list)) = args.arg_fields.first() else {
-            return self.filter.invoke_with_args(args);
+        let collection = Collection::new(&lists.iter().collect::<Vec<_>>()).map_err(failed)?;
+        let results = match (lambda, collection.members().last()) {
+            (Some(lambda), _) => of_elements(lambda, &collection, parameters)?,
+            (None, Some(last)) => last.clone(),
+            (None, None) => return Err(exec_datafusion_err!("there is no list")),
         };
-        let (return_field, rows) = (list.clone(), args.number_rows);
-        let kept = self.filter.invoke_with_args(HigherOrderFunctionArgs { return_field, ..args })?.into_array(rows)?;
-        super::length::lengths(&kept).map(ColumnarValue::Array)
+        Ok(Self { collection, results })
     }
-}
 
-/// Lists and for each of their elements whether it satisfies the condition.
-struct Flagged {
-    list: ListArray,
-    /// The elements of all rows, from the first row's first one on.
-    values: ArrayRef,
-    flags: BooleanBuffer,
-}
-
-impl Flagged {
-    /// Evaluates the condition; `None` if the arguments are not a column of lists and a condition that looks at the
-    /// elements.
-    fn evaluate(args: &HigherOrderFunctionArgs) -> Result<Option<Self>> {
-        let [ValueOrLambda::Value(ColumnarValue::Array(list)), ValueOrLambda::Lambda(condition)] = args.args.as_slice()
-        else {
-            return Ok(None);
+    /// Which elements satisfy the condition, and of which this is not known.
+    fn flags(&self) -> Result<(BooleanBuffer, BooleanArray)> {
+        let results = match self.results.as_boolean_opt() {
+            Some(flags) => flags.clone(),
+            None => cast(&self.results, &DataType::Boolean)?.as_boolean().clone(),
         };
-        let Some(list) = list.as_list_opt::<i32>() else { return Ok(None) };
-        let values = list_values(list)?;
-        let elements = || Ok(values.clone());
-        let flags = condition
-            .evaluate(&[&elements], |captured| Ok(take_arrays(captured, &list_values_row_number(list)?, None)?))?;
-        let ColumnarValue::Array(flags) = flags else { return Ok(None) };
-        let Some(flags) = flags.as_boolean_opt() else { return Ok(None) };
-        let flags = match flags.nulls() {
-            Some(nulls) => flags.values() & nulls.inner(),
-            None => flags.values().clone(),
+        let held = match results.nulls() {
+            Some(nulls) => results.values() & nulls.inner(),
+            None => results.values().clone(),
         };
-        Ok((flags.len() == values.len()).then(|| Self { list: list.clone(), values, flags }))
+        Ok((held, results))
     }
-}
 
-/// The number of set bits before each word of a bitmap, and the words.
-struct Ranks {
-    words: Vec<(u64, usize)>,
-}
-
-impl Ranks {
-    fn new(flags: &BooleanBuffer) -> Self {
-        let mut before = 0;
-        let mut rank = |word: u64| {
-            let ranked = (word, before);
-            before += word.count_ones() as usize;
-            ranked
+    fn filtered(&self, list_type: &DataType) -> Result<ArrayRef> {
+        let (DataType::List(field), Some(values)) = (list_type, self.collection.members().first()) else {
+            return Err(exec_datafusion_err!("a filtered list is no {list_type}"));
         };
-        let mut words = Vec::with_capacity(flags.len() / 64 + 2);
-        words.extend(flags.bit_chunks().iter_padded().map(&mut rank));
-        // The end of the last row may be the beginning of a word that is not there.
-        words.push(rank(0));
-        Self { words }
+        let (flags, _) = self.flags()?;
+        let ranks = Ranks::new(&flags);
+        let lengths = ranks.between(self.collection.offsets());
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        // Most selections of physics keep few elements, but some keep all.
+        let values = match ranks.total() == values.len() {
+            true => values.clone(),
+            false => filter(values, &BooleanArray::new(flags, None))?,
+        };
+        let nulls = self.collection.nulls().cloned();
+        Ok(Arc::new(ListArray::try_new(field.clone(), offsets, values, nulls)?))
     }
 
-    /// Set bits before bit `place`.
-    #[inline]
-    fn before(&self, place: usize) -> usize {
-        let (word, before) = self.words.get(place / 64).copied().unwrap_or_default();
-        before + (word & !(u64::MAX << (place % 64))).count_ones() as usize
-    }
-
-    fn total(&self) -> usize {
-        self.words.last().map_or(0, |(_, before)| *before)
-    }
-
-    /// Set bits of each list, whose elements the bitmap begins with.
-    fn between(&self, offsets: &OffsetBuffer<i32>) -> impl ExactSizeIterator<Item = usize> {
-        let first = offsets.first().copied().unwrap_or(0);
-        let mut last = 0;
-        offsets.iter().skip(1).map(move |end| {
-            let until = self.before((end - first) as usize);
-            until - std::mem::replace(&mut last, until)
-        })
+    /// Whether there is an element that decides the answer, which then is `answer`; null if there is none, but there could
+    /// be one among those of which it is not known.
+    fn matches(&self, decides: impl Fn(&BooleanArray) -> BooleanBuffer, answer: bool) -> Result<ArrayRef> {
+        let (_, flags) = self.flags()?;
+        let offsets = self.collection.offsets();
+        let (deciding, unknown) = match flags.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => (decides(&flags), None),
+            Some(nulls) => (&decides(&flags) & nulls.inner(), Some(!nulls.inner())),
+        };
+        let found: BooleanBuffer = Ranks::new(&deciding).between(offsets).map(|n| n > 0).collect();
+        let nulls = unknown.map(|unknown| {
+            let none: BooleanBuffer = Ranks::new(&unknown).between(offsets).map(|n| n == 0).collect();
+            NullBuffer::new(&none | &found)
+        });
+        let nulls = NullBuffer::union(self.collection.nulls(), nulls.as_ref());
+        let answers = if answer { found } else { !&found };
+        Ok(Arc::new(BooleanArray::new(answers, nulls)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn set_bits_are_counted_per_list_across_the_words_of_the_bitmap() {
-        let flags: BooleanBuffer = (0..200).map(|i| i % 3 == 0).collect();
-        let sliced = flags.slice(5, 190);
-        let offsets = OffsetBuffer::<i32>::from_lengths([0, 60, 4, 64, 0, 62, 0]);
-
-        let counted: Vec<usize> = Ranks::new(&sliced).between(&offsets).collect();
-
-        let one_by_one = |(from, to): (i32, i32)| (from..to).filter(|i| (i + 5) % 3 == 0).count();
-        let ends = offsets.iter().copied().zip(offsets.iter().copied().skip(1));
-        assert_eq!(counted, ends.map(one_by_one).collect::<Vec<_>>());
-        assert_eq!(Ranks::new(&sliced).total(), counted.iter().sum::<usize>());
+/// What a lambda makes of all elements.
+fn of_elements(lambda: &LambdaArgument, collection: &Collection, parameters: Option<usize>) -> Result<ArrayRef> {
+    let members = collection.members();
+    let [first, ..] = members else { return Err(exec_datafusion_err!("there is no list")) };
+    let tuple = match (parameters, members) {
+        (Some(size), [tuples]) => tuple_members(tuples.data_type(), size),
+        _ => None,
+    };
+    type Parameter<'a> = Box<dyn Fn() -> Result<ArrayRef> + 'a>;
+    let mut given: Vec<Parameter<'_>> = Vec::with_capacity(members.len() + 1);
+    match tuple {
+        Some(names) => given.extend(names.iter().map(|n| Box::new(|| member_of(first, n.name())) as Parameter<'_>)),
+        None => {
+            given.extend(members.iter().map(|values| Box::new(|| Ok(values.clone())) as Parameter<'_>));
+            given.push(Box::new(|| Ok(indices(collection))));
+        }
     }
+    let given: Vec<&dyn Fn() -> Result<ArrayRef>> = given.iter().map(AsRef::as_ref).collect();
+    let spread = |captured: &[ArrayRef]| {
+        let list = collection.wrap(first.clone()).map_err(failed)?;
+        Ok(take_arrays(captured, &list_values_row_number(&list)?, None)?)
+    };
+    lambda.evaluate(&given, spread)?.into_array(collection.elements())
+}
 
-    #[test]
-    fn no_bits_are_no_set_bits() {
-        let none = Ranks::new(&BooleanBuffer::new_unset(0));
-        assert_eq!(none.between(&OffsetBuffer::<i32>::from_lengths([0, 0])).collect::<Vec<_>>(), [0, 0]);
-        assert_eq!(none.total(), 0);
-    }
+/// The index of each element within its list, counted from 1.
+fn indices(collection: &Collection) -> ArrayRef {
+    let mut indices = Vec::with_capacity(collection.elements());
+    collection.ranges().for_each(|range| indices.extend(1..=range.len() as i64));
+    Arc::new(Int64Array::from(indices))
 }

@@ -31,13 +31,19 @@ macro_rules! replaces_general {
 mod element;
 mod lambda;
 mod length;
+mod operators;
+mod physics;
 mod power;
+mod ranks;
 
 use std::sync::Arc;
 
 use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 pub(crate) use element::ElementPlanner;
+pub(crate) use lambda::named_for;
+pub(crate) use operators::ListOperators;
+pub(crate) use physics::{MOMENTUM, members_needed};
 
 /// All of them, to be registered after DataFusion's: the last function under a name is the one that is used.
 pub(crate) struct Functions {
@@ -45,6 +51,8 @@ pub(crate) struct Functions {
     pub higher_order: Vec<Arc<HigherOrderUDF>>,
     /// What `list[i]` calls.
     pub element: Arc<ScalarUDF>,
+    /// What operators between lists call.
+    pub transform: Arc<HigherOrderUDF>,
 }
 
 impl Functions {
@@ -52,7 +60,14 @@ impl Functions {
         let element = Arc::new(element::list_element());
         let count = Arc::new(lambda::list_count());
         let lengths = length::list_lengths(&count).map(Arc::new);
-        let scalar = [element.clone(), Arc::new(power::power_with_squares())].into_iter().chain(lengths).collect();
-        Self { scalar, higher_order: vec![Arc::new(lambda::list_filter()), count], element }
+        let scalar = [element.clone(), Arc::new(power::power_with_squares())].into_iter().chain(lengths);
+        let transform = Arc::new(lambda::list_transform());
+        let higher_order = [count, transform.clone()].into_iter().chain(lambda::list_functions().map(Arc::new));
+        Self {
+            scalar: scalar.chain(physics::scalar_functions()).collect(),
+            higher_order: higher_order.chain(physics::higher_order_functions()).collect(),
+            element,
+            transform,
+        }
     }
 }

@@ -1,22 +1,44 @@
 //! SQL that the planner understands only when it is spelled otherwise. It knows dots only behind the names of tables
 //! and columns; elsewhere they are written as the subscripts that it knows: `m.base.pt` in a lambda becomes
 //! `m['base']['pt']`, and `muons[1].pt` becomes `muons[1]['pt']`. And it takes the parameters of lambdas for lower
-//! case, unless they are quoted. A URL that stands in place of a table would name columns of the result; if it holds
+//! case, unless they are quoted. A lambda with several parameters for one list is told to the function by its name. A URL that stands in place of a table would name columns of the result; if it holds
 //! secrets, the table is called by the URL without them.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, OneOrManyWithParens, TableAlias, TableFactor, VisitorMut,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
+    OneOrManyWithParens, TableAlias, TableFactor, VisitorMut,
 };
 use eos_io::redact;
+
+use crate::functions::named_for;
 
 use super::statement::{Parameters, change, identifier, member_of, subscript};
 
 /// Leaves dots only in the names that begin with a table or column, and has parameters keep their case.
 pub(crate) fn spell_for_planner(statement: &mut Statement) {
     let _: ControlFlow<()> = change(statement, &mut Spelling::default());
+}
+
+/// Names a function by the number of parameters that its lambda has for one list, if these are several.
+fn name_by_parameters(function: &mut Function) {
+    let FunctionArguments::List(arguments) = &function.args else { return };
+    let [
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(list)),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))),
+    ] = arguments.args.as_slice()
+    else {
+        return;
+    };
+    let OneOrManyWithParens::Many(parameters) = &lambda.params else { return };
+    if !matches!(list, Expr::Lambda(_))
+        && let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice()
+        && let Some(named) = named_for(&name.value, parameters.len())
+    {
+        *name = Ident::with_quote('"', named);
+    }
 }
 
 #[derive(Default)]
@@ -92,6 +114,7 @@ impl VisitorMut for Spelling {
                 }
                 self.parameters.enter(lambda);
             }
+            Expr::Function(function) => name_by_parameters(function),
             Expr::CompoundIdentifier(parts) => *expr = self.name(std::mem::take(parts)),
             Expr::CompoundFieldAccess { root, access_chain } => {
                 *expr = self.access(root.as_ref().clone(), std::mem::take(access_chain));

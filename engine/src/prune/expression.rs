@@ -6,6 +6,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, Case, HigherOrderFunctio
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::need::Need;
+use crate::functions::{MOMENTUM, members_needed};
 
 /// Whether a need goes through what joins several values of one type: branches of CASE, inputs of UNION. They must
 /// stay of one type, and may not, where one of them is needed elsewhere too.
@@ -133,7 +134,8 @@ impl Touched {
                 None => self.all_of(arguments),
             },
             (
-                "array_element" | "array_slice" | "array_pop_front" | "array_pop_back" | "array_reverse" | "flatten",
+                "array_element" | "array_take" | "array_sort_by" | "array_slice" | "array_pop_front" | "array_pop_back"
+                | "array_reverse" | "flatten",
                 [list, rest @ ..],
             ) => {
                 self.all_of(rest)?;
@@ -147,7 +149,24 @@ impl Touched {
                 let need = self.of_branch(&need);
                 values.iter().try_for_each(|value| self.expression(value, need.clone()))
             }
-            ("named_struct", pairs) => {
+            ("combinations", [list, size]) => {
+                self.expression(size, Need::All)?;
+                self.expression(list, need.of_any_field())
+            }
+            ("cartesian", lists) => {
+                let mut lists = lists.iter().enumerate();
+                lists.try_for_each(|(i, list)| self.expression(list, need.of_field(&i.to_string())))
+            }
+            ("p4", values) => {
+                let mut values = values.iter().zip(MOMENTUM);
+                values.try_for_each(|(value, name)| self.expression(value, need.of_field(name)))
+            }
+            ("nearest" | "any_near", [of, among, rest @ ..]) => {
+                self.all_of(rest)?;
+                self.expression(of, Need::fields(&["eta", "phi"]))?;
+                self.expression(among, Need::fields(&["eta", "phi"]))
+            }
+            ("named_struct" | "named_zip", pairs) => {
                 let (pairs, rest) = pairs.as_chunks::<2>();
                 self.all_of(rest)?;
                 for [name, value] in pairs {
@@ -161,28 +180,66 @@ impl Touched {
                 let mut values = values.iter().enumerate();
                 values.try_for_each(|(i, value)| self.expression(value, need.of_field(&format!("c{i}"))))
             }
-            _ => self.all_of(arguments),
+            (name, values) => {
+                let need = members_needed(name).map_or(Need::All, |members| Need::fields(&members));
+                values.iter().try_for_each(|value| self.expression(value, need.clone()))
+            }
         }
     }
 
     fn higher_order_function(&mut self, function: &HigherOrderFunction, need: Need) -> Result<()> {
-        let [list, Expr::Lambda(lambda)] = function.args.as_slice() else { return self.all_of(&function.args) };
-        let need = match (function.func.name(), lambda.params.len()) {
-            ("array_filter" | "array_first", 0..=1) => self.body(lambda, Need::All)?.and(need),
-            ("array_count" | "array_any_match", 0..=1) => self.body(lambda, Need::All)?,
-            ("array_transform", 0..=1) => self.body(lambda, need)?,
+        // A name such as array_filter/2 is that of lambdas with two parameters for one list.
+        let (name, of_one_list) = match function.func.name().split_once('/') {
+            Some((name, _)) => (name, true),
+            None => (function.func.name(), false),
+        };
+        let (lists, lambda) = match function.args.as_slice() {
+            [list, rest @ ..] if name == "nearest_mass" => return self.nearest_mass(list, rest, need),
+            [lists @ .., Expr::Lambda(lambda)] => (lists, lambda),
+            all => return self.all_of(all),
+        };
+        let (of_body, of_result) = match name {
+            "array_filter" | "array_first" => (Need::All, need),
+            "array_count" | "array_any_match" | "array_all_match" => (Need::All, Need::NOTHING),
+            "array_transform" => (need, Need::NOTHING),
             _ => return self.all_of(&function.args),
         };
-        self.expression(list, need)
+        let mut needs = self.body(lambda, of_body)?;
+        if of_one_list {
+            // They are the members of a tuple, or an element and its index. What is no member costs nothing.
+            let members = needs.iter().enumerate().map(|(i, need)| need.clone().within(&i.to_string()));
+            let members = members.fold(Need::NOTHING, Need::and);
+            needs.truncate(1);
+            needs.iter_mut().for_each(|need| need.merge(members.clone()));
+        }
+        needs.resize(lists.len(), Need::NOTHING);
+        if let Some(first) = needs.first_mut() {
+            first.merge(of_result);
+        }
+        lists.iter().zip(needs).try_for_each(|(list, need)| self.expression(list, need))
     }
 
-    /// Adds what a lambda touches of columns, if so much is needed of its result. Returns what it touches of its
+    fn nearest_mass(&mut self, list: &Expr, rest: &[Expr], need: Need) -> Result<()> {
+        let mut of_particles = Need::fields(MOMENTUM).and(need.of_any_field());
+        for argument in rest {
+            match argument {
+                Expr::Lambda(condition) => {
+                    let needs = self.body(condition, Need::All)?;
+                    needs.into_iter().for_each(|need| of_particles.merge(need));
+                }
+                other => self.expression(other, Need::All)?,
+            }
+        }
+        self.expression(list, of_particles)
+    }
+
+    /// Adds what a lambda touches of columns, if so much is needed of its result. Returns what it touches of each of its
     /// parameters.
-    fn body(&mut self, lambda: &Lambda, need: Need) -> Result<Need> {
+    fn body(&mut self, lambda: &Lambda, need: Need) -> Result<Vec<Need>> {
         let outer = self.parameters.len();
         self.parameters.extend(lambda.params.iter().map(|name| (name.clone(), Need::NOTHING)));
         let walked = self.expression(&lambda.body, need);
-        let touched = self.parameters.split_off(outer).into_iter().fold(Need::NOTHING, |all, (_, need)| all.and(need));
+        let touched = self.parameters.split_off(outer).into_iter().map(|(_, need)| need).collect();
         walked.map(|()| touched)
     }
 

@@ -33,6 +33,19 @@ impl Need {
         }
     }
 
+    /// Of a struct these fields, and of them all.
+    pub(super) fn fields(names: &[&str]) -> Self {
+        Self::Fields(names.iter().map(|name| (name.to_string(), Self::All)).collect())
+    }
+
+    /// Of a value that may be any field, if so much is needed of the struct.
+    pub(super) fn of_any_field(&self) -> Self {
+        match self {
+            Self::Fields(fields) => fields.values().cloned().fold(Self::NOTHING, Self::and),
+            Self::All => Self::All,
+        }
+    }
+
     /// Adds another need of the same value.
     pub(super) fn merge(&mut self, other: Self) {
         match (&mut *self, other) {
@@ -122,7 +135,7 @@ mod tests {
     }
 
     fn fields(names: &[&str]) -> Need {
-        names.iter().fold(Need::NOTHING, |need, name| need.and(Need::All.within(name)))
+        Need::fields(names)
     }
 
     #[test]

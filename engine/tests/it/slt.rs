@@ -80,4 +80,7 @@ macro_rules! files {
     };
 }
 
-files!(datasets, files, friends, histograms, lists, names, nested, objects, products, row_id, selection, trees, types);
+files!(
+    datasets, files, friends, histograms, lists, names, nested, objects, physics, products, row_id, selection, trees,
+    types
+);
