@@ -25,8 +25,7 @@ from collections import defaultdict
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SAMPLE = ROOT / "examples" / "data" / "Run2012B_SingleMu_1000.root"
-ALL = ["q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8", "dimuon"]
-SQL = ["q1", "q2", "q3", "q4", "dimuon"]
+ALL = ["q1", "q2", "q3", "q4", "q5", "q6", "q6b", "q7", "q8", "dimuon"]
 CODECS = ["zlib", "zstd", "lz4", "none"]
 GOALS = ["scan", "small", "sql", "process"]
 AOD = [("floor", "aod"), ("scan", "aod"), ("reduce", "aod"), ("floor", "muons"), ("open", "muons"), ("scan", "muons")]
@@ -137,7 +136,7 @@ class Bench:
     def check(self):
         """All contenders must fill the same histogram."""
         for codec in self.args.codecs:
-            for query in (q for q in SQL if q in self.args.queries):
+            for query in self.args.queries:
                 expected = dict(self.ours("check", "large", codec, query, extra=["--bins"])["bins"])
                 found = dict(self.uproot(codec, query, True, ["--bins"])["bins"])
                 moved = sum(abs(expected.get(k, 0) - found.get(k, 0)) for k in expected | found) / 2
@@ -148,7 +147,7 @@ class Bench:
 
     def measure(self):
         args = self.args
-        sql = [q for q in SQL if q in args.queries]
+        sql = args.queries
         for turn in range(args.rounds):
             for codec in args.codecs:
                 for query in args.queries:
@@ -209,7 +208,7 @@ class Bench:
 
     def report(self):
         args = self.args
-        sql = [q for q in SQL if q in args.queries]
+        sql = args.queries
         if "scan" in args.only:
             rows = []
             for codec in args.codecs:
@@ -244,10 +243,12 @@ class Bench:
                 for q in sql:
                     bound, ours, tuned, shipped = (
                         self.median((c, "large", codec, q, 1)) for c in ("bound", "sql", "uproot tuned", "uproot"))
-                    met = ours / bound <= 1.5 and ours < tuned
-                    rows.append([q, codec, ms(bound), ms(ours), f"{ours / bound:.2f}", ms(tuned), f"{tuned / ours:.2f}",
-                                 f"{shipped / ours:.2f}", verdict(met)])
-            head = ["query", "codec", "bound ms", "sql ms", "ratio (≤ 1.5)", "uproot tuned ms", "÷ sql (> 1)",
+                    limit = 1.25 if codec in ("zlib", "zstd") and q not in ("q6", "q6b") else 1.5
+                    met = ours / bound <= limit and tuned / ours >= faster_than_uproot(q, codec)
+                    rows.append([q, codec, ms(bound), ms(ours), f"{ours / bound:.2f}", f"≤ {limit}", ms(tuned),
+                                 f"{tuned / ours:.2f}", f"≥ {faster_than_uproot(q, codec)}", f"{shipped / ours:.2f}",
+                                 verdict(met)])
+            head = ["query", "codec", "bound ms", "sql ms", "ratio", "goal", "uproot tuned ms", "÷ sql", "goal",
                     "uproot as shipped ÷ sql", ""]
             self.show("Query, planning and open included, one thread", head, rows, "bound", "sql", "uproot tuned", "uproot")
             rows = []
@@ -292,6 +293,13 @@ class Bench:
 
 def ms(seconds):
     return f"{seconds * 1e3:.1f}"
+
+
+def faster_than_uproot(query, codec):
+    """How many times as fast as uproot with libdeflate a query is to be; the others must not be behind."""
+    goals = {"q5": (2.3, 3.3, 4.5), "q6": (5, 5, 5), "q6b": (5, 5, 5), "q7": (3.2, 5.3, 9), "q8": (3.3, 4.4, 7),
+             "dimuon": (2.2, 2.8, 3.6)}
+    return goals.get(query, (1, 1, 1))[min(CODECS.index(codec), 2)]
 
 
 def verdict(met):

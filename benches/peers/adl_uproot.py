@@ -47,11 +47,97 @@ def dimuon(events):
     return np.sqrt(np.maximum(squared, 0))
 
 
+def q5(events):
+    muons = ak.zip({name: events[f"Muon_{name}"] for name in ("pt", "eta", "phi", "charge")})[ak.num(events["Muon_pt"]) >= 2]
+    met = events["MET_pt"][ak.num(events["Muon_pt"]) >= 2]
+    a, b = ak.unzip(ak.combinations(muons, 2))
+    pt, eta, phi = (np.float64(1) * a.pt * b.pt, np.float64(1) * a.eta - b.eta, np.float64(1) * a.phi - b.phi)
+    mass = np.sqrt(2 * pt * (np.cosh(eta) - np.cos(phi)))
+    return ak.to_numpy(met[ak.any((a.charge != b.charge) & (mass >= 60) & (mass <= 120), axis=1)])
+
+
+def cartesian(pt, eta, phi, mass):
+    pt = ak.values_astype(pt, np.float64)
+    x, y, z = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(ak.values_astype(eta, np.float64))
+    return ak.zip({"x": x, "y": y, "z": z, "e": np.sqrt(x * x + y * y + z * z + ak.values_astype(mass, np.float64) ** 2)})
+
+
+def total(*particles):
+    return {k: sum(p[k] for p in particles) for k in ("x", "y", "z", "e")}
+
+
+def invariant_mass(p):
+    return np.sqrt(np.maximum(p["e"] ** 2 - p["x"] ** 2 - p["y"] ** 2 - p["z"] ** 2, 0))
+
+
+def best_trijets(events):
+    """Indices of the jets of the best trijet of each event with three jets or more, its momentum, and which events."""
+    enough = ak.num(events["Jet_pt"]) >= 3
+    jets = cartesian(*(events[f"Jet_{name}"][enough] for name in ("pt", "eta", "phi", "mass")))
+    momentum = total(*ak.unzip(ak.combinations(jets, 3)))
+    best = ak.argmin(abs(invariant_mass(momentum) - 172.5), axis=1, keepdims=True)
+    return enough, best, momentum
+
+
+def q6(events):
+    _, best, momentum = best_trijets(events)
+    return ak.to_numpy(ak.flatten(np.sqrt(momentum["x"][best] ** 2 + momentum["y"][best] ** 2)))
+
+
+def q6b(events):
+    enough, best, _ = best_trijets(events)
+    tags = (part[best] for part in ak.unzip(ak.combinations(events["Jet_btag"][enough], 3)))
+    return ak.to_numpy(ak.flatten(ak.max(ak.concatenate([t[:, :, np.newaxis] for t in tags], axis=2), axis=2)))
+
+
+def q7(events):
+    hard = events["Jet_pt"] > 30
+    jets = ak.zip({name: events[f"Jet_{name}"][hard] for name in ("pt", "eta", "phi")})
+    for kind in ("Muon", "Electron"):
+        leptons = ak.zip({name: events[f"{kind}_{name}"][events[f"{kind}_pt"] > 10] for name in ("eta", "phi")})
+        jet, lepton = ak.unzip(ak.cartesian([jets, leptons], nested=True))
+        turned = (jet.phi - lepton.phi + np.pi) % (2 * np.pi) - np.pi
+        near = (jet.eta - lepton.eta) ** 2 + turned**2 < 0.16
+        jets = jets[~ak.any(near, axis=2)]
+    sums = ak.sum(ak.values_astype(jets.pt, np.float64), axis=1)
+    return ak.to_numpy(sums[ak.num(jets) > 0])
+
+
+def q8(events):
+    enough = ak.num(events["Muon_pt"]) + ak.num(events["Electron_pt"]) >= 3
+    names = ("pt", "eta", "phi", "mass", "charge")
+    muons, electrons = ({name: events[f"{kind}_{name}"][enough] for name in names} for kind in ("Muon", "Electron"))
+    flavours = (ak.full_like(muons["charge"], 13), ak.full_like(electrons["charge"], 11))
+    leptons = ak.zip({name: ak.concatenate([muons[name], electrons[name]], axis=1) for name in names})
+    leptons["flavour"] = ak.concatenate(flavours, axis=1)
+    leptons["at"] = ak.local_index(leptons.pt)
+    momenta = cartesian(leptons.pt, leptons.eta, leptons.phi, leptons.mass)
+    leptons["x"], leptons["y"], leptons["z"], leptons["e"] = momenta.x, momenta.y, momenta.z, momenta.e
+    pairs = ak.combinations(leptons, 2, fields=["a", "b"])
+    pairs = pairs[(pairs.a.flavour == pairs.b.flavour) & (pairs.a.charge != pairs.b.charge)]
+    found = ak.num(pairs) > 0
+    pairs, leptons, met, met_phi = pairs[found], leptons[found], events["MET_pt"][enough][found], events["MET_phi"][enough][found]
+    mass = invariant_mass(total(pairs.a, pairs.b))
+    best = pairs[ak.argmin(abs(mass - 91.2), axis=1, keepdims=True)]
+    others = leptons[(leptons.at != ak.flatten(best.a.at)) & (leptons.at != ak.flatten(best.b.at))]
+    hardest = others[ak.argmax(others.pt, axis=1, keepdims=True)]
+    angle = np.float64(1) * met_phi - ak.flatten(hardest.phi)
+    return ak.to_numpy(np.sqrt(2 * np.float64(1) * met * ak.flatten(hardest.pt) * (1 - np.cos(angle))))
+
+
+JETS = [f"Jet_{n}" for n in ("pt", "eta", "phi", "mass")]
+LEPTONS = [f"{kind}_{n}" for kind in ("Muon", "Electron") for n in ("pt", "eta", "phi", "mass", "charge")]
+DIRECTIONS = [f"{kind}_{n}" for kind in ("Jet", "Muon", "Electron") for n in ("pt", "eta", "phi")]
 QUERIES = {
     "q1": (q1, ["MET_pt"], 0, 2000, 100),
     "q2": (q2, ["Jet_pt"], 15, 60, 100),
     "q3": (q3, ["Jet_pt", "Jet_eta"], 15, 60, 100),
     "q4": (q4, ["Jet_pt", "MET_pt"], 0, 2000, 100),
+    "q5": (q5, ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "MET_pt"], 0, 2000, 100),
+    "q6": (q6, JETS, 15, 40, 100),
+    "q6b": (q6b, [*JETS, "Jet_btag"], 0, 1, 100),
+    "q7": (q7, DIRECTIONS, 15, 200, 100),
+    "q8": (q8, [*LEPTONS, "MET_pt", "MET_phi"], 15, 250, 100),
     "dimuon": (dimuon, [f"Muon_{n}" for n in ("pt", "eta", "phi", "mass", "charge")], 0.25, 300, 30_000),
 }
 

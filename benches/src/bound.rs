@@ -1,6 +1,6 @@
 //! The bound: what a program reaches that was written for the one query. Baskets are read, decompressed no further than
 //! needed, and swapped into reused buffers. Where entries begin is asked only if the query needs it: of the small branch
-//! that counts elements where that lets zlib stop before the table of entry offsets, else of the table itself.
+//! that counts elements where that lets zlib stop before the table of entry offsets, else of the table of one column.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,15 @@ use std::thread;
 
 use crate::baskets::{Part, Place, Unpacker, is_deflated, locate};
 use crate::histogram::Histogram;
-use crate::kernels::{Block, fill, needs_offsets};
+use crate::kernels::{Block, fill};
 use crate::measure::Outcome;
 use crate::queries::Query;
 
 /// Prepares the loop of a query; every call of the answer is one run.
 pub fn bound(path: &Path, query: &'static Query, threads: usize) -> impl FnMut() -> Outcome + use<> {
     let path = path.to_path_buf();
-    let mut columns = query.columns.to_vec();
-    if needs_offsets(query.name) {
-        columns.push(if columns[0].starts_with("Jet") { "nJet" } else { "nMuon" });
-    }
+    let counters: Vec<String> = query.collections.iter().map(|collection| format!("n{collection}")).collect();
+    let columns: Vec<&str> = query.columns.iter().copied().chain(counters.iter().map(String::as_str)).collect();
     let mut places = locate(&path, query.tree, &columns);
     if !is_deflated(&path, &places[0][0]) {
         places.truncate(query.columns.len());
@@ -59,22 +57,29 @@ fn part(path: &PathBuf, query: &Query, places: &[Vec<Place>], clusters: std::ops
     let is_integer = |name: &&&str| name.ends_with("_charge");
     let mut integers = vec![Vec::new(); query.columns.iter().filter(is_integer).count()];
     let mut floats = vec![Vec::new(); query.columns.len() - integers.len()];
-    let (mut offsets, mut bytes) = (Vec::new(), 0);
+    let mut offsets = vec![Vec::new(); query.collections.len()];
+    // The first column of each collection has its table, unless there are counters.
+    let has_counters = places.len() > query.columns.len();
+    let tables: Vec<usize> = if has_counters { Vec::new() } else { query.firsts().collect() };
+    let mut bytes = 0;
     for cluster in clusters {
+        let entries = &places[0][cluster].entries;
+        let rows = (entries.end - entries.start) as usize;
         let (mut float, mut integer) = (floats.iter_mut(), integers.iter_mut());
         for (at, branch) in places.iter().enumerate() {
-            let with_table = at == 0 && needs_offsets(query.name) && places.len() == query.columns.len();
-            let part = if with_table { Part::Whole } else { Part::Values };
+            let table_of = tables.iter().position(|table| *table == at);
+            let part = if table_of.is_some() { Part::Whole } else { Part::Values };
             let (content, length, key) = unpacker.split(&file, &branch[cluster], part);
             let (values, table) = content.split_at(length);
             bytes += content.len() as u64;
             let words = values.as_chunks::<4>().0.iter();
-            // A count, and as many offsets; some writers add the end.
-            if let Some(starts) = table.as_chunks::<4>().0.get(1..) {
-                let entries = &branch[cluster].entries;
+            if let Some(collection) = table_of {
+                // A count, and as many offsets; some writers add the end.
+                let starts = table.as_chunks::<4>().0[1..].iter();
+                let offsets: &mut Vec<i32> = &mut offsets[collection];
                 offsets.clear();
-                offsets.extend(starts.iter().map(|w| (i32::from_be_bytes(*w) - key as i32) / 4));
-                offsets.truncate((entries.end - entries.start) as usize);
+                offsets.extend(starts.map(|w| (i32::from_be_bytes(*w) - key as i32) / 4));
+                offsets.truncate(rows);
                 offsets.push(length as i32 / 4);
             }
             match query.columns.get(at) {
@@ -89,6 +94,7 @@ fn part(path: &PathBuf, query: &Query, places: &[Vec<Place>], clusters: std::ops
                     column.extend(words.map(|w| f32::from_be_bytes(*w)));
                 }
                 None => {
+                    let offsets = &mut offsets[at - query.columns.len()];
                     let mut end = 0;
                     offsets.clear();
                     offsets.push(0);
@@ -99,12 +105,11 @@ fn part(path: &PathBuf, query: &Query, places: &[Vec<Place>], clusters: std::ops
                 }
             }
         }
-        let entries = &places[0][cluster].entries;
         let block = Block {
-            rows: (entries.end - entries.start) as usize,
+            rows,
             floats: floats.iter().map(Vec::as_slice).collect(),
             integers: integers.iter().map(Vec::as_slice).collect(),
-            offsets: &offsets,
+            offsets: offsets.iter().map(Vec::as_slice).collect(),
         };
         fill(query.name, &block, &mut histogram);
     }

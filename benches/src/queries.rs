@@ -13,6 +13,8 @@ pub struct Query {
     pub tree: &'static str,
     /// The columns that it reads.
     pub columns: &'static [&'static str],
+    /// The collections (`Jet` of `Jet_pt`) of which a loop has to know which values belong to which entry.
+    pub collections: &'static [&'static str],
     /// Lower and upper end of the histogram, and the number of bins.
     pub axis: (f64, f64, usize),
     /// The query as SQL, if it is one that `sql` runs.
@@ -26,42 +28,47 @@ impl Query {
         Histogram::new(low, high, bins)
     }
 
+    /// Where the first column of each collection is.
+    pub fn firsts(&self) -> impl Iterator<Item = usize> {
+        let is_of = |column: &str, collection: &str| column.split('_').next() == Some(collection);
+        self.collections.iter().map(move |c| self.columns.iter().position(|column| is_of(column, c)).unwrap())
+    }
+
     /// Finds a query by its name.
     pub fn find(name: &str) -> Option<&'static Self> {
         QUERIES.iter().find(|q| q.name == name)
     }
 }
 
+/// A query of the benchmark, over the tree `Events`.
+const fn adl(
+    name: &'static str,
+    columns: &'static [&'static str],
+    collections: &'static [&'static str],
+    axis: (f64, f64, usize),
+    sql: &'static str,
+) -> Query {
+    Query { name, tree: "Events", columns, collections, axis, sql: Some(sql) }
+}
+
 macro_rules! sql {
     ($name:literal) => {
-        Some(include_str!(concat!("../queries/", $name, ".sql")))
+        include_str!(concat!("../queries/", $name, ".sql"))
     };
 }
 
 /// All queries.
 pub const QUERIES: &[Query] = &[
-    Query { name: "q1", tree: "Events", columns: &["MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q1") },
-    Query { name: "q2", tree: "Events", columns: &["Jet_pt"], axis: (15.0, 60.0, 100), sql: sql!("q2") },
-    Query { name: "q3", tree: "Events", columns: &["Jet_pt", "Jet_eta"], axis: (15.0, 60.0, 100), sql: sql!("q3") },
-    Query { name: "q4", tree: "Events", columns: &["Jet_pt", "MET_pt"], axis: (0.0, 2000.0, 100), sql: sql!("q4") },
-    Query {
-        name: "q5",
-        tree: "Events",
-        columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "MET_pt"],
-        axis: (0.0, 2000.0, 100),
-        sql: None,
-    },
-    Query {
-        name: "q6",
-        tree: "Events",
-        columns: &["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_btag"],
-        axis: (15.0, 40.0, 100),
-        sql: None,
-    },
-    Query {
-        name: "q7",
-        tree: "Events",
-        columns: &[
+    adl("q1", &["MET_pt"], &[], (0.0, 2000.0, 100), sql!("q1")),
+    adl("q2", &["Jet_pt"], &[], (15.0, 60.0, 100), sql!("q2")),
+    adl("q3", &["Jet_pt", "Jet_eta"], &[], (15.0, 60.0, 100), sql!("q3")),
+    adl("q4", &["Jet_pt", "MET_pt"], &["Jet"], (0.0, 2000.0, 100), sql!("q4")),
+    adl("q5", &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "MET_pt"], &["Muon"], (0.0, 2000.0, 100), sql!("q5")),
+    adl("q6", &["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"], &["Jet"], (15.0, 40.0, 100), sql!("q6")),
+    adl("q6b", &["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_btag"], &["Jet"], (0.0, 1.0, 100), sql!("q6b")),
+    adl(
+        "q7",
+        &[
             "Jet_pt",
             "Jet_eta",
             "Jet_phi",
@@ -72,13 +79,13 @@ pub const QUERIES: &[Query] = &[
             "Electron_eta",
             "Electron_phi",
         ],
-        axis: (15.0, 200.0, 100),
-        sql: None,
-    },
-    Query {
-        name: "q8",
-        tree: "Events",
-        columns: &[
+        &["Jet", "Muon", "Electron"],
+        (15.0, 200.0, 100),
+        sql!("q7"),
+    ),
+    adl(
+        "q8",
+        &[
             "Muon_pt",
             "Muon_eta",
             "Muon_phi",
@@ -92,16 +99,17 @@ pub const QUERIES: &[Query] = &[
             "MET_pt",
             "MET_phi",
         ],
-        axis: (15.0, 250.0, 100),
-        sql: None,
-    },
-    Query {
-        name: "dimuon",
-        tree: "Events",
-        columns: &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"],
-        axis: (0.25, 300.0, 30_000),
-        sql: sql!("dimuon"),
-    },
+        &["Muon", "Electron"],
+        (15.0, 250.0, 100),
+        sql!("q8"),
+    ),
+    adl(
+        "dimuon",
+        &["Muon_pt", "Muon_eta", "Muon_phi", "Muon_mass", "Muon_charge"],
+        &["Muon"],
+        (0.25, 300.0, 30_000),
+        sql!("dimuon"),
+    ),
     // The reduction of CMS AOD that `examples/dimuon_reduction_aod.rs` does: its columns, and its muons as one object.
     Query {
         name: "aod",
@@ -117,8 +125,16 @@ pub const QUERIES: &[Query] = &[
             "recoMuons_muons__RECO.obj.pfIsolationR04_.sumPhotonEt",
             "recoMuons_muons__RECO.obj.pfIsolationR04_.sumPUPt",
         ],
+        collections: &[],
         axis: (0.0, 200.0, 100),
         sql: None,
     },
-    Query { name: "muons", tree: "EventsUnsplit;9", columns: &["recoMuonVec"], axis: (0.0, 200.0, 100), sql: None },
+    Query {
+        name: "muons",
+        tree: "EventsUnsplit;9",
+        columns: &["recoMuonVec"],
+        collections: &[],
+        axis: (0.0, 200.0, 100),
+        sql: None,
+    },
 ];

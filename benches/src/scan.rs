@@ -31,7 +31,7 @@ pub fn scan(path: &Path, query: &Query) -> Outcome {
 /// The same, and fills the histogram of the query: what was read must be right.
 pub fn checked(path: &Path, query: &Query) -> Outcome {
     let mut histogram = query.histogram();
-    let outcome = run(path, query, |columns, batch| fill(query.name, &block(columns, batch), &mut histogram));
+    let outcome = run(path, query, |query, batch| fill(query.name, &block(query, batch), &mut histogram));
     Outcome { histogram: Some(histogram), ..outcome }
 }
 
@@ -43,7 +43,7 @@ pub fn reduce(path: &Path, query: &Query) -> Outcome {
     Outcome { entries: tree.entries(), column_bytes: 4 * black_box(masses).len() as u64, ..Outcome::default() }
 }
 
-fn run(path: &Path, query: &Query, mut each: impl FnMut(&[&str], &RecordBatch)) -> Outcome {
+fn run(path: &Path, query: &Query, mut each: impl FnMut(&Query, &RecordBatch)) -> Outcome {
     let tree = baskets::open(path, query.tree);
     let schema = tree.schema();
     let columns: Vec<usize> = query.columns.iter().map(|c| schema.index_of(c).unwrap()).collect();
@@ -54,7 +54,7 @@ fn run(path: &Path, query: &Query, mut each: impl FnMut(&[&str], &RecordBatch)) 
         let batch = black_box(batch.unwrap());
         outcome.entries += batch.num_rows() as u64;
         outcome.column_bytes += batch.columns().iter().map(|c| value_bytes(c.as_ref())).sum::<u64>();
-        each(query.columns, &batch);
+        each(query, &batch);
     }
     outcome.stored_bytes = metrics.bytes_read();
     outcome
@@ -72,16 +72,11 @@ fn value_bytes(array: &dyn Array) -> u64 {
     }
 }
 
-fn block<'a>(columns: &[&str], batch: &'a RecordBatch) -> Block<'a> {
+fn block<'a>(query: &Query, batch: &'a RecordBatch) -> Block<'a> {
     let mut block = Block { rows: batch.num_rows(), ..Block::default() };
-    for (name, array) in columns.iter().zip(batch.columns()) {
-        let values = match array.as_list_opt::<i32>() {
-            Some(list) => {
-                block.offsets = list.value_offsets();
-                list.values()
-            }
-            None => array,
-        };
+    block.offsets = query.firsts().map(|at| batch.column(at).as_list::<i32>().value_offsets()).collect();
+    for (name, array) in query.columns.iter().zip(batch.columns()) {
+        let values = array.as_list_opt::<i32>().map_or(array, |list| list.values());
         if name.ends_with("_charge") {
             block.integers.push(values.as_primitive::<Int32Type>().values());
         } else {

@@ -62,7 +62,7 @@ impl ExactSums {
 
     /// Adds each value to the bin beside it.
     pub(crate) fn add_all(&mut self, cells: &[u32], values: &[f64]) {
-        self.expect(cells.len() as u64);
+        self.announce(cells.len() as u64);
         let Some(plane) = common_digit(values).and_then(|digit| self.planes.get_mut(digit)) else {
             return cells.iter().zip(values).for_each(|(&cell, &value)| self.deposit(cell as usize, value, 1));
         };
@@ -76,7 +76,7 @@ impl ExactSums {
 
     /// Adds `value`, `times` times over, to one bin.
     pub(crate) fn add_times(&mut self, cell: usize, value: f64, times: u32) {
-        self.expect(u64::from(times));
+        self.announce(u64::from(times));
         if times > 0 {
             self.deposit(cell, value, times);
         }
@@ -84,14 +84,14 @@ impl ExactSums {
 
     /// Adds both parts to one bin.
     pub(crate) fn add_wide(&mut self, cell: usize, value: Wide) {
-        self.expect(2);
+        self.announce(2);
         self.deposit(cell, value.hi, 1);
         self.deposit(cell, value.lo, 1);
     }
 
     /// Adds the sums of `other`, which has as many bins.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.expect(other.pending.max(1));
+        self.announce(other.pending.max(1));
         for (mine, theirs) in self.planes.iter_mut().zip(&other.planes) {
             if mine.is_empty() {
                 mine.clone_from(theirs);
@@ -174,7 +174,7 @@ impl ExactSums {
     }
 
     /// Passes carries on where `additions` more could overflow.
-    fn expect(&mut self, additions: u64) {
+    fn announce(&mut self, additions: u64) {
         if self.pending.saturating_add(additions) > MAX_PENDING {
             *self = Self::from_digits(self.cells, self.digits(), std::mem::take(&mut self.special));
         }
