@@ -77,7 +77,7 @@ pub use cutflow::{Cut, Cutflow, CutflowResult, Passed};
 pub use dataset::{InputFile, Inputs, Sample};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
 pub use friends::{Friend, OnMissingFriend};
-pub use histogram::{HISTOGRAM_EXTENSION, histograms};
+pub use histogram::{HISTOGRAM_EXTENSION, histograms, spell_histograms};
 pub use in_order::Ordered;
 pub use ledger::{FileRecord, Ledger, Outcome};
 pub use merge::common_type;

@@ -8,9 +8,10 @@ mod call;
 mod look;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 use root_hist::Histogram;
@@ -52,12 +53,41 @@ pub fn histograms(batch: &RecordBatch) -> Result<Vec<(String, Histogram)>, Error
     for (field, column) in columns {
         let Some(states) = column.as_binary_opt::<i32>() else { continue };
         for state in states.iter().flatten() {
-            let histogram = Histogram::from_bytes(state)
-                .map_err(|error| DataFusionError::Execution(format!("column '{}': {error}", field.name())))?;
-            found.push((field.name().clone(), histogram));
+            found.push((field.name().clone(), read(field.name(), state)?));
         }
     }
     Ok(found)
+}
+
+/// A result with a text in place of each histogram, for people and for formats of text; `text` makes it.
+///
+/// # Errors
+/// Where a column that is marked as one of histograms holds something else.
+pub fn spell_histograms(batch: &RecordBatch, text: impl Fn(&Histogram) -> String) -> Result<RecordBatch, Error> {
+    let schema = batch.schema();
+    if !schema.fields().iter().any(|field| is_histogram(field)) {
+        return Ok(batch.clone());
+    }
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let (field, column) = match column.as_binary_opt::<i32>().filter(|_| is_histogram(field)) {
+            None => (field.clone(), column.clone()),
+            Some(states) => {
+                let spelled = states.iter().map(|state| state.map(|state| read(field.name(), state)).transpose());
+                let spelled = spelled.map(|histogram| Ok(histogram?.as_ref().map(&text)));
+                let spelled: StringArray = spelled.collect::<Result<_, DataFusionError>>()?;
+                let spelled: ArrayRef = Arc::new(spelled);
+                (Arc::new(Field::new(field.name(), DataType::Utf8, true)), spelled)
+            }
+        };
+        fields.push(field);
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Query(error.into()))
+}
+
+fn read(column: &str, state: &[u8]) -> Result<Histogram, DataFusionError> {
+    Histogram::from_bytes(state).map_err(|error| DataFusionError::Execution(format!("column '{column}': {error}")))
 }
 
 /// Whether a column is marked as one of histograms.

@@ -8,37 +8,6 @@ use root_engine::{RootSession, TableOptions};
 
 use crate::support::{floats, project, rows, sample};
 
-/// A histogram of 100 bins: the bin index of each value, -1 below and 100 above.
-fn binned(values: &str, lo: f64, hi: f64) -> String {
-    format!(
-        "SELECT CASE WHEN v < {lo} THEN -1 WHEN v > {hi} THEN 100 ELSE CAST(floor((v - {lo}) / {width}) AS INT) END AS bin, \
-         count(*) AS n FROM (SELECT CAST(x AS DOUBLE) AS v FROM ({values})) GROUP BY bin ORDER BY bin",
-        width = (hi - lo) / 100.0
-    )
-}
-
-/// The queries: name, values, range.
-fn queries(table: &str) -> [(&'static str, String, f64, f64); 4] {
-    [
-        ("q1", format!("SELECT MET_pt AS x FROM {table}"), 0.0, 2000.0),
-        ("q2", format!("SELECT unnest(Jet_pt) AS x FROM {table}"), 15.0, 60.0),
-        (
-            "q3",
-            format!(
-                "SELECT pt AS x FROM (SELECT unnest(Jet_pt) AS pt, unnest(Jet_eta) AS eta FROM {table}) WHERE abs(eta) < 1"
-            ),
-            15.0,
-            60.0,
-        ),
-        (
-            "q4",
-            format!("SELECT MET_pt AS x FROM {table} WHERE array_length(array_filter(Jet_pt, p -> p > 40)) > 1"),
-            0.0,
-            2000.0,
-        ),
-    ]
-}
-
 /// A reference histogram as pairs of bin index and count.
 fn reference(name: &str, lo: f64, hi: f64) -> Vec<(f64, f64)> {
     let text = std::fs::read_to_string(project("engine/tests/data/adl").join(format!("{name}.csv"))).unwrap();
@@ -49,25 +18,6 @@ fn reference(name: &str, lo: f64, hi: f64) -> Vec<(f64, f64)> {
         .map(|line| line.split_once(',').unwrap())
         .map(|(x, y)| (((number(x) - lo) / width).floor(), number(y)))
         .collect()
-}
-
-async fn check(session: &RootSession, file: &str) {
-    let table = format!("'{file}'");
-    for (name, values, lo, hi) in queries(&table) {
-        let batches = rows(session, &binned(&values, lo, hi)).await;
-        let found: Vec<(f64, f64)> = floats(&batches, 0).into_iter().zip(floats(&batches, 1)).collect();
-        assert_eq!(found, reference(name, lo, hi), "{name} over {file}");
-    }
-    // nMuon = 2 with opposite charges: count and mass sum by uproot and numpy in double precision.
-    let dimuon = format!(
-        "SELECT count(*), sum(m) FROM (SELECT sqrt(2 * CAST(Muon_pt[1] AS DOUBLE) * Muon_pt[2] * \
-         (cosh(CAST(Muon_eta[1] AS DOUBLE) - Muon_eta[2]) - cos(CAST(Muon_phi[1] AS DOUBLE) - Muon_phi[2]))) AS m \
-         FROM {table} WHERE nMuon = 2 AND Muon_charge[1] != Muon_charge[2])"
-    );
-    let batches = rows(session, &dimuon).await;
-    assert_eq!(floats(&batches, 0), [DIMUON_EVENTS]);
-    let sum = floats(&batches, 1)[0];
-    assert!((sum - DIMUON_MASS_SUM).abs() < 1e-6 * DIMUON_MASS_SUM, "{sum}");
 }
 
 /// The queries as files, which give bins and counts: file, reference, range.
@@ -83,22 +33,27 @@ const FILES: [(&str, &str, f64, f64); 9] = [
     ("q8", "q8", 15.0, 250.0),
 ];
 
-#[tokio::test]
-async fn queries_of_the_benchmark_equal_their_references() {
-    for threads in [1, 3] {
-        let session = RootSession::builder().threads(threads).build();
-        session.register("t", &[sample()], &TableOptions::default()).await.unwrap();
-        for (name, expected, lo, hi) in FILES {
-            let sql = std::fs::read_to_string(project("benches/queries").join(format!("{name}.sql"))).unwrap();
-            let batches = rows(&session, &sql).await;
-            let mut found: BTreeMap<i64, f64> = BTreeMap::new();
-            for (bin, count) in floats(&batches, 0).into_iter().zip(floats(&batches, 1)) {
-                *found.entry((bin as i64).clamp(-1, 100)).or_default() += count;
-            }
-            let found: Vec<(f64, f64)> = found.into_iter().map(|(bin, count)| (bin as f64, count)).collect();
-            assert_eq!(found, reference(expected, lo, hi), "{name}.sql with {threads} threads");
+/// Runs all queries over a file, as table `t`, and compares them with their references.
+async fn check(session: &RootSession, file: &str) {
+    session.register("t", &[file.to_string()], &TableOptions::default()).await.unwrap();
+    for (name, expected, lo, hi) in FILES {
+        let sql = std::fs::read_to_string(project("benches/queries").join(format!("{name}.sql"))).unwrap();
+        let batches = rows(session, &sql).await;
+        let mut found: BTreeMap<i64, f64> = BTreeMap::new();
+        for (bin, count) in floats(&batches, 0).into_iter().zip(floats(&batches, 1)) {
+            *found.entry((bin as i64).clamp(-1, 100)).or_default() += count;
         }
+        let found: Vec<(f64, f64)> = found.into_iter().map(|(bin, count)| (bin as f64, count)).collect();
+        assert_eq!(found, reference(expected, lo, hi), "{name}.sql over {file}");
     }
+    // nMuon = 2 with opposite charges: count and mass sum by uproot and numpy in double precision.
+    let dimuon = "SELECT count(*), sum(m) FROM (SELECT sqrt(2 * CAST(Muon_pt[1] AS DOUBLE) * Muon_pt[2] * \
+         (cosh(CAST(Muon_eta[1] AS DOUBLE) - Muon_eta[2]) - cos(CAST(Muon_phi[1] AS DOUBLE) - Muon_phi[2]))) AS m \
+         FROM t WHERE nMuon = 2 AND Muon_charge[1] != Muon_charge[2])";
+    let batches = rows(session, dimuon).await;
+    assert_eq!(floats(&batches, 0), [DIMUON_EVENTS]);
+    let sum = floats(&batches, 1)[0];
+    assert!((sum - DIMUON_MASS_SUM).abs() < 1e-6 * DIMUON_MASS_SUM, "{sum}");
 }
 
 const DIMUON_EVENTS: f64 = 113.0;

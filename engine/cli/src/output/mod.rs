@@ -2,6 +2,7 @@
 
 mod columnar;
 mod destination;
+mod histogram;
 mod json;
 mod part_file;
 mod remote;
@@ -123,6 +124,22 @@ pub struct TableStyle {
 
 /// The writer of a format.
 pub fn writer<'a>(
+    format: Format,
+    schema: SchemaRef,
+    to: &'a mut Destination,
+    style: TableStyle,
+) -> Result<Box<dyn BatchWriter + 'a>, Failure> {
+    if let Some(spelling) = histogram::Spelling::of(format) {
+        let spelled = spelling.apply(&RecordBatch::new_empty(schema.clone()))?.schema();
+        if spelled != schema {
+            let inner = plain_writer(format, spelled, to, style)?;
+            return Ok(Box::new(histogram::SpellingWriter::new(spelling, inner)));
+        }
+    }
+    plain_writer(format, schema, to, style)
+}
+
+fn plain_writer<'a>(
     format: Format,
     schema: SchemaRef,
     to: &'a mut Destination,
