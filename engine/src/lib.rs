@@ -32,10 +32,10 @@
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
-//! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
-//! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates;
-//! `cutflow` counts events by the cuts that they pass; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
-//! `ledger`, `progress` and
+//! knows what names in SQL stand for, `prune` keeps scans to the members that a query touches, and `compute_once` keeps
+//! filters from computing twice; `sort_keys`, `accelerate` and `functions` are the operators and functions that queries
+//! over events need fast, and `histogram` the aggregates; `cutflow` counts events by the cuts that they pass; `output`
+//! writes results as ROOT files and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
@@ -43,6 +43,7 @@
 
 mod accelerate;
 mod cache;
+mod compute_once;
 mod copy_to;
 mod cutflow;
 mod dataset;

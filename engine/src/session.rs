@@ -11,11 +11,15 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
 
 use crate::accelerate::Accelerate;
+use crate::compute_once::{PushCheapFilters, PushFiltersIntoScans};
 use crate::copy_to;
 use crate::dialect::RootDialect;
 use crate::error::Error;
@@ -94,6 +98,9 @@ impl RootSessionBuilder {
         }
         // Column names are the file's own, `Muon_pt` as well as `nMuon`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
+        // It would copy a costly expression for each of its members that a query names; which members are read is found
+        // out by `PruneLeaves`.
+        config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory {
             stores: self.stores,
@@ -107,6 +114,8 @@ impl RootSessionBuilder {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
+            .with_optimizer_rules(logical_rules())
+            .with_physical_optimizer_rules(physical_rules())
             .with_optimizer_rule(Arc::new(ComputeSortKeys))
             .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
@@ -130,6 +139,23 @@ impl RootSessionBuilder {
         context.register_catalog_list(Arc::new(catalogs));
         RootSession { context, factory }
     }
+}
+
+/// DataFusion's rules, with ours in place of those of the same name.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let ours = Arc::new(PushCheapFilters::default());
+    let rules = Optimizer::new().rules.into_iter();
+    rules.map(|rule| if rule.name() == ours.name() { ours.clone() } else { rule }).collect()
+}
+
+/// The same for physical plans. The second rule of the name is about filters that come into being while a query runs.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let ours = Arc::new(PushFiltersIntoScans::default());
+    let mut rules = PhysicalOptimizer::new().rules;
+    if let Some(first) = rules.iter_mut().find(|rule| rule.name() == ours.name()) {
+        *first = ours;
+    }
+    rules
 }
 
 fn runtime(memory: Option<usize>) -> RuntimeEnv {

@@ -113,9 +113,9 @@ impl<'a> Tuples<'a> {
 
     /// How many tuples each row has, and the largest number for those that have more.
     pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
-        self.ranges().map(|ranges| match ranges.as_slice() {
-            [range] => choose(range.len() as u64, self.size as u64),
-            ranges => ranges.iter().fold(1u64, |product, range| product.saturating_mul(range.len() as u64)),
+        (0..self.rows()).map(|row| match self.collections.as_slice() {
+            [only] => choose(elements(only, row).len() as u64, self.size as u64),
+            several => several.iter().fold(1, |product: u64, c| product.saturating_mul(elements(c, row).len() as u64)),
         })
     }
 
@@ -129,8 +129,13 @@ impl<'a> Tuples<'a> {
         let limit = limit.clamp(1, u32::MAX as usize);
         let mut chunk = Chunk::default();
         chunk.start(0, self.size);
-        for (row, ranges) in self.ranges().enumerate() {
-            self.runs(&ranges, &mut Vec::with_capacity(self.size), &mut |prefix, mut last| {
+        let mut prefix = Vec::with_capacity(self.size);
+        for (row, count) in self.counts().enumerate() {
+            if count == 0 {
+                chunk.end_row();
+                continue;
+            }
+            self.runs(row, &mut prefix, &mut |prefix, mut last| {
                 while !last.is_empty() {
                     if chunk.len() == limit {
                         chunk.end_row();
@@ -149,44 +154,49 @@ impl<'a> Tuples<'a> {
         if chunk.rows().is_empty() { Ok(()) } else { visit(&chunk) }
     }
 
-    /// Where the elements of each row are in each collection.
-    fn ranges(&self) -> impl Iterator<Item = Vec<Range<u32>>> + '_ {
-        let mut ranges: Vec<_> = self.collections.iter().map(|c| c.ranges()).collect();
-        (0..self.rows())
-            .map(move |_| ranges.iter_mut().filter_map(Iterator::next).map(|r| r.start as u32..r.end as u32).collect())
-    }
-
     /// Calls a function with the tuples of one row, those that differ in their last member only at once.
     fn runs<E>(
         &self,
-        ranges: &[Range<u32>],
+        row: usize,
         prefix: &mut Vec<u32>,
         visit: &mut impl FnMut(&[u32], Range<u32>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let level = prefix.len();
-        let mut range = match ranges {
-            [range] => prefix.last().map_or(range.start, |last| last + 1)..range.end,
-            ranges => ranges.get(level).cloned().unwrap_or_default(),
+        let left = self.size - prefix.len() - 1;
+        let range = match self.collections.as_slice() {
+            [only] => {
+                let all = elements(only, row);
+                prefix.last().map_or(all.start, |last| last + 1)..all.end.saturating_sub(left as u32)
+            }
+            several => several.get(prefix.len()).map(|collection| elements(collection, row)).unwrap_or_default(),
         };
-        if level + 1 == self.size {
+        if left == 0 {
             return visit(prefix, range);
-        }
-        if ranges.len() == 1 {
-            range.end = range.end.saturating_sub((self.size - level - 1) as u32);
         }
         for place in range {
             prefix.push(place);
-            self.runs(ranges, prefix, visit)?;
+            self.runs(row, prefix, visit)?;
             prefix.pop();
         }
         Ok(())
     }
 }
 
+/// Where the elements of a row are.
+#[inline]
+fn elements(collection: &Collection, row: usize) -> Range<u32> {
+    match collection.offsets().get(row..row + 2) {
+        Some(&[start, end]) => start as u32..end as u32,
+        _ => 0..0,
+    }
+}
+
 /// Subsets of `k` out of `n`; the largest number if there are more.
 fn choose(n: u64, k: u64) -> u64 {
-    if k > n {
-        return 0;
+    match k {
+        _ if k > n => return 0,
+        1 => return n,
+        2 if n <= u64::from(u32::MAX) => return n * (n - 1) / 2,
+        _ => {}
     }
     let mut count: u128 = 1;
     for i in 0..k {
