@@ -28,6 +28,7 @@ macro_rules! replaces_general {
     };
 }
 
+mod concat;
 mod element;
 mod lambda;
 mod length;
@@ -60,7 +61,9 @@ impl Functions {
         let element = Arc::new(element::list_element());
         let count = Arc::new(lambda::list_count());
         let lengths = length::list_lengths(&count).map(Arc::new);
-        let scalar = [element.clone(), Arc::new(power::power_with_squares())].into_iter().chain(lengths);
+        let scalar = [element.clone(), Arc::new(power::power_with_squares()), Arc::new(concat::list_concat())]
+            .into_iter()
+            .chain(lengths);
         let transform = Arc::new(lambda::list_transform());
         let higher_order = [count, transform.clone()].into_iter().chain(lambda::list_functions().map(Arc::new));
         Self {

@@ -32,7 +32,7 @@ fn tuples(tuples: &Tuples<'_>, collections: &[&Collection], names: Option<&[&str
         return Err(Error::TooMany { count, limit: i32::MAX as u64 });
     }
     let names = member_names(tuples.size(), names)?;
-    let offsets = OffsetBuffer::from_lengths(tuples.counts().map(|count| count as usize));
+    let mut offsets = OffsetBuffer::new_empty();
     let mut nulls = None;
     for collection in collections {
         nulls = NullBuffer::union(nulls.as_ref(), collection.nulls());
@@ -40,6 +40,7 @@ fn tuples(tuples: &Tuples<'_>, collections: &[&Collection], names: Option<&[&str
     let mut members: Vec<ArrayRef> = Vec::with_capacity(tuples.size());
     // All fit into one chunk; without rows there is none.
     tuples.for_each_chunk(i32::MAX as usize, |chunk| {
+        offsets = OffsetBuffer::new(chunk.offsets().iter().map(|offset| *offset as i32).collect());
         for (places, collection) in chunk.members().iter().zip(collections) {
             let places = UInt32Array::from(places.clone());
             if let Some(values) = collection.members().first() {

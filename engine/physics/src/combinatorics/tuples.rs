@@ -121,7 +121,13 @@ impl<'a> Tuples<'a> {
 
     /// How many tuples there are, and the largest number if there are more.
     pub fn count(&self) -> u64 {
-        self.counts().fold(0, u64::saturating_add)
+        match self.collections.as_slice() {
+            // Of the elements of a batch fewer than 2^62 pairs can be made.
+            [only] if self.size == 2 => {
+                only.ranges().map(|r| r.len() as u64).map(|n| n * n.saturating_sub(1) / 2).sum()
+            }
+            _ => self.counts().fold(0, u64::saturating_add),
+        }
     }
 
     /// Calls a function with all tuples, at most `limit` at a time and nearly as many.

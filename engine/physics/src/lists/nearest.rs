@@ -4,7 +4,10 @@ use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, Int32Builder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use arrow_array::{Array, BooleanArray, ListArray};
+use arrow_buffer::BooleanBufferBuilder;
 
 use crate::align::numbers;
 use crate::collection::Collection;
@@ -25,7 +28,8 @@ pub struct Nearest {
 ///
 /// A row is null if it is null in either collection. What has a null or NaN among its coordinates is near to nothing.
 pub fn nearest(of: [&ListArray; 2], among: [&ListArray; 2], threshold: Option<f64>) -> Result<Nearest> {
-    let pairs = Pairs::new(of, among)?;
+    let (of, among) = collections(of, among)?;
+    let pairs = Pairs::of(of, among)?;
     let limit = threshold.map_or(f64::INFINITY, |t| if t > 0.0 { t * t } else { 0.0 });
     let count = pairs.of.elements();
     let (mut places, mut distances) = (Int32Builder::with_capacity(count), Float64Builder::with_capacity(count));
@@ -45,11 +49,76 @@ pub fn nearest(of: [&ListArray; 2], among: [&ListArray; 2], threshold: Option<f6
 /// For each particle of the first collection whether any of the second is nearer than the threshold; otherwise like
 /// [`nearest`], and faster, as it stops at the first.
 pub fn any_near(of: [&ListArray; 2], among: [&ListArray; 2], threshold: f64) -> Result<ListArray> {
-    let pairs = Pairs::new(of, among)?;
+    let (of, among) = collections(of, among)?;
     let limit = if threshold > 0.0 { threshold * threshold } else { 0.0 };
-    let mut near = Vec::with_capacity(pairs.of.elements());
-    pairs.for_each(|candidates| near.push({ candidates }.any(|distance| distance < limit)));
-    pairs.of.wrap(Arc::new(BooleanArray::from(near)))
+    let mut near = BooleanBufferBuilder::new(of.elements());
+    let members = [&of, &among].map(|collection| match collection.members() {
+        [eta, phi] => Some([eta.as_primitive_opt::<Float32Type>()?, phi.as_primitive_opt()?]),
+        _ => None,
+    });
+    match members {
+        [Some(directions), Some(others)] if directions.iter().chain(&others).all(|column| column.null_count() == 0) => {
+            let [directions, others] =
+                [directions, others].map(|columns| columns.map(|column| column.values().as_ref()));
+            find_near(&of, &among, directions, others, limit, &mut near);
+        }
+        _ => {
+            let pairs = Pairs::of(of.clone(), among.clone())?;
+            let [directions, others] =
+                [0, 1].map(|at| [&pairs.eta, &pairs.phi].map(|columns| columns.get(at).map_or(&[][..], Vec::as_slice)));
+            find_near::<f64>(&of, &among, directions, others, limit, &mut near);
+        }
+    }
+    of.wrap(Arc::new(BooleanArray::new(near.finish(), None)))
+}
+
+/// Appends whether there is another direction nearer than the root of `limit`, for each direction.
+fn find_near<T: Copy + Into<f64>>(
+    of: &Collection,
+    among: &Collection,
+    [eta, phi]: [&[T]; 2],
+    [other_eta, other_phi]: [&[T]; 2],
+    limit: f64,
+    near: &mut BooleanBufferBuilder,
+) {
+    for (of, among) in of.ranges().zip(among.ranges()) {
+        // Most events have no lepton, and most jets of the others none nearby.
+        if among.is_empty() {
+            near.append_n(of.len(), false);
+            continue;
+        }
+        let other_eta = other_eta.get(among.clone()).unwrap_or_default();
+        let other_phi = other_phi.get(among).unwrap_or_default();
+        let directions = eta.get(of.clone()).unwrap_or_default().iter().zip(phi.get(of).unwrap_or_default());
+        for (eta, phi) in directions {
+            let others = other_eta.iter().zip(other_phi);
+            near.append({ others }.any(|(other_eta, other_phi)| {
+                let (eta, phi) = ((*eta).into() - (*other_eta).into(), turn((*phi).into() - (*other_phi).into()));
+                eta * eta + phi * phi < limit
+            }));
+        }
+    }
+}
+
+/// The absolute value of an angle between -π and π.
+#[inline]
+fn turn(angle: f64) -> f64 {
+    let angle = angle.abs();
+    match () {
+        () if angle <= PI => angle,
+        () if angle <= TAU => TAU - angle,
+        () => Exact.wrap(angle).abs(),
+    }
+}
+
+/// The columns of both as collections, with the rows that are null in either.
+fn collections(of: [&ListArray; 2], among: [&ListArray; 2]) -> Result<(Collection, Collection)> {
+    let rows = of[0].len();
+    if among[0].len() != rows {
+        return Err(Error::Rows { argument: 3, found: among[0].len(), expected: rows });
+    }
+    let among = Collection::new(&among)?;
+    Ok((Collection::with_nulls(&of, among.nulls())?, among))
 }
 
 /// Two collections of directions, row by row.
@@ -61,24 +130,14 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn new(of: [&ListArray; 2], among: [&ListArray; 2]) -> Result<Self> {
-        let rows = of[0].len();
-        if among[0].len() != rows {
-            return Err(Error::Rows { argument: 3, found: among[0].len(), expected: rows });
-        }
-        let among = Collection::new(&among)?;
-        let of = Collection::with_nulls(&of, among.nulls())?;
+    fn of(of: Collection, among: Collection) -> Result<Self> {
         let column = |collection: &Collection, place: usize, argument| match collection.members().get(place) {
             Some(member) => numbers(member, argument),
             None => Ok(Vec::new()),
         };
-        // Angles within a turn of each other need one addition; others are reduced first.
-        let phi = |collection: &Collection, argument| {
-            let mut phi = column(collection, 1, argument)?;
-            phi.iter_mut().filter(|phi| phi.abs() > PI).for_each(|phi| *phi = Exact.wrap(*phi));
-            Ok::<_, Error>(phi)
-        };
-        Ok(Self { eta: [column(&of, 0, 1)?, column(&among, 0, 3)?], phi: [phi(&of, 2)?, phi(&among, 4)?], of, among })
+        let eta = [column(&of, 0, 1)?, column(&among, 0, 3)?];
+        let phi = [column(&of, 1, 2)?, column(&among, 1, 4)?];
+        Ok(Self { eta, phi, of, among })
     }
 
     /// Squares of the distances to all candidates, for each particle.
@@ -108,8 +167,7 @@ impl Iterator for Distances<'_> {
     #[inline]
     fn next(&mut self) -> Option<f64> {
         let (eta, phi) = self.others.next()?;
-        let (eta, phi) = (self.eta - eta, (self.phi - phi).abs());
-        let phi = if phi > PI { TAU - phi } else { phi };
+        let (eta, phi) = (self.eta - eta, turn(self.phi - phi));
         Some(eta * eta + phi * phi)
     }
 }
