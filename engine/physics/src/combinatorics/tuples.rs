@@ -130,7 +130,9 @@ impl<'a> Tuples<'a> {
         let mut chunk = Chunk::default();
         chunk.start(0, self.size);
         for (row, ranges) in self.ranges().enumerate() {
-            self.runs(&ranges, &mut Vec::with_capacity(self.size), &mut |prefix, mut last| {
+            // One empty list is enough for a row without tuples, whatever there is to combine before it.
+            let ranges: &[_] = if ranges.iter().any(Range::is_empty) { &[] } else { ranges.as_slice() };
+            self.runs(ranges, &mut Vec::with_capacity(self.size), &mut |prefix, mut last| {
                 while !last.is_empty() {
                     if chunk.len() == limit {
                         chunk.end_row();
