@@ -54,7 +54,7 @@ fn histograms_among_the_columns_of_a_query_are_readable() {
     // Heights of 392, 620, 267 and 37 as eighths of the highest, rounded up.
     assert_eq!(table.lines()[2].trim(), "▆█▄▁ 1328 entries");
     let rows = run(&["sql", "-c", query, &sample(), "--format", "json"]).ok();
-    let rows: Value = serde_json::from_str(&rows.stdout).unwrap();
+    let rows: Value = serde_json::from_slice(&rows.stdout).unwrap();
     let pt: Value = serde_json::from_str(rows[0]["pt"].as_str().unwrap()).unwrap();
     assert_eq!(pt["hist"]["storage"]["values"], json!(PT.map(|n| n as u64)));
 }
