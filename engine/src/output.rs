@@ -41,6 +41,8 @@ use crate::source::{RootSource, Shared};
 const EXTENSION: &str = "root";
 /// Bytes that are sent at once.
 const CHUNK: usize = 8 << 20;
+/// Batches that are written at once.
+const BATCHES: usize = 16;
 /// Bytes that are collected before they are written to the temporary file.
 const BUFFER: usize = 1 << 20;
 
@@ -251,7 +253,7 @@ impl FileSink for RootSink {
             // The last part of the name is what the file calls itself; the whole of it is for messages.
             let is_named = self.config.table_paths.iter().any(|named| *named.prefix() == path);
             let name = if is_named { self.config.original_url.clone() } else { path.to_string() };
-            writing.push((path, SpawnedTask::spawn_blocking(move || staged(&name, &schema, &options, rows))));
+            writing.push((path, SpawnedTask::spawn(staged(name, schema, options, rows))));
         }
         let mut complete = Vec::with_capacity(writing.len());
         for (path, task) in writing {
@@ -273,18 +275,41 @@ fn not_joined(error: tokio::task::JoinError) -> DataFusionError {
 }
 
 /// Writes rows into a temporary file, and gives it back with their number.
-fn staged(name: &str, schema: &Schema, options: &RootOptions, mut rows: Receiver<RecordBatch>) -> Result<(File, u64)> {
-    let no_file = |source: io::Error| Error::Write(root_writer::Error::Io { file: name.into(), source });
-    let sink = BufWriter::with_capacity(BUFFER, tempfile::tempfile().map_err(no_file)?);
-    let mut file = RootFileWriter::new(sink, name, schema, options).map_err(Error::Write)?;
-    let mut count = 0;
-    while let Some(batch) = rows.blocking_recv() {
-        file.write(&batch).map_err(Error::Write)?;
-        count += batch.num_rows() as u64;
+///
+/// Rows are not waited for on a thread that may block: there are only so many of them, a partitioned result may have more
+/// files, and all of these are open until the last row.
+async fn staged(
+    name: String,
+    schema: SchemaRef,
+    options: RootOptions,
+    mut rows: Receiver<RecordBatch>,
+) -> Result<(File, u64)> {
+    let no_file = {
+        let name = name.clone();
+        move |source: io::Error| Error::Write(root_writer::Error::Io { file: name.clone(), source })
+    };
+    let sink = BufWriter::with_capacity(BUFFER, tempfile::tempfile().map_err(&no_file)?);
+    let mut file = RootFileWriter::new(sink, &name, &schema, &options).map_err(Error::Write)?;
+    let (mut batches, mut count) = (Vec::new(), 0);
+    while rows.recv_many(&mut batches, BATCHES).await > 0 {
+        let arrived = std::mem::take(&mut batches);
+        count += arrived.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+        file = blocking(move || {
+            arrived.iter().try_for_each(|batch| file.write(batch)).map_err(Error::Write)?;
+            Ok(file)
+        })
+        .await?;
     }
-    let sink = file.finish().map_err(Error::Write)?;
-    let file = sink.into_inner().map_err(|e| no_file(e.into_error()))?;
-    Ok((file, count))
+    let finish = move || {
+        let sink = file.finish().map_err(Error::Write)?;
+        Ok(sink.into_inner().map_err(|e| no_file(e.into_error()))?)
+    };
+    Ok((blocking(finish).await?, count))
+}
+
+/// What takes a while, on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    SpawnedTask::spawn_blocking(work).join_unwind().await.map_err(not_joined)?
 }
 
 /// Sends a file to its place, where it appears when it has all arrived.

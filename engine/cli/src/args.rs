@@ -385,7 +385,8 @@ Examples:
   root-query diff data.root:Events 'skims/part-*.root:Events' --columns 'Muon_*'
 
 The result has a line for each column that only A or only B has, that has another type in B, or
-other values: in how many entries, and the first of them. The types are those of Arrow, and only
+other values: in how many entries, and the first of them. Entries are counted from 0, elements of
+lists from 1, as SQL does: element [2] of column v is v[2]. The types are those of Arrow, and only
 columns of the same type have their values compared: NaN is equal to NaN, and 0 to -0. Entries that
 only one of the trees has are not compared, but they are a difference.
 

@@ -75,6 +75,22 @@ pub enum Error {
         /// The value.
         value: f64,
     },
+    /// An edge that JSON cannot hold.
+    #[error("{axis} has an infinite edge, which JSON cannot write; leave it out, as flow bins hold what lies beyond")]
+    InfiniteEdge {
+        /// The axis, by its name or number.
+        axis: String,
+    },
+    /// Histograms with other axes than the first, which CSV has no columns for.
+    #[error("histograms with different axes do not fit into one CSV: {name:?} has the columns {found}, not {expected}")]
+    Csv {
+        /// Name of the histogram.
+        name: String,
+        /// Its columns.
+        found: String,
+        /// Those of the first.
+        expected: String,
+    },
     /// Something that cannot be drawn.
     #[error("plot: {0}")]
     Plot(String),

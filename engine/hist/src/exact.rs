@@ -316,11 +316,12 @@ fn round(digits: &Balanced) -> f64 {
     if negative { -rounded } else { rounded }
 }
 
-/// `significant · 2^exponent`. Nothing lies below the unit, so that numbers too small for 53 bits are whole.
+/// `significant · 2^exponent`, for what is not zero. Nothing lies below the unit, so that numbers too small for 53 bits are whole.
 fn scale(significant: u64, exponent: i32) -> f64 {
     match u32::try_from(exponent - UNIT_EXPONENT) {
         // Both factors are exact, and so is the product unless it is too large.
         Ok(above @ 0..=51) => significant as f64 * f64::from_bits(1 << above),
+        Ok(_) if exponent > 1023 => f64::INFINITY,
         Ok(_) => significant as f64 * f64::from_bits(((exponent + 1023) as u64) << MANTISSA_BITS),
         Err(_) => (significant >> (UNIT_EXPONENT - exponent).min(63)) as f64 * f64::from_bits(1),
     }
@@ -398,6 +399,16 @@ mod tests {
         // 20 000 (2³² - 1) is less than 2⁵³, and the product exact in 128 bits; `value` is (2⁵³ - 1) 2⁻²⁰.
         let expected = ((1_u128 << 53) - 1) * 20_000 * u128::from(u32::MAX);
         assert_eq!(sums.sum(0), expected as f64 / f64::from(1 << 20));
+    }
+
+    #[test]
+    fn sums_beyond_all_numbers_are_infinite() {
+        for digit in DIGITS - 3..DIGITS {
+            for (value, expected) in [(i32::MAX, f64::INFINITY), (i32::MIN, f64::NEG_INFINITY)] {
+                let sums = ExactSums::from_digits(1, vec![(digit, vec![value])], Vec::new());
+                assert_eq!((sums.sum(0), sums.wide_sum(0).value()), (expected, expected), "digit {digit}");
+            }
+        }
     }
 
     #[test]

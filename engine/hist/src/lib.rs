@@ -63,6 +63,7 @@ mod uhi;
 mod wide;
 
 pub use axis::{Axis, AxisKind, Interval};
+pub use csv::write_csv;
 pub use error::{Error, Result};
 pub use fill::{Entries, Number};
 pub use histogram::{Bin, Histogram, MAX_AXES, MAX_CELLS, Tally};

@@ -3,7 +3,9 @@
 //! The bytes are a function of what was filled: equal histograms give equal bytes, however they came about. All integers
 //! are LEB128; signed ones are folded to unsigned (0, −1, 1, −2 …). After the magic and the version come the axes, the
 //! storage, the tally, and the contents: counts of all bins, or for each sum the flags of numbers that were not finite
-//! and the planes of digits. Every bin takes at least a byte, so reading takes no more memory than the bytes justify.
+//! and the planes of digits. Every bin of a count or of a plane takes at least a byte, so reading takes no more memory than
+//! the bytes justify. Sums that are all zero have no planes: such a state is short, and may yet have as many bins as a
+//! histogram can have, with which whoever lists them must reckon.
 
 use crate::axis::{Axis, AxisKind};
 use crate::error::{Error, Result};

@@ -80,7 +80,10 @@ impl Content {
             Self::Count(count) => count as f64,
             Self::Weight { sum_of_squares, .. } => sum_of_squares,
             Self::Mean { count, variance, .. } => variance / count as f64,
-            Self::WeightedMean { sum_of_weights, variance, .. } => variance / sum_of_weights,
+            // Divided by the effective number of entries, `(Σw)² / Σw²`: weights of another unit are no more entries.
+            Self::WeightedMean { sum_of_weights, sum_of_weights_squared, variance, .. } => {
+                variance * (sum_of_weights_squared / sum_of_weights / sum_of_weights)
+            }
         }
     }
 
@@ -167,7 +170,9 @@ impl Cells {
                 scratch.add_products(wx, cells, pairs().map(|(&w, &x)| product(w, x)));
                 let squares = || pairs().map(|(&w, &x)| (w, product(x, x)));
                 scratch.add_products(wxx, cells, squares().map(|(w, xx)| product(w, xx.hi)));
-                scratch.add_if_any(wxx, cells, squares().map(|(w, xx)| w * xx.lo));
+                // Where the product is not finite there is nothing left over, as `product` has it.
+                let low = |(w, xx): (f64, Wide)| if (w * xx.hi).is_finite() { w * xx.lo } else { 0.0 };
+                scratch.add_if_any(wxx, cells, squares().map(low));
             }
         }
     }
@@ -351,7 +356,7 @@ impl Scratch {
     /// The product of two `float`s is exact as a `double`: then there is nothing left over to add.
     fn add_if_any(&mut self, sums: &mut ExactSums, cells: &[u32], values: impl Iterator<Item = f64>) {
         let values = self.rounded(values);
-        if values.iter().any(|&value| value != 0.0 && !value.is_nan()) {
+        if values.iter().any(|&value| value != 0.0) {
             sums.add_all(cells, values);
         }
     }

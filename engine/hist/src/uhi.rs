@@ -89,7 +89,7 @@ impl Written {
             counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
         own.extend(notes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Ok(Self {
-            axes: histogram.axes().iter().map(axis_value).collect(),
+            axes: histogram.axes().iter().enumerate().map(axis_value).collect::<Result<_>>()?,
             shape: histogram.axes().iter().map(Axis::extent).collect(),
             storage,
             fields,
@@ -149,17 +149,23 @@ impl Serialize for Nested<'_> {
     }
 }
 
-fn axis_value(axis: &Axis) -> Value {
+fn axis_value((number, axis): (usize, &Axis)) -> Result<Value> {
     let mut value = match axis.kind() {
         AxisKind::Regular { bins, lower, upper } => {
             json!({ "type": "regular", "bins": bins, "lower": lower, "upper": upper })
         }
-        AxisKind::Log { .. } | AxisKind::Variable { .. } => json!({ "type": "variable", "edges": axis.edges() }),
+        AxisKind::Log { .. } | AxisKind::Variable { .. } => {
+            let edges = axis.edges();
+            if edges.iter().any(|edge| !edge.is_finite()) {
+                return Err(Error::InfiniteEdge { axis: axis.display_name(number) });
+            }
+            json!({ "type": "variable", "edges": edges })
+        }
         AxisKind::IntCategory { categories, .. } => json!({ "type": "category_int", "categories": categories }),
         AxisKind::StrCategory { categories, .. } => json!({ "type": "category_str", "categories": categories }),
         AxisKind::Boolean => json!({ "type": "boolean" }),
     };
-    let Some(fields) = value.as_object_mut() else { return value };
+    let Some(fields) = value.as_object_mut() else { return Ok(value) };
     if axis.is_numeric() {
         fields.insert("underflow".into(), axis.underflow().into());
         fields.insert("overflow".into(), axis.overflow().into());
@@ -183,7 +189,7 @@ fn axis_value(axis: &Axis) -> Value {
     if !metadata.is_empty() {
         fields.insert("metadata".into(), metadata.into());
     }
-    value
+    Ok(value)
 }
 
 /// Reads one histogram.

@@ -194,7 +194,8 @@ impl Cutflow {
                 classes.push((u64::try_from(*cuts).unwrap_or_default(), passed));
             }
         }
-        // Sums of weights are then the same whatever came first.
+        // Classes are then added up in one order. The sum of each is DataFusion's, and its last bits may depend on which
+        // rows were read together.
         classes.sort_unstable_by_key(|(cuts, _)| *cuts);
         Ok(CutflowResult { cuts: self.cuts.clone(), weighted: self.weight.is_some(), classes, without_weight })
     }

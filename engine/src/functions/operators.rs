@@ -9,6 +9,8 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, HigherOrderUDF, Operator, binary_expr, lambda};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::physics::kernel_type;
+
 /// Names that no parameter of a lambda around an operator has.
 const LEFT: &str = "left element";
 const RIGHT: &str = "right element";
@@ -51,7 +53,7 @@ impl ExprPlanner for ListOperators {
 
 /// The elements of an expression that is a list of numbers or conditions.
 fn elements(expression: &Expr, schema: &DFSchema) -> Option<FieldRef> {
-    match expression.get_type(schema).ok()? {
+    match kernel_type(&expression.get_type(schema).ok()?) {
         DataType::List(element) if element.data_type().is_numeric() || *element.data_type() == DataType::Boolean => {
             Some(element)
         }

@@ -114,8 +114,13 @@ impl Filling {
         DataFusionError::Execution(format!("{}: {error}", self.kind.name()))
     }
 
-    fn bytes(&self) -> ScalarValue {
-        ScalarValue::Binary(Some(self.histogram.to_bytes()))
+    fn bytes(&self) -> Result<ScalarValue> {
+        let bytes = self.histogram.to_bytes();
+        if i32::try_from(bytes.len()).is_err() {
+            let problem = "the histogram takes more than 2 GiB, which no value can; use coarser bins";
+            return Err(DataFusionError::Execution(format!("{}: {problem}", self.kind.name())));
+        }
+        Ok(ScalarValue::Binary(Some(bytes)))
     }
 }
 
@@ -146,11 +151,11 @@ impl Accumulator for Filling {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.bytes()])
+        Ok(vec![self.bytes()?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(self.bytes())
+        self.bytes()
     }
 
     fn size(&self) -> usize {

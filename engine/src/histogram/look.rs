@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BinaryArray, Float64Builder, Int64Array, Int64Builder, ListArray,
-    StringArray, StringBuilder, StructArray,
+    StringBuilder, StructArray,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -12,9 +12,12 @@ use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use root_hist::{Histogram, Interval, write_uhi};
+use root_hist::{Axis, Histogram, Interval, write_uhi};
 
 use super::EXTENSION_METADATA;
+
+/// The most bins of one batch of histograms that are listed: rows of some GiB.
+const MAX_BINS: usize = 1 << 26;
 
 /// `hist_bins(h)`: a list of structs, one for each bin.
 pub(super) fn bins() -> ScalarUDF {
@@ -84,6 +87,9 @@ impl ScalarUDFImpl for Look {
             return internal_err!("{} takes Binary", self.name());
         };
         let histograms = self.read(states)?;
+        if self.what != What::Entries {
+            Self::check_bins(&histograms)?;
+        }
         let out: ArrayRef = match self.what {
             What::Bins => self.bins(&histograms, &axes_of(args.arg_fields.first()))?,
             What::Entries => {
@@ -91,10 +97,12 @@ impl ScalarUDFImpl for Look {
                 Arc::new(histograms.iter().map(|h| h.as_ref().map(entries)).collect::<Int64Array>())
             }
             What::Json => {
-                let json = |h: &Option<Histogram>| {
-                    h.as_ref().map(|h| write_uhi(&[("hist", h)], &[]).map_err(|error| self.fault(&error))).transpose()
-                };
-                Arc::new(histograms.iter().map(json).collect::<Result<StringArray>>()?)
+                let mut texts = StringBuilder::new();
+                for histogram in &histograms {
+                    let json = histogram.as_ref().map(|h| write_uhi(&[("hist", h)], &[])).transpose();
+                    append_text(&mut texts, json.map_err(|error| self.fault(&error))?.as_deref())?;
+                }
+                Arc::new(texts.finish())
             }
         };
         Ok(ColumnarValue::Array(out))
@@ -109,6 +117,16 @@ impl Look {
     fn read(&self, states: &BinaryArray) -> Result<Vec<Option<Histogram>>> {
         let read = |state: Option<&[u8]>| state.map(Histogram::from_bytes).transpose();
         states.iter().map(|state| read(state).map_err(|error| self.fault(&error))).collect()
+    }
+
+    /// A few bytes may be a histogram of many empty bins, and to list them is another matter than to hold them.
+    fn check_bins(histograms: &[Option<Histogram>]) -> Result<()> {
+        let bins_of = |histogram: &Histogram| histogram.axes().iter().map(Axis::extent).product::<usize>();
+        let bins: usize = histograms.iter().flatten().map(bins_of).sum();
+        match bins {
+            0..=MAX_BINS => Ok(()),
+            bins => Err(too_much(&format!("{bins} bins, where {MAX_BINS} can be listed"))),
+        }
     }
 
     fn bins(&self, histograms: &[Option<Histogram>], axes: &[AxisForm]) -> Result<ArrayRef> {
@@ -134,7 +152,7 @@ impl Look {
             let before = values.len();
             for bin in histogram.bins() {
                 for ((column, index), interval) in columns.iter_mut().zip(&bin.index).zip(&bin.intervals) {
-                    column.append(*index, interval);
+                    column.append(*index, interval)?;
                 }
                 values.append_value(bin.content.value());
                 variances.append_option(Some(bin.content.variance()).filter(|variance| !variance.is_nan()));
@@ -154,6 +172,22 @@ impl Look {
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         Ok(Arc::new(ListArray::try_new(element, offsets, Arc::new(bins), Some(nulls))?))
     }
+}
+
+/// Appends a text if the array can hold it, which the builder would not ask.
+fn append_text(texts: &mut StringBuilder, text: Option<&str>) -> Result<()> {
+    if i32::try_from(texts.values_slice().len() + text.map_or(0, str::len)).is_err() {
+        return Err(too_much("text of more than 2 GiB"));
+    }
+    texts.append_option(text);
+    Ok(())
+}
+
+fn too_much(what: &str) -> DataFusionError {
+    DataFusionError::Execution(format!(
+        "the histograms of one batch of rows would make {what}; use coarser bins or fewer groups, or fewer rows to a batch \
+         (SET datafusion.execution.batch_size)"
+    ))
 }
 
 /// What the bins of an axis are, as far as the type of rows goes.
@@ -202,18 +236,19 @@ struct AxisColumns {
 }
 
 impl AxisColumns {
-    fn append(&mut self, index: i64, interval: &Interval) {
+    fn append(&mut self, index: i64, interval: &Interval) -> Result<()> {
         self.index.append_value(index);
         match interval {
             Interval::Range(low, high) => {
                 self.low.append_value(*low);
                 self.high.append_value(*high);
             }
-            Interval::Int(number) => self.category.append_value(number.to_string()),
-            Interval::Str(text) => self.category.append_value(text),
-            Interval::Bool(value) => self.category.append_value(value.to_string()),
-            Interval::Other => self.category.append_null(),
+            Interval::Int(number) => append_text(&mut self.category, Some(&number.to_string()))?,
+            Interval::Str(text) => append_text(&mut self.category, Some(text))?,
+            Interval::Bool(value) => append_text(&mut self.category, Some(&value.to_string()))?,
+            Interval::Other => append_text(&mut self.category, None)?,
         }
+        Ok(())
     }
 
     fn finish(mut self, form: AxisForm) -> Vec<ArrayRef> {

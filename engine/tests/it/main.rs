@@ -14,6 +14,7 @@ mod members;
 mod nested;
 mod operators;
 mod ordered;
+mod output;
 mod reading;
 mod reduction;
 mod remote;

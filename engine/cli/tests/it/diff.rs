@@ -51,7 +51,7 @@ fn the_element_of_a_list_is_told() {
     let b = made(&dir, "b.root", "SELECT [run, run + 2, luminosityBlock] AS v FROM t LIMIT 5");
     let run1 = diff(&[&a, &b]);
     assert_eq!(run1.code, 1);
-    assert_eq!(run1.lines()[1], "v,values,5,0,[1],194712,194713");
+    assert_eq!(run1.lines()[1], "v,values,5,0,[2],194712,194713");
 }
 
 #[test]

@@ -23,7 +23,6 @@ pub(super) struct Text<'a> {
     pub(super) color: &'a str,
     /// From bottom to top.
     pub(super) upright: bool,
-    pub(super) bold: bool,
 }
 
 /// A picture that is being drawn.
@@ -100,9 +99,8 @@ impl Canvas {
         };
         let (x, y) = (short(x), short(y));
         let turn = if look.upright { format!(" transform=\"rotate(-90 {x} {y})\"") } else { String::new() };
-        let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
         self.push(format_args!(
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" text-anchor=\"{anchor}\" fill=\"{}\"{weight}{turn}>",
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" text-anchor=\"{anchor}\" fill=\"{}\"{turn}>",
             look.size, look.color
         ));
         let mut raised = 0.0;
@@ -153,14 +151,18 @@ fn parts(text: &str) -> Vec<(&str, Level)> {
     parts
 }
 
-/// A label without marks, for terminals.
+/// A label without marks, for terminals, and without control characters, which those would obey.
 pub(super) fn unmarked(text: &str) -> String {
-    let part = |(part, level): (&str, Level)| match level {
-        Level::Base => part.to_owned(),
-        Level::Lower => format!("_{part}"),
-        Level::Upper => format!("^{part}"),
-    };
-    parts(text).into_iter().map(part).collect()
+    let mut plain = String::with_capacity(text.len());
+    for (part, level) in parts(text) {
+        match level {
+            Level::Base => {}
+            Level::Lower => plain.push('_'),
+            Level::Upper => plain.push('^'),
+        }
+        plain.extend(part.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }));
+    }
+    plain
 }
 
 /// About how wide a text is, by the font that is embedded.
@@ -210,6 +212,7 @@ mod tests {
         assert_eq!(parts("a_b^c {x}"), [("a_b^c {x}", Level::Base)]);
         assert_eq!(parts("x_{open"), [("x_{open", Level::Base)]);
         assert_eq!(unmarked("p_{T}"), "p_T");
+        assert_eq!(unmarked("a\u{1b}[2J\nb\u{9b}"), "a\u{fffd}[2J\u{fffd}b\u{fffd}");
     }
 
     #[test]

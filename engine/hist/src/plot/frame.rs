@@ -102,7 +102,7 @@ impl Frame {
     }
 
     pub(super) fn text<'a>(&self, anchor: Anchor, color: &'a str) -> Text<'a> {
-        Text { size: self.font, anchor, color, upright: false, bold: false }
+        Text { size: self.font, anchor, color, upright: false }
     }
 
     /// The lines of the frame, with marks along it.

@@ -48,10 +48,11 @@ pub(super) fn draw(plot: &Plot, histogram: &Histogram, terminal: &Terminal) -> S
         [x, y] => shades(&mut out, plot, histogram, (x, y), &terminal),
         _ => {}
     }
-    let notes: Vec<String> = summary::lines(histogram).iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let notes = summary::lines(histogram).into_iter().map(|(name, value)| format!("{name} {}", unmarked(&value)));
+    let notes: Vec<String> = notes.collect();
     out.push_str(&notes.join(if terminal.ascii { ", " } else { " · " }));
     out.push('\n');
-    if terminal.ascii { ascii(&unmarked(&out)) } else { unmarked(&out) }
+    if terminal.ascii { ascii(&out) } else { out }
 }
 
 /// Letters that stand for particles and angles.

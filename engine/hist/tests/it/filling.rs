@@ -184,6 +184,41 @@ fn entries_of_one_weight_are_the_same_counted_or_added() {
 }
 
 #[test]
+fn the_error_of_a_weighted_mean_is_by_the_effective_number_of_entries_whatever_the_unit_of_the_weights() {
+    let column = Float64Array::from(vec![0.5; 3]);
+    let sample = Float64Array::from(vec![1.0, 2.0, 4.0]);
+    for scale in [1.0, 1024.0, 1.0 / 1024.0] {
+        let weights = Float64Array::from(vec![2.0 * scale, scale, scale]);
+        let mut histogram = Histogram::new(vec![unit()], Storage::WeightedMean).unwrap();
+
+        histogram.fill(&Entries::new(&[&column]).sample(&sample).weights(&weights)).unwrap();
+
+        // Σw = 4, Σw² = 6, the mean 2, Σw(x−μ)² = 6: a variance of 6 / (4 − 6/4) and 4² / 6 entries.
+        assert_eq!(histogram.values()[1], 2.0);
+        assert!((histogram.variances()[1] - 2.4 * 6.0 / 16.0).abs() < 1e-15, "{:?}", histogram.variances());
+    }
+}
+
+#[test]
+fn an_infinite_weight_gives_the_same_whatever_was_filled_with_it() {
+    // The square of 1 is exact, that of 0.1 is not: what is left over of it is added on its own.
+    let (weights, samples) = ([f64::INFINITY, 1.0], [1.0, 0.1]);
+    let fill = |histogram: &mut Histogram, entries: std::ops::Range<usize>| {
+        let column = Float64Array::from(vec![0.5; entries.len()]);
+        let weights = Float64Array::from(weights[entries.clone()].to_vec());
+        let sample = Float64Array::from(samples[entries].to_vec());
+        histogram.fill(&Entries::new(&[&column]).sample(&sample).weights(&weights)).unwrap();
+    };
+    let [mut together, mut apart] = [(); 2].map(|()| Histogram::new(vec![unit()], Storage::WeightedMean).unwrap());
+
+    fill(&mut together, 0..2);
+    fill(&mut apart, 0..1);
+    fill(&mut apart, 1..2);
+
+    assert_eq!(together.to_bytes(), apart.to_bytes());
+}
+
+#[test]
 fn the_variance_of_equal_samples_is_nothing_and_that_of_far_ones_is_exact() {
     let axis = || Axis::boolean();
     let column = arrow_array::BooleanArray::from(vec![true, true, true, false, false]);
@@ -213,6 +248,15 @@ fn a_weight_that_is_no_number_is_seen_in_its_bin_only() {
     assert!(histogram.get(&[1]).unwrap().value().is_nan());
     let error = root_hist::write_uhi(&[("h", &histogram)], &[]).unwrap_err();
     assert!(matches!(error, Error::NotFinite { bin: 2, .. }), "{error}");
+}
+
+#[test]
+fn an_edge_that_json_cannot_write_is_an_error() {
+    let endless = Axis::variable(vec![0.0, 1.0, f64::INFINITY]).unwrap();
+
+    let error = root_hist::write_uhi(&[("h", &count(endless))], &[]).unwrap_err();
+
+    assert!(matches!(&error, Error::InfiniteEdge { axis } if axis == "axis 0"), "{error}");
 }
 
 #[test]

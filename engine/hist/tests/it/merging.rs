@@ -12,7 +12,7 @@ fn number() -> impl Strategy<Value = f64> {
         4 => -10.0..10.0_f64,
         2 => any::<f32>().prop_filter("finite", |x| x.is_finite()).prop_map(f64::from),
         1 => any::<f64>(),
-        1 => prop_oneof![Just(0.0), Just(-0.0), Just(5e-324), Just(f64::MAX), Just(f64::MIN), Just(1e300), Just(-1e300)],
+        1 => prop_oneof![Just(0.0), Just(-0.0), Just(1.0), Just(f64::INFINITY), Just(5e-324), Just(f64::MAX), Just(f64::MIN), Just(1e300), Just(-1e300)],
     ]
 }
 

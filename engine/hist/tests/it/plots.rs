@@ -46,6 +46,24 @@ fn a_picture_has_labels_units_and_what_it_does_not_show() {
 }
 
 #[test]
+fn what_a_terminal_would_obey_does_not_reach_it() {
+    let words = ["\u{1b}]0;title\u{7}", "two\nlines", "plain"];
+    let axis = || Axis::str_category(words).unwrap().with_label("\u{1b}[31mx").with_unit("\u{9b}2J");
+    let one = Histogram::new(vec![axis()], Storage::Count).unwrap();
+    let two = Histogram::new(vec![axis(), axis()], Storage::Count).unwrap();
+    for histogram in [&peak(), &one, &two] {
+        for ascii in [false, true] {
+            let plot = Plot::new(histogram).unwrap().with_title("a\u{1b}[2Jb\rc").with_value_label("\u{7}");
+
+            let text = plot.to_text(&Terminal { columns: 80, ascii });
+
+            assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text:?}");
+            assert!(text.contains(['\u{fffd}', '?']), "{text}");
+        }
+    }
+}
+
+#[test]
 fn pngs_have_the_size_that_was_asked_for_and_show_something() {
     let (one, two) = (peak(), map());
     for (histogram, theme, log) in [(&one, Theme::Light, false), (&one, Theme::Dark, true), (&two, Theme::Light, true)]

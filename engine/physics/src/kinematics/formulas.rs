@@ -46,7 +46,7 @@ formulas! {
         let z1 = pt1 * math.sinh(eta1);
         let z2 = pt2 * math.sinh(eta2);
         let (p1, p2) = (fma(z1, z1, pt1 * pt1), fma(z2, z2, pt2 * pt2));
-        let (square1, square2) = (signed_square(mass1).max(-p1), signed_square(mass2).max(-p2));
+        let (square1, square2) = (at_least(-p1, signed_square(mass1)), at_least(-p2, signed_square(mass2)));
         let product = (p1 * p2).sqrt();
         let energies = ((p1 + square1) * (p2 + square2)).sqrt() + product;
         let excess = fma(p1, square2, fma(p2, square1, square1 * square2)) / energies;
@@ -59,7 +59,7 @@ formulas! {
         let (sin, cos) = math.sin_cos(phi);
         let z = pt * math.sinh(eta);
         let square = fma(z, z, pt * pt) + signed_square(mass);
-        [pt * cos, pt * sin, z, square.max(0.0).sqrt()]
+        [pt * cos, pt * sin, z, at_least(0.0, square).sqrt()]
     }
 
     FromCartesian(_math, [px, py, pz, e]) -> 4 {
@@ -122,6 +122,12 @@ fn opening<M: Math>(math: &mut M, eta: f64, phi: f64) -> f64 {
     let (sin, _) = math.sin_cos(0.5 * phi);
     let sinh = math.sinh(0.5 * eta);
     fma(sinh, sinh, sin * sin)
+}
+
+/// The value, or the bound that it is below. NaN stays NaN, where `f64::max` would give the bound.
+#[inline(always)]
+fn at_least(bound: f64, value: f64) -> f64 {
+    if value < bound { bound } else { value }
 }
 
 /// m² with the sign of m: a negative mass stands for a space-like vector.

@@ -103,6 +103,17 @@ fn chunks_are_bounded_and_together_hold_all_tuples() {
 }
 
 #[test]
+fn a_product_with_an_empty_list_costs_nothing() {
+    // The first five lists alone have 3000⁵ tuples.
+    let full = list(double_array(&vec![0.0; 3001]), &[3000, 1]);
+    let empty = list(double_array(&[1.0]), &[0, 1]);
+
+    let tuples = cartesian(&[&full, &full, &full, &full, &full, &empty], None).unwrap();
+
+    assert_eq!([tuples.value_length(0), tuples.value_length(1)], [0, 1]);
+}
+
+#[test]
 fn more_tuples_than_an_array_can_hold_are_an_error_that_says_what_to_do() {
     let values = list(double_array(&vec![0.0; 3000]), &[3000]);
     let error = combinations(&values, 3, None).unwrap_err();
@@ -181,6 +192,21 @@ fn what_is_no_number_is_in_no_best_tuple() {
     assert_eq!(int_values(&best.places[0]), [Some(0), None, None, None]);
     assert_eq!(int_values(&best.places[1]), [Some(2), None, None, None]);
     assert_eq!(double_values(&best.scores), [Some(3.0), None, None, None]);
+}
+
+#[test]
+fn a_particle_without_a_mass_is_in_no_best_tuple() {
+    let zero = doubles(&[Some(&[0.0; 3]), Some(&[0.0; 3])]);
+    let pt = doubles(&[Some(&[1.0, 2.0, 4.0]), Some(&[1.0, 2.0, 4.0])]);
+    let masses = [Some(0.0), None, Some(0.0), Some(f64::NAN), Some(0.0), Some(0.0)];
+    let masses = list(std::sync::Arc::new(arrow_array::Float64Array::from(masses.to_vec())), &[3, 3]);
+    let momenta = Momenta::new(&pt, &zero, &zero, &masses).unwrap();
+
+    let best = best_tuple(&momenta, 2, distance_to_mass(0.0)).unwrap();
+
+    assert_eq!(int_values(&best.places[0]), [Some(0), Some(1)]);
+    assert_eq!(int_values(&best.places[1]), [Some(2), Some(2)]);
+    assert!(momenta.get(1).unwrap().mass().is_nan());
 }
 
 #[test]

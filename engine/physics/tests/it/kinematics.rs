@@ -152,6 +152,18 @@ fn what_is_undefined_is_nan_and_limits_are_reached() {
 }
 
 #[test]
+fn a_mass_that_is_no_number_gives_no_number() {
+    let (none, back) = (f64::NAN, std::f64::consts::PI);
+    assert!(value(Function::InvariantMass, &[40.0, 0.0, 0.0, none, 40.0, 0.0, back, 0.0]).is_nan());
+    assert!(value(Function::InvariantMass, &[40.0, 0.0, 0.0, 0.0, 40.0, 0.0, back, none]).is_nan());
+    let energy =
+        |arguments: [f64; 4]| Function::ToCartesian.evaluate_values(&arguments.map(Values::from)).unwrap()[3][0];
+    assert!(energy([40.0, 0.5, 1.0, none]).is_nan());
+    // A negative mass beyond the momentum has no real energy, and gets none.
+    assert_eq!(energy([1.0, 0.0, 0.0, -2.0]), 0.0);
+}
+
+#[test]
 fn a_result_does_not_depend_on_its_neighbours() {
     let mut random = Random(5);
     let mut eta = random.column(1000, -5.0, 5.0);

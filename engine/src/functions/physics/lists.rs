@@ -6,6 +6,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array,
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::{Result, plan_err};
+use datafusion::functions_nested::min_max::{array_max_udf, array_min_udf};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 use root_physics::lists::{self, Extreme, Order, Reduction};
 
@@ -32,6 +33,27 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             move |args| lists::reduce(&list_at(args, 0)?, reduction).map_err(failed),
         )
     };
+    // DataFusion's functions, replaced for numbers only.
+    let bound = |general: Arc<ScalarUDF>, reduction, description| {
+        let name = if reduction == Reduction::Min { "array_min" } else { "array_max" };
+        Kernel::function(
+            name,
+            "list",
+            description,
+            move |args| {
+                check_count(args, 1..=1)?;
+                reduced(element_at(args, 0)?, reduction)
+            },
+            move |args| {
+                let list = list_at(args, 0)?;
+                let element = list.value_type();
+                if element.is_integer() || matches!(element, DataType::Float32 | DataType::Float64) {
+                    return lists::reduce(&list, reduction).map_err(failed);
+                }
+                general.inner().invoke_with_args(args.clone())?.into_array(args.number_rows)
+            },
+        )
+    };
     vec![
         extreme(
             "array_argmin",
@@ -47,10 +69,21 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             "array_sum",
             Reduction::Sum,
             "The sum of the elements, in double precision or 64 bits; 0 if there are none.",
-        ),
+        )
+        .with_aliases(["list_sum"]),
         reduction("array_mean", Reduction::Mean, "The mean of the elements; null if there are none."),
-        reduction("array_min", Reduction::Min, "The smallest element; null if there are none. NaN is passed over."),
-        reduction("array_max", Reduction::Max, "The largest element; null if there are none. NaN is passed over."),
+        bound(
+            array_min_udf(),
+            Reduction::Min,
+            "The smallest element, of anything that has an order; null if there are none. NaN is passed over.",
+        )
+        .with_aliases(["list_min"]),
+        bound(
+            array_max_udf(),
+            Reduction::Max,
+            "The largest element, of anything that has an order; null if there are none. NaN is passed over.",
+        )
+        .with_aliases(["list_max"]),
         Kernel::function(
             "array_any",
             "list",

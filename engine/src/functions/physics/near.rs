@@ -71,7 +71,8 @@ fn directions(args: &ScalarFunctionArgs, at: usize) -> Result<[ListArray; 2]> {
 
 fn nearest(args: &ScalarFunctionArgs) -> Result<ArrayRef> {
     let (of, among) = (directions(args, 0)?, directions(args, 1)?);
-    let threshold = if args.args.len() > 2 { constant_at(args, 2)? } else { None };
+    // NULL is no limit that anything could be within, unlike a limit that is not given.
+    let threshold = if args.args.len() > 2 { Some(constant_at(args, 2)?.unwrap_or(f64::NAN)) } else { None };
     let found = lists::nearest([&of[0], &of[1]], [&among[0], &among[1]], threshold).map_err(failed)?;
     let places = from_one(found.places.values())?;
     let elements = StructArray::try_new(match_fields(), vec![places, found.distances.values().clone()], None)?;

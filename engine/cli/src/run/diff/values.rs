@@ -9,7 +9,7 @@ use super::super::types::counted;
 /// The first place at which two values differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The element, `[2]`, or the member, `.pt`, if it is not the value itself.
+    /// The element, `[2]`, counted from 1 as in SQL, or the member, `.pt`, if it is not the value itself.
     pub element: String,
     /// What stands there on either side.
     pub values: [String; 2],
@@ -93,7 +93,7 @@ fn in_lists(sides: [ArrayRef; 2]) -> Option<Place> {
     let [a, b] = &sides;
     let common = (0..a.len().min(b.len())).find_map(|index| {
         let place = difference([a, b], [index, index])?;
-        Some(Place { element: format!("[{index}]{}", place.element), ..place })
+        Some(Place { element: format!("[{}]{}", index + 1, place.element), ..place })
     });
     common.or_else(|| {
         let length = |list: &ArrayRef| counted(list.len() as u64, "element");
@@ -150,7 +150,7 @@ mod tests {
         };
         let a = lists([Some(vec![1.0]), Some(vec![1.0, 2.0, 3.0]), Some(vec![])]);
         let found = compared(a.clone(), lists([Some(vec![1.0]), Some(vec![1.0, 2.5, 3.0]), None]));
-        assert_eq!(found, Differences { entries: 2, first: Some((101, place("[1]", "2.0", "2.5"))) });
+        assert_eq!(found, Differences { entries: 2, first: Some((101, place("[2]", "2.0", "2.5"))) });
         let found = compared(a, lists([Some(vec![1.0]), Some(vec![1.0, 2.0]), Some(vec![])]));
         assert_eq!(found, Differences { entries: 1, first: Some((101, place("", "3 elements", "2 elements"))) });
     }

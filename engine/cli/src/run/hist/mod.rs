@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use root_engine::{Histogram, histograms};
 use root_hist::plot::{Plot, Terminal};
-use root_hist::write_uhi;
+use root_hist::{write_csv, write_uhi};
 
 use self::root::identifier;
 use self::spec::Spec;
@@ -206,24 +206,10 @@ fn csv(filled: &[(String, Histogram)]) -> Result<String, Failure> {
     if let [(_, only)] = filled {
         return Ok(only.to_csv());
     }
-    let mut text = String::new();
-    let mut header = None;
-    for (name, histogram) in filled {
-        let csv = histogram.to_csv();
-        let (own, rows) = csv.split_once('\n').unwrap_or_default();
-        if *header.get_or_insert_with(|| own.to_owned()) != own {
-            let problem = "histograms with different axes do not fit into one CSV; ask for one, or for --format json, or -o \
-                           with .json or .root";
-            return Err(Failure::usage(problem));
-        }
-        if text.is_empty() {
-            text = format!("histogram,{own}\n");
-        }
-        let name =
-            if name.contains([',', '"', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.clone() };
-        rows.lines().for_each(|row| text.push_str(&format!("{name},{row}\n")));
-    }
-    Ok(text)
+    let named: Vec<(&str, &Histogram)> = filled.iter().map(|(name, h)| (name.as_str(), h)).collect();
+    write_csv(&named).map_err(|error| {
+        Failure::usage(format!("{error}; ask for one, or for --format json, or -o with .json or .root"))
+    })
 }
 
 fn failed(error: root_hist::Error) -> Failure {
