@@ -42,6 +42,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod accelerate;
+pub mod analysis;
 mod cache;
 mod copy_to;
 mod cutflow;
@@ -84,7 +85,8 @@ pub use merge::common_type;
 pub use options::{Layout, OnBadFile, TableOptions};
 pub use output::{RootFileWriter, RootOptions};
 pub use progress::{Progress, ProgressSnapshot};
-pub use root_hist::Histogram;
+pub use root_hist;
+pub use root_hist::{Axis, Histogram};
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};
 pub use source::RootSource;

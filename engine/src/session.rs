@@ -16,6 +16,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
 
 use crate::accelerate::Accelerate;
+use crate::analysis::Events;
 use crate::copy_to;
 use crate::dialect::RootDialect;
 use crate::error::Error;
@@ -31,7 +32,7 @@ use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
 use crate::sort_keys::ComputeSortKeys;
 use crate::source::Shared;
-use crate::suggest::nearest;
+use crate::suggest::no_such_column;
 use crate::table::RootTable;
 
 /// A session: tables, options and counters. Clones share them.
@@ -184,6 +185,24 @@ impl RootSession {
         Ok(self.context.read_table(opened.provider)?)
     }
 
+    /// Opens files as events of an analysis: a path, pattern, directory or dataset file, with `:tree` where the files have
+    /// several.
+    pub async fn events(&self, spec: &str) -> Result<Events, Error> {
+        self.events_of(&[spec.to_string()], &self.factory.defaults).await
+    }
+
+    /// The same for several such specs, with options of their own.
+    pub async fn events_of(&self, specs: &[String], options: &TableOptions) -> Result<Events, Error> {
+        let opened = self.factory.open(specs, options.clone()).await?;
+        let unreadable = opened.table.unreadable().to_vec();
+        Events::new(self, self.context.read_table(opened.provider)?, unreadable)
+    }
+
+    /// The rows of a query as events of an analysis.
+    pub fn events_from(&self, frame: DataFrame) -> Result<Events, Error> {
+        Events::new(self, frame, Vec::new())
+    }
+
     /// Registers files as a table of the session: paths, patterns, directories and dataset files (see
     /// [`Inputs::find`](crate::Inputs::find)), each with an optional `:tree`. The answer is the table of these files; where
     /// friends are joined with them by columns, queries read a view over it.
@@ -279,12 +298,7 @@ impl RootSession {
         if let Some(full) = full.filter(|full| valid_fields.iter().any(|known| known.name() == full)) {
             return DataFusionError::Plan(format!("the column {full} is quoted as one name: \"{full}\""));
         }
-        let near = nearest(wanted, valid_fields.iter().map(|f| f.name()));
-        let hint = match near.as_slice() {
-            [] => String::new(),
-            names => format!("; did you mean {}?", names.join(" or ")),
-        };
-        DataFusionError::Plan(format!("there is no column '{wanted}'{hint}"))
+        DataFusionError::Plan(no_such_column(wanted, valid_fields.iter().map(|f| f.name())))
     }
 }
 
@@ -294,7 +308,7 @@ fn as_narrow(table: &dyn TableProvider) -> Option<&dyn Narrow> {
 }
 
 /// The column that an error says does not exist.
-fn missing_column(error: &DataFusionError) -> Option<&Column> {
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<&Column> {
     let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
     match schema.as_ref() {
         SchemaError::FieldNotFound { field, .. } => Some(field),

@@ -13,13 +13,14 @@ use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Entries, Histogram};
 
 use super::call::{Kind, as_run, run_value};
+use super::like::hist_like;
 use super::histogram_field;
 
 /// The aggregates that fill histograms.
 pub(crate) fn aggregates() -> Vec<AggregateUDF> {
     let make =
         |kind| AggregateUDF::new_from_impl(Fill { kind, signature: Signature::user_defined(Volatility::Immutable) });
-    Kind::ALL.map(make).into()
+    Kind::ALL.map(make).into_iter().chain([hist_like()]).collect()
 }
 
 /// An aggregate that fills a histogram.
@@ -113,10 +114,6 @@ impl Filling {
     fn fault(&self, error: &root_hist::Error) -> DataFusionError {
         DataFusionError::Execution(format!("{}: {error}", self.kind.name()))
     }
-
-    fn bytes(&self) -> ScalarValue {
-        ScalarValue::Binary(Some(self.histogram.to_bytes()))
-    }
 }
 
 impl Accumulator for Filling {
@@ -134,26 +131,36 @@ impl Accumulator for Filling {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let states = states.first().and_then(|states| states.as_binary_opt::<i32>());
-        let Some(states) = states else {
-            return Err(DataFusionError::Internal("the state of a histogram is Binary".into()));
-        };
-        for state in states.iter().flatten() {
-            let other = Histogram::from_bytes(state).map_err(|error| self.fault(&error))?;
-            self.histogram.merge(&other).map_err(|error| self.fault(&error))?;
-        }
-        Ok(())
+        merge(&mut self.histogram, states, self.kind.name())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.bytes()])
+        Ok(vec![evaluated(&self.histogram)])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(self.bytes())
+        Ok(evaluated(&self.histogram))
     }
 
     fn size(&self) -> usize {
         self.histogram.memory()
     }
+}
+
+/// Adds partial results to a histogram.
+pub(super) fn merge(histogram: &mut Histogram, states: &[ArrayRef], function: &str) -> Result<()> {
+    let fault = |error: root_hist::Error| DataFusionError::Execution(format!("{function}: {error}"));
+    let states = states.first().and_then(|states| states.as_binary_opt::<i32>());
+    let Some(states) = states else {
+        return Err(DataFusionError::Internal("the state of a histogram is Binary".into()));
+    };
+    for state in states.iter().flatten() {
+        histogram.merge(&Histogram::from_bytes(state).map_err(fault)?).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// A histogram as a value, which is its partial result as well.
+pub(super) fn evaluated(histogram: &Histogram) -> ScalarValue {
+    ScalarValue::Binary(Some(histogram.to_bytes()))
 }
