@@ -16,7 +16,7 @@ mod support;
 
 /// The mass of the pair in events with exactly two muons of opposite charge.
 pub fn spectrum(events: &Events) -> Result<Booked<Histogram>, Box<dyn Error>> {
-    let mass = Axis::log(300, 0.25, 300.0)?.with_label("m_{#mu#mu}").with_unit("GeV");
+    let mass = Axis::log(300, 0.25, 300.0)?.with_label("m_{μμ}").with_unit("GeV");
     let pairs = events
         .filter("nMuon = 2")?
         .filter("Muon_charge[1] <> Muon_charge[2]")?

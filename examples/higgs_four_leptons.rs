@@ -12,24 +12,28 @@ use root_engine::{Axis, Error, Histogram, RootSession, TableOptions};
 
 mod support;
 
-/// Good leptons, and of the pairs with opposite charges and one flavour that nearest to the Z; the others are another one.
+/// Good leptons of one kind, named as their columns are.
+fn good(name: &str, kind: u8, pt: u8, eta: f64) -> String {
+    format!(
+        "array_filter(
+             named_zip('pt', {name}_pt, 'eta', {name}_eta, 'phi', {name}_phi, 'mass', {name}_mass, 'charge', {name}_charge,
+                 'isolation', {name}_pfRelIso03_all, 'dxy', {name}_dxy, 'dz', {name}_dz, 'kind', {kind}),
+             l -> l.pt > {pt} AND abs(l.eta) < {eta} AND l.isolation < 0.4 AND abs(l.dxy) < 0.5 AND abs(l.dz) < 1)"
+    )
+}
+
+/// Events with four leptons that two Z bosons may have left: Z1 is the pair nearest to its mass, Z2 the other one.
 pub fn candidates(events: &Events) -> Result<Events, Error> {
-    let lepton = |name: &str, kind: u8, pt: u8, eta: f64| {
-        let (zipped, good) = ("'pt', _pt, 'eta', _eta, 'phi', _phi, 'mass', _mass, 'charge', _charge, 'iso', _pfRelIso03_all,
-            'dxy', _dxy, 'dz', _dz".replace(" _", &format!(" {name}_")), "l.iso < 0.4 AND abs(l.dxy) < 0.5 AND abs(l.dz) < 1");
-        format!("array_filter(named_zip({zipped}, 'kind', {kind}), l -> l.pt > {pt} AND abs(l.eta) < {eta} AND {good})")
-    };
     events
         .filter("nMuon + nElectron >= 4")?
-        .define("muons", lepton("Muon", 13, 5, 2.4))?
-        .define("electrons", lepton("Electron", 11, 7, 2.5))?
-        .cut("four of a kind or two and two", "(cardinality(muons), cardinality(electrons)) IN ((4, 0), (0, 4), (2, 2))")?
+        .define("muons", good("Muon", 13, 5, 2.4))?
+        .define("electrons", good("Electron", 11, 7, 2.5))?
         .define("leptons", "array_concat(muons, electrons)")?
-        .cut("no charge", "array_sum(leptons.charge) = 0")?
+        .filter("cardinality(leptons) = 4 AND cardinality(muons) % 2 = 0 AND array_sum(leptons.charge) = 0")?
         .define("z1", "nearest_mass(leptons, 2, 91.2, (a, b) -> a.kind = b.kind AND a.charge <> b.charge)")?
+        .filter("z1.mass BETWEEN 40 AND 120")?
         .define("others", "array_filter(leptons, (l, i) -> i <> z1.indices[1] AND i <> z1.indices[2])")?
-        .cut("Z1", "z1.mass BETWEEN 40 AND 120")?
-        .cut("Z2", "others[1].kind = others[2].kind AND invariant_mass(others[1], others[2]) BETWEEN 12 AND 120")?
+        .filter("invariant_mass(others[1], others[2]) BETWEEN 12 AND 120")?
         .define("m4l", "invariant_mass(leptons[1], leptons[2], leptons[3], leptons[4])")
 }
 

@@ -34,7 +34,7 @@
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
 //! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates;
-//! `cutflow` counts events by the cuts that they pass; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
+//! `cutflow` counts events by the cuts that they pass; [`analysis`] makes one plan of many results; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
 //! `ledger`, `progress` and
 //! `error` are what users set and see.
 
@@ -92,3 +92,8 @@ pub use session::{RootSession, RootSessionBuilder};
 pub use source::RootSource;
 pub use suggest::nearest;
 pub use table::RootTable;
+
+/// The examples of the project's first page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

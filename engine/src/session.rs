@@ -95,6 +95,9 @@ impl RootSessionBuilder {
         }
         // Column names are the file's own, `Muon_pt` as well as `nMuon`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
+        // It moves the members of structs down to the scan, and copies along what computes the struct, once for each member.
+        // Members of stored structs are left to `prune`.
+        config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory {
             stores: self.stores,

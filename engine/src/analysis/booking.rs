@@ -46,7 +46,10 @@ pub(super) struct Booking {
 
 pub(super) enum Request {
     /// The empty histogram; a column for each axis, and that of the samples of a profile.
-    Fill { empty: FillForm, columns: Vec<Expr> },
+    Fill {
+        empty: FillForm,
+        columns: Vec<Expr>,
+    },
     Count,
     Sum(Expr),
     Cutflow,

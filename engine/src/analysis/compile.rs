@@ -41,7 +41,9 @@ pub(super) enum Form {
     Count,
     Sum,
     /// For each name a count and, with weights, their sum and that of their squares.
-    Cutflow { steps: Vec<(String, bool)> },
+    Cutflow {
+        steps: Vec<(String, bool)>,
+    },
 }
 
 /// Compiles all bookings of a graph.
@@ -69,9 +71,18 @@ pub(super) struct Value {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Output {
     /// A histogram, by the state that it begins with; columns, and the weight as the last of them if there is one.
-    Fill { empty: Vec<u8>, columns: Vec<String>, mask: Mask },
-    Count { mask: Mask },
-    Sum { value: String, mask: Mask },
+    Fill {
+        empty: Vec<u8>,
+        columns: Vec<String>,
+        mask: Mask,
+    },
+    Count {
+        mask: Mask,
+    },
+    Sum {
+        value: String,
+        mask: Mask,
+    },
 }
 
 impl Output {

@@ -63,18 +63,8 @@ pub(super) fn is_in_lambda(expr: &Expr, name: &str) -> bool {
 }
 
 /// Functions that only take values apart, put them together, or look at lengths.
-const CHEAP: [&str; 10] = [
-    "array_element",
-    "get_field",
-    "named_struct",
-    "named_zip",
-    "p4",
-    "cardinality",
-    "array_length",
-    "abs",
-    "coalesce",
-    "computed_once",
-];
+const CHEAP: [&str; 9] =
+    ["array_element", "get_field", "named_struct", "named_zip", "p4", "cardinality", "array_length", "abs", "coalesce"];
 
 /// Whether an expression should not be computed for events that nobody asks about: it takes time, or can fail.
 pub(super) fn is_costly(expr: &Expr) -> bool {

@@ -9,7 +9,6 @@ use root_hist::Histogram;
 
 use super::compile::{Mask, Output, Values};
 use super::layers::{column, columns_in, is_costly, is_in_lambda, replace, with_columns};
-use crate::functions::computed_once;
 use crate::histogram::fill_like;
 
 /// Where there are more masks than that under which a value is needed, it is computed under what they have in common.
@@ -18,10 +17,15 @@ const MOST_MASKS: usize = 8;
 impl Values {
     /// The plan over the table; its only row has a column for each output.
     pub(super) fn plan(&self, table: LogicalPlan) -> Result<LogicalPlan> {
-        let shared = self.shared_masks();
-        let demand = Demand::new(self, &shared);
-        let (plan, there) = self.filtered(table, &shared, &demand)?;
-        let columns = self.columns(&demand, &there)?;
+        let mut shared = self.shared_masks();
+        let mut demand = Demand::new(self, &shared);
+        let filters = self.filters(&shared, &demand)?;
+        if filters.len() < shared.len() {
+            shared.truncate(filters.len());
+            demand = Demand::new(self, &shared);
+        }
+        let plan = filtered(table, filters, &demand)?;
+        let columns = self.columns(&demand)?;
 
         let passes = |mask: Mask| demand.beyond(mask).map(|mask| self.mask_name(mask, &demand));
         let mut wanted = BTreeSet::new();
@@ -82,74 +86,50 @@ impl Values {
         self.by_name.get(name).and_then(|&number| self.values.get(number)).map(|value| &value.expr)
     }
 
-    /// The table with the columns that are needed and the conditions that all share, and the values that it has got. A
-    /// condition is moved into the scan, and what it takes is computed there. What costs time and is used elsewhere too is
-    /// computed before, and the condition stays behind it.
-    fn filtered(&self, table: LogicalPlan, shared: &[usize], demand: &Demand) -> Result<(LogicalPlan, BTreeSet<String>)> {
-        let from_table = |name: &String| match table.schema().qualified_field_with_unqualified_name(name) {
-            Ok((qualifier, field)) => Ok(Expr::Column(Column::from((qualifier, field))).alias(name)),
-            Err(error) => Err(error),
-        };
-        let raw = demand.raw.iter().map(from_table).collect::<Result<Vec<_>>>()?;
-        let mut plan = table.clone();
-        if !raw.is_empty() {
-            plan = LogicalPlanBuilder::from(plan).project(raw)?.build()?;
-        }
-        let mut there = BTreeSet::new();
+    /// The conditions that all outputs share, over columns of the table. They end in front of the first one that takes what
+    /// is costly and needed elsewhere too: a filter is moved into the scan, where all of that is computed for it alone.
+    fn filters(&self, shared: &[usize], demand: &Demand) -> Result<Vec<Expr>> {
+        let mut filters = Vec::new();
         for mask in shared {
-            let mut computed = BTreeMap::new();
-            let condition = self.expanded(self.condition(*mask), demand, &there, &mut computed)?;
-            if !computed.is_empty() {
-                there.extend(computed.keys().cloned());
-                let wanted = demand.raw.union(&there).cloned().collect();
-                plan = with_columns(plan, &computed, &wanted)?;
+            match self.for_one_use(self.condition(*mask), demand)? {
+                Some(condition) => filters.push(condition),
+                None => break,
             }
-            plan = LogicalPlanBuilder::from(plan).filter(condition)?.build()?;
         }
-        Ok((plan, there))
+        Ok(filters)
     }
 
-    /// A value over columns that are there, and over those that are better computed before, which are added to `computed`.
-    fn expanded(
-        &self,
-        name: &str,
-        demand: &Demand,
-        there: &BTreeSet<String>,
-        computed: &mut BTreeMap<String, Expr>,
-    ) -> Result<Expr> {
-        let Some(expr) = self.expr_of(name) else { return Ok(column(name)) };
-        if there.contains(name) || computed.contains_key(name) {
-            return Ok(column(name));
-        }
+    /// A value over columns of the table, if nothing costly in it is needed more than once.
+    fn for_one_use(&self, name: &str, demand: &Demand) -> Result<Option<Expr>> {
+        let Some(expr) = self.expr_of(name) else { return Ok(Some(column(name))) };
         let mut parts = BTreeMap::new();
         for part in columns_in(expr).into_keys() {
-            let expanded = self.expanded(&part, demand, there, computed)?;
+            let Some(expanded) = self.for_one_use(&part, demand)? else { return Ok(None) };
             parts.insert(part, expanded);
         }
         let expr = replace(expr.clone(), &|part| parts.get(part).cloned())?;
-        if demand.uses(name) > 1 && is_costly(&expr) {
-            computed.insert(name.to_owned(), computed_once().call(vec![expr]));
-            return Ok(column(name));
-        }
-        Ok(expr)
+        Ok((demand.uses(name) == 1 || !is_costly(&expr)).then_some(expr))
     }
 
     /// The columns behind the filters: values, and masks.
-    fn columns(&self, demand: &Demand, there: &BTreeSet<String>) -> Result<BTreeMap<String, Expr>> {
+    fn columns(&self, demand: &Demand) -> Result<BTreeMap<String, Expr>> {
         let mut bodies: BTreeMap<&str, Expr> = BTreeMap::new();
         let mut columns = BTreeMap::new();
         for (number, value) in self.values.iter().enumerate() {
-            let Some(masks) = demand.masks_of.get(&number).filter(|_| !there.contains(&value.name)) else { continue };
+            let Some(masks) = demand.masks_of.get(&number) else { continue };
             let body = replace(value.expr.clone(), &|part| {
                 let body = bodies.get(part).filter(|_| demand.uses_behind(part) == 1)?;
                 // What a lambda names is computed once for each event, and not once for each element.
                 (!is_costly(body) || !is_in_lambda(&value.expr, part)).then(|| body.clone())
             })?;
             let masks = self.widest(masks);
-            columns.insert(value.name.clone(), match is_costly(&body) {
-                true => self.under(&masks, body.clone(), demand)?,
-                false => body.clone(),
-            });
+            columns.insert(
+                value.name.clone(),
+                match is_costly(&body) {
+                    true => self.under(&masks, body.clone(), demand)?,
+                    false => body.clone(),
+                },
+            );
             bodies.insert(&value.name, body);
         }
         for &mask in &demand.masks {
@@ -254,7 +234,8 @@ impl Demand {
         }
         demand.uses = demand.uses_behind.clone();
         let mut seen: BTreeSet<usize> = demand.masks_of.keys().copied().collect();
-        let mut open: Vec<(String, usize)> = shared.iter().map(|mask| (values.condition(*mask).to_owned(), 1)).collect();
+        let mut open: Vec<(String, usize)> =
+            shared.iter().map(|mask| (values.condition(*mask).to_owned(), 1)).collect();
         while let Some((name, times)) = open.pop() {
             *demand.uses.entry(name.clone()).or_default() += times;
             match values.by_name.get(&name) {
@@ -289,6 +270,20 @@ impl Demand {
     fn uses_behind(&self, name: &str) -> usize {
         self.uses_behind.get(name).copied().unwrap_or_default()
     }
+}
+
+/// The columns of the table that are needed, of the events for which all conditions hold.
+fn filtered(table: LogicalPlan, filters: Vec<Expr>, demand: &Demand) -> Result<LogicalPlan> {
+    let mut plan = LogicalPlanBuilder::from(table.clone());
+    let from_table = |name: &String| match table.schema().qualified_field_with_unqualified_name(name) {
+        Ok((qualifier, field)) => Ok(Expr::Column(Column::from((qualifier, field))).alias(name)),
+        Err(error) => Err(error),
+    };
+    let raw = demand.raw.iter().map(from_table).collect::<Result<Vec<_>>>()?;
+    if !raw.is_empty() {
+        plan = plan.project(raw)?;
+    }
+    filters.into_iter().try_fold(plan, LogicalPlanBuilder::filter)?.build()
 }
 
 /// The aggregate of an output over the events that pass.

@@ -21,9 +21,10 @@ impl Events {
     /// Where there is no such column.
     pub fn rows<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame, Error> {
         let mut frame = self.graph.table.clone();
-        let from_table = frame.schema().iter().map(|(qualifier, field)| {
-            Expr::Column(Column::from((qualifier, field))).alias(field.name())
-        });
+        let from_table = frame
+            .schema()
+            .iter()
+            .map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))).alias(field.name()));
         let from_table = from_table.collect::<Vec<_>>();
         frame = frame.select(from_table)?;
         for node in self.node.chain() {
@@ -62,7 +63,8 @@ impl Events {
             });
         };
         let plan = rows.into_unoptimized_plan();
-        let plan = LogicalPlanBuilder::copy_to(plan, file.into(), format_as_file_type(format), HashMap::new(), Vec::new())?;
+        let plan =
+            LogicalPlanBuilder::copy_to(plan, file.into(), format_as_file_type(format), HashMap::new(), Vec::new())?;
         let plan = resolve(plan.build()?, session.stores(), &session.context().runtime_env())?;
         let counts = session.context().execute_logical_plan(plan).await?.collect().await?;
         let counts = counts.iter().filter_map(|batch| batch.columns().first()?.as_primitive_opt::<UInt64Type>());

@@ -74,9 +74,10 @@ impl Run {
         // A task of its own, so that a scan that never has to wait does not keep the others here from their turn.
         let rows = SpawnedTask::spawn(frame.collect());
         let rows = watch(rows, progress, self.callback, self.cancel).await?;
-        let row = rows.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| {
-            DataFusionError::Internal("the plan of an analysis has no result".into())
-        })?;
+        let row = rows
+            .iter()
+            .find(|batch| batch.num_rows() > 0)
+            .ok_or_else(|| DataFusionError::Internal("the plan of an analysis has no result".into()))?;
         Results::read(&self.graph, row, compiled.results)
     }
 }

@@ -31,7 +31,6 @@ macro_rules! replaces_general {
 mod element;
 mod lambda;
 mod length;
-mod once;
 mod operators;
 mod physics;
 mod power;
@@ -43,7 +42,6 @@ use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 pub(crate) use element::ElementPlanner;
 pub(crate) use lambda::named_for;
-pub(crate) use once::{COMPUTED_ONCE, computed_once};
 pub(crate) use operators::ListOperators;
 pub(crate) use physics::{MOMENTUM, members_needed};
 
@@ -62,7 +60,7 @@ impl Functions {
         let element = Arc::new(element::list_element());
         let count = Arc::new(lambda::list_count());
         let lengths = length::list_lengths(&count).map(Arc::new);
-        let scalar = [element.clone(), Arc::new(power::power_with_squares()), computed_once()].into_iter().chain(lengths);
+        let scalar = [element.clone(), Arc::new(power::power_with_squares())].into_iter().chain(lengths);
         let transform = Arc::new(lambda::list_transform());
         let higher_order = [count, transform.clone()].into_iter().chain(lambda::list_functions().map(Arc::new));
         Self {

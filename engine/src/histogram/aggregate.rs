@@ -13,8 +13,8 @@ use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Entries, Histogram};
 
 use super::call::{Kind, as_run, run_value};
-use super::like::hist_like;
 use super::histogram_field;
+use super::like::hist_like;
 
 /// The aggregates that fill histograms.
 pub(crate) fn aggregates() -> Vec<AggregateUDF> {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::compute::{filter, prep_null_mask_filter};
+use datafusion::arrow::compute::filter;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -83,7 +83,8 @@ impl AggregateUDFImpl for Like {
         let Some(ScalarValue::Binary(Some(state))) = state.map(run_value) else {
             return plan_err!("{NAME}: the histogram must be a constant");
         };
-        let histogram = Histogram::from_bytes(state).map_err(|error| DataFusionError::Plan(format!("{NAME}: {error}")))?;
+        let histogram =
+            Histogram::from_bytes(state).map_err(|error| DataFusionError::Plan(format!("{NAME}: {error}")))?;
         let storage = histogram.storage();
         let filled = histogram.axes().len();
         let (sample, weight) = (usize::from(storage.is_mean()), usize::from(storage.is_weighted()));
@@ -117,8 +118,7 @@ impl Accumulator for Filling {
                 if condition.true_count() == condition.len() {
                     columns
                 } else {
-                    let condition = prep_null_mask_filter(condition);
-                    kept = columns.iter().map(|column| filter(column, &condition)).collect::<Result<Vec<_>, _>>()?;
+                    kept = columns.iter().map(|column| filter(column, condition)).collect::<Result<Vec<_>, _>>()?;
                     kept.as_slice()
                 }
             }

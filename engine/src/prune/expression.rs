@@ -6,7 +6,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, Case, HigherOrderFunctio
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::need::Need;
-use crate::functions::{COMPUTED_ONCE, MOMENTUM, members_needed};
+use crate::functions::{MOMENTUM, members_needed};
 
 /// Whether a need goes through what joins several values of one type: branches of CASE, inputs of UNION. They must
 /// stay of one type, and may not, where one of them is needed elsewhere too.
@@ -141,7 +141,6 @@ impl Touched {
                 self.all_of(rest)?;
                 self.expression(list, need)
             }
-            (COMPUTED_ONCE, [value]) => self.expression(value, need),
             ("cardinality" | "array_length" | "empty", [list, rest @ ..]) => {
                 self.all_of(rest)?;
                 self.expression(list, Need::NOTHING)
