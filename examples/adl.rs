@@ -13,9 +13,10 @@ use root_engine::{Axis, Error, Histogram, RootSession, TableOptions};
 mod support;
 
 type Query = Result<Booked<Histogram>, Error>;
+type Booking = fn(&Events) -> Query;
 
 /// The queries by name.
-pub const QUERIES: [(&str, fn(&Events) -> Query); 9] =
+pub const QUERIES: [(&str, Booking); 9] =
     [("1", q1), ("2", q2), ("3", q3), ("4", q4), ("5", q5), ("6a", q6a), ("6b", q6b), ("7", q7), ("8", q8)];
 
 /// Missing transverse energy of all events.

@@ -33,7 +33,7 @@
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
-//! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates;
+//! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates; [`expr_fn`] gives them to expressions in Rust;
 //! `cutflow` counts events by the cuts that they pass; [`analysis`] makes one plan of many results; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
 //! `ledger`, `progress` and
 //! `error` are what users set and see.
@@ -49,6 +49,7 @@ mod cutflow;
 mod dataset;
 mod dialect;
 mod error;
+pub mod expr_fn;
 mod factory;
 mod filter;
 mod friends;

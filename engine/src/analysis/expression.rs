@@ -18,8 +18,7 @@ use crate::suggest::no_such_column;
 pub enum Expression {
     /// SQL.
     Text(String),
-    /// An expression of DataFusion. Its columns are called as in the files: `ident("Muon_pt")`, where `col` takes what is
-    /// not quoted for lower case.
+    /// An expression of DataFusion, with columns that are called as in the files: [`expr_fn::col`](crate::expr_fn::col).
     Planned(Expr),
 }
 

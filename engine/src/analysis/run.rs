@@ -1,6 +1,5 @@
 //! Running what is booked: one plan, a callback that hears how far it is, and an end from outside.
 
-use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
+use datafusion::physical_plan::displayable;
 use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -54,16 +54,13 @@ impl Run {
         self
     }
 
-    /// The plan of the run as text: what is computed once, and what the scan reads.
+    /// The plan of the run as text: what the scan reads, and what is computed once.
     ///
     /// # Errors
     /// Where nothing is booked, or planning fails.
     pub async fn explain(self) -> Result<String, Error> {
-        let state = self.graph.session.context().state();
-        let plan = state.optimize(&compile(&self.graph)?.plan)?;
-        let physical = state.create_physical_plan(&plan).await?;
-        let shown = datafusion::physical_plan::displayable(physical.as_ref()).indent(false).to_string();
-        Ok(format!("{}\n\n{shown}", plan.display_indent()))
+        let plan = self.graph.session.context().state().create_physical_plan(&compile(&self.graph)?.plan).await?;
+        Ok(displayable(plan.as_ref()).indent(false).to_string())
     }
 
     async fn finish(self) -> Result<Results, Error> {
