@@ -176,6 +176,42 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// A histogram cannot have such axes, or cannot be filled.
+    #[error(transparent)]
+    Histogram(#[from] root_hist::Error),
+    /// An expression of an analysis does not fit its events.
+    #[error("{what} '{text}': {reason}")]
+    Expression {
+        /// What it is for.
+        what: &'static str,
+        /// The expression.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A column is defined that exists already.
+    #[error("there is a column '{column}' already; give the new one another name, or replace it by a variation")]
+    DefinedTwice {
+        /// The column.
+        column: String,
+    },
+    /// A variation cannot be made so.
+    #[error("variation '{name}': {reason}")]
+    Variation {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Events were asked to run, and no result was booked.
+    #[error("nothing is booked: book a result first, such as a histogram or a count")]
+    NothingBooked,
+    /// A result was asked for that this run does not have.
+    #[error("this run has no such result: it was booked on other events, or after the run")]
+    NotBooked,
+    /// The run was cancelled.
+    #[error("the run was cancelled")]
+    Cancelled,
     /// DataFusion refused.
     #[error(transparent)]
     Query(#[from] DataFusionError),
@@ -201,7 +237,7 @@ impl Error {
             Self::Location(error) => location_kind(error.kind()),
             Self::Sample { source, .. } => location_kind(source.kind()),
             Self::Read(error) => read_kind(error),
-            Self::Write(_) => ErrorKind::Query,
+            Self::Write(_) | Self::Histogram(_) | Self::Expression { .. } | Self::Cancelled => ErrorKind::Query,
             Self::TypeConflict { .. }
             | Self::NoReadableFile { .. }
             | Self::Dataset { .. }
@@ -210,6 +246,10 @@ impl Error {
             | Self::FriendTwice { .. }
             | Self::FriendMissing { .. } => ErrorKind::Input,
             Self::Option { .. }
+            | Self::DefinedTwice { .. }
+            | Self::Variation { .. }
+            | Self::NothingBooked
+            | Self::NotBooked
             | Self::Cuts { .. }
             | Self::NotInOrder
             | Self::TwoStores { .. }

@@ -34,14 +34,16 @@
 //! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
 //! knows what names in SQL stand for, `prune` keeps scans to the members that a query touches, and `compute_once` keeps
 //! filters from computing twice; `sort_keys`, `accelerate` and `functions` are the operators and functions that queries
-//! over events need fast, and `histogram` the aggregates; `cutflow` counts events by the cuts that they pass; `output`
-//! writes results as ROOT files and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
+//! over events need fast, `histogram` the aggregates, and [`expr_fn`] gives them to expressions in Rust; `cutflow` counts
+//! events by the cuts that they pass, and [`analysis`] makes one plan of many results; `output` writes results as ROOT
+//! files and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod accelerate;
+pub mod analysis;
 mod cache;
 mod compute_once;
 mod copy_to;
@@ -49,6 +51,7 @@ mod cutflow;
 mod dataset;
 mod dialect;
 mod error;
+pub mod expr_fn;
 mod factory;
 mod filter;
 mod friends;
@@ -85,9 +88,15 @@ pub use merge::common_type;
 pub use options::{Layout, OnBadFile, TableOptions};
 pub use output::{RootFileWriter, RootOptions};
 pub use progress::{Progress, ProgressSnapshot};
-pub use root_hist::Histogram;
+pub use root_hist;
+pub use root_hist::{Axis, Histogram};
 pub use script::names_row_id;
 pub use session::{RootSession, RootSessionBuilder};
 pub use source::RootSource;
 pub use suggest::nearest;
 pub use table::RootTable;
+
+/// The examples of the project's first page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -19,6 +19,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use eos_io::Stores;
 
 use crate::accelerate::Accelerate;
+use crate::analysis::Events;
 use crate::compute_once::{PushCheapFilters, PushFiltersIntoScans};
 use crate::copy_to;
 use crate::dialect::RootDialect;
@@ -35,7 +36,7 @@ use crate::prune::{Narrow, PruneLeaves};
 use crate::script;
 use crate::sort_keys::ComputeSortKeys;
 use crate::source::Shared;
-use crate::suggest::nearest;
+use crate::suggest::no_such_column;
 use crate::table::RootTable;
 
 /// A session: tables, options and counters. Clones share them.
@@ -98,8 +99,8 @@ impl RootSessionBuilder {
         }
         // Column names are the file's own, `Muon_pt` as well as `nMuon`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
-        // It would copy a costly expression for each of its members that a query names; which members are read is found
-        // out by `PruneLeaves`.
+        // It moves the members of structs down to the scan, and copies along what computes the struct, once for each
+        // member. Members of stored structs are left to `prune`.
         config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory {
@@ -210,6 +211,24 @@ impl RootSession {
         Ok(self.context.read_table(opened.provider)?)
     }
 
+    /// Opens files as events of an analysis: a path, pattern, directory or dataset file, with `:tree` where the files have
+    /// several.
+    pub async fn events(&self, spec: &str) -> Result<Events, Error> {
+        self.events_of(&[spec.to_string()], &self.factory.defaults).await
+    }
+
+    /// The same for several such specs, with options of their own.
+    pub async fn events_of(&self, specs: &[String], options: &TableOptions) -> Result<Events, Error> {
+        let opened = self.factory.open(specs, options.clone()).await?;
+        let unreadable = opened.table.unreadable().to_vec();
+        Events::new(self, self.context.read_table(opened.provider)?, unreadable)
+    }
+
+    /// The rows of a query as events of an analysis.
+    pub fn events_from(&self, frame: DataFrame) -> Result<Events, Error> {
+        Events::new(self, frame, Vec::new())
+    }
+
     /// Registers files as a table of the session: paths, patterns, directories and dataset files (see
     /// [`Inputs::find`](crate::Inputs::find)), each with an optional `:tree`. The answer is the table of these files; where
     /// friends are joined with them by columns, queries read a view over it.
@@ -305,12 +324,7 @@ impl RootSession {
         if let Some(full) = full.filter(|full| valid_fields.iter().any(|known| known.name() == full)) {
             return DataFusionError::Plan(format!("the column {full} is quoted as one name: \"{full}\""));
         }
-        let near = nearest(wanted, valid_fields.iter().map(|f| f.name()));
-        let hint = match near.as_slice() {
-            [] => String::new(),
-            names => format!("; did you mean {}?", names.join(" or ")),
-        };
-        DataFusionError::Plan(format!("there is no column '{wanted}'{hint}"))
+        DataFusionError::Plan(no_such_column(wanted, valid_fields.iter().map(|f| f.name())))
     }
 }
 
@@ -320,7 +334,7 @@ fn as_narrow(table: &dyn TableProvider) -> Option<&dyn Narrow> {
 }
 
 /// The column that an error says does not exist.
-fn missing_column(error: &DataFusionError) -> Option<&Column> {
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<&Column> {
     let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
     match schema.as_ref() {
         SchemaError::FieldNotFound { field, .. } => Some(field),

@@ -18,3 +18,11 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
     let best = near.first().map_or(0, |(distance, _)| *distance);
     near.into_iter().take_while(|(distance, _)| *distance <= best + 1).take(3).map(|(_, name)| name).collect()
 }
+
+/// Says that there is no such column, and which ones were probably meant.
+pub(crate) fn no_such_column<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(wanted, names).as_slice() {
+        [] => format!("there is no column '{wanted}'"),
+        near => format!("there is no column '{wanted}'; did you mean {}?", near.join(" or ")),
+    }
+}

@@ -14,12 +14,13 @@ use root_hist::{Entries, Histogram};
 
 use super::call::{Kind, as_run, run_value};
 use super::histogram_field;
+use super::like::hist_like;
 
 /// The aggregates that fill histograms.
 pub(crate) fn aggregates() -> Vec<AggregateUDF> {
     let make =
         |kind| AggregateUDF::new_from_impl(Fill { kind, signature: Signature::user_defined(Volatility::Immutable) });
-    Kind::ALL.map(make).into()
+    Kind::ALL.map(make).into_iter().chain([hist_like()]).collect()
 }
 
 /// An aggregate that fills a histogram.
@@ -113,15 +114,6 @@ impl Filling {
     fn fault(&self, error: &root_hist::Error) -> DataFusionError {
         DataFusionError::Execution(format!("{}: {error}", self.kind.name()))
     }
-
-    fn bytes(&self) -> Result<ScalarValue> {
-        let bytes = self.histogram.to_bytes();
-        if i32::try_from(bytes.len()).is_err() {
-            let problem = "the histogram takes more than 2 GiB, which no value can; use coarser bins";
-            return Err(DataFusionError::Execution(format!("{}: {problem}", self.kind.name())));
-        }
-        Ok(ScalarValue::Binary(Some(bytes)))
-    }
 }
 
 impl Accumulator for Filling {
@@ -139,26 +131,41 @@ impl Accumulator for Filling {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let states = states.first().and_then(|states| states.as_binary_opt::<i32>());
-        let Some(states) = states else {
-            return Err(DataFusionError::Internal("the state of a histogram is Binary".into()));
-        };
-        for state in states.iter().flatten() {
-            let other = Histogram::from_bytes(state).map_err(|error| self.fault(&error))?;
-            self.histogram.merge(&other).map_err(|error| self.fault(&error))?;
-        }
-        Ok(())
+        merge(&mut self.histogram, states, self.kind.name())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.bytes()?])
+        Ok(vec![evaluated(&self.histogram, self.kind.name())?])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.bytes()
+        evaluated(&self.histogram, self.kind.name())
     }
 
     fn size(&self) -> usize {
         self.histogram.memory()
     }
+}
+
+/// Adds partial results to a histogram.
+pub(super) fn merge(histogram: &mut Histogram, states: &[ArrayRef], function: &str) -> Result<()> {
+    let fault = |error: root_hist::Error| DataFusionError::Execution(format!("{function}: {error}"));
+    let states = states.first().and_then(|states| states.as_binary_opt::<i32>());
+    let Some(states) = states else {
+        return Err(DataFusionError::Internal("the state of a histogram is Binary".into()));
+    };
+    for state in states.iter().flatten() {
+        histogram.merge(&Histogram::from_bytes(state).map_err(fault)?).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// A histogram as a value, which is its partial result as well.
+pub(super) fn evaluated(histogram: &Histogram, function: &str) -> Result<ScalarValue> {
+    let bytes = histogram.to_bytes();
+    if i32::try_from(bytes.len()).is_err() {
+        let problem = "the histogram takes more than 2 GiB, which no value can; use coarser bins";
+        return Err(DataFusionError::Execution(format!("{function}: {problem}")));
+    }
+    Ok(ScalarValue::Binary(Some(bytes)))
 }

@@ -181,7 +181,7 @@ impl Kind {
 }
 
 /// The type in which a column is taken; `None` if it cannot be filled.
-fn taken_as(found: &DataType, is_category: bool) -> Option<DataType> {
+pub(super) fn taken_as(found: &DataType, is_category: bool) -> Option<DataType> {
     let list = |field: &Arc<Field>, make: fn(Arc<Field>) -> DataType| {
         let element = taken_as(field.data_type(), is_category).filter(|element| !element.is_nested())?;
         Some(make(Arc::new(field.as_ref().clone().with_data_type(element))))

@@ -1,10 +1,11 @@
 //! Histograms in SQL: aggregates that fill them, and functions that look into them.
 //!
 //! A histogram is a value of type Binary, the state of a `root_hist::Histogram`, in a column that is marked as an Arrow
-//! extension type. `call` reads the arguments of a call, `aggregate` fills and merges, `look` makes rows and JSON.
+//! extension type. `call` reads the arguments of a call, `aggregate` fills and merges, `like` does so with any axes, `look` makes rows and JSON.
 
 mod aggregate;
 mod call;
+mod like;
 mod look;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use root_hist::Histogram;
 use crate::error::Error;
 
 pub(crate) use aggregate::aggregates;
+pub(crate) use like::{fill_like, has_place_on};
 
 /// The name of the Arrow extension type of columns that hold histograms.
 pub const HISTOGRAM_EXTENSION: &str = "root-query.histogram";

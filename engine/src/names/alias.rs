@@ -10,7 +10,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Ident, Query, Select, SelectItem, SetExpr, Subscript, TableFactor, TableWithJoins, Value,
-    VisitorMut,
+    VisitMut, VisitorMut,
 };
 
 use super::product::Product;
@@ -39,6 +39,26 @@ pub(crate) fn name_products(statement: &mut Statement, missing: &Column, tables:
     if tables.values().all(|table| table.products.is_empty()) {
         return Ok(false);
     }
+    let mut aliases = Aliases::new(missing, tables);
+    match change(statement, &mut aliases) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(aliases.is_changed),
+    }
+}
+
+/// The same for an expression that stands alone, over one table.
+pub(crate) fn name_products_in(expression: &mut Expr, missing: &Column, table: &NamedTable) -> Result<bool> {
+    let tables = NamedTables::new();
+    let mut aliases = Aliases::new(missing, &tables);
+    aliases.scopes.push(vec![InScope { name: String::new(), table }]);
+    match expression.visit(&mut aliases) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(aliases.is_changed),
+    }
+}
+
+/// The names that may be those of products.
+fn wanted(missing: &Column) -> Vec<String> {
     // In `muons.isolation.sum` the first name may be a table, a schema, a column, or a product.
     let mut wanted = vec![missing.name.clone()];
     if let Some(relation) = &missing.relation {
@@ -46,18 +66,7 @@ pub(crate) fn name_products(statement: &mut Statement, missing: &Column, tables:
             [Some(relation.table()), relation.schema(), relation.catalog()].into_iter().flatten().map(str::to_string),
         );
     }
-    let mut aliases = Aliases {
-        tables,
-        wanted,
-        scopes: Vec::new(),
-        texts: Vec::new(),
-        parameters: Parameters::default(),
-        is_changed: false,
-    };
-    match change(statement, &mut aliases) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(aliases.is_changed),
-    }
+    wanted
 }
 
 struct Aliases<'a> {
@@ -80,6 +89,17 @@ struct InScope<'a> {
 }
 
 impl<'a> Aliases<'a> {
+    fn new(missing: &Column, tables: &'a NamedTables) -> Self {
+        Self {
+            tables,
+            wanted: wanted(missing),
+            scopes: Vec::new(),
+            texts: Vec::new(),
+            parameters: Parameters::default(),
+            is_changed: false,
+        }
+    }
+
     fn tables_of(&self, select: &Select) -> Vec<InScope<'a>> {
         let mut found = Vec::new();
         select.from.iter().for_each(|from| self.add_tables(from, &mut found));

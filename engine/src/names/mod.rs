@@ -8,6 +8,6 @@ mod product;
 mod spelling;
 mod statement;
 
-pub(crate) use alias::{NamedTable, NamedTables, name_products};
+pub(crate) use alias::{NamedTable, NamedTables, name_products, name_products_in};
 pub(crate) use member::MemberPlanner;
-pub(crate) use spelling::spell_for_planner;
+pub(crate) use spelling::{spell_expression, spell_for_planner};

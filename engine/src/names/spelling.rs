@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
-    OneOrManyWithParens, TableAlias, TableFactor, VisitorMut,
+    OneOrManyWithParens, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
 use eos_io::redact;
 
@@ -20,6 +20,11 @@ use super::statement::{Parameters, change, identifier, member_of, subscript};
 /// Leaves dots only in the names that begin with a table or column, and has parameters keep their case.
 pub(crate) fn spell_for_planner(statement: &mut Statement) {
     let _: ControlFlow<()> = change(statement, &mut Spelling::default());
+}
+
+/// The same for an expression that stands alone.
+pub(crate) fn spell_expression(expression: &mut Expr) {
+    let _: ControlFlow<()> = expression.visit(&mut Spelling::default());
 }
 
 /// Names a function by the number of parameters that its lambda has for one list, if these are several.

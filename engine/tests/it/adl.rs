@@ -9,7 +9,7 @@ use root_engine::{RootSession, TableOptions};
 use crate::support::{floats, project, rows, sample};
 
 /// A reference histogram as pairs of bin index and count.
-fn reference(name: &str, lo: f64, hi: f64) -> Vec<(f64, f64)> {
+pub(crate) fn reference(name: &str, lo: f64, hi: f64) -> Vec<(f64, f64)> {
     let text = std::fs::read_to_string(project("engine/tests/data/adl").join(format!("{name}.csv"))).unwrap();
     let number = |s: &str| s.trim().parse::<f64>().unwrap();
     let width = (hi - lo) / 100.0;

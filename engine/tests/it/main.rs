@@ -1,8 +1,11 @@
 //! Behaviour of the engine over real files: one binary, one module per subject.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+// The examples are modules of the tests, and share a file.
+#![allow(clippy::duplicate_mod)]
 
 mod adl;
+mod analysis;
 mod compute_once;
 mod datasets;
 mod dimuon;
