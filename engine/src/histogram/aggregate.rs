@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr
 use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Entries, Histogram};
 
-use super::call::{Kind, as_run, run_value};
+use super::call::{Kind, repeated, value_of};
 use super::histogram_field;
 use super::like::hist_like;
 
@@ -68,7 +68,7 @@ impl AggregateUDFImpl for Fill {
             let values = params.args.first().map(|values| info.get_data_type(values)).transpose()?;
             let place = kind.columns()..kind.columns() + kind.constants();
             let constant = |(at, argument): (usize, Expr)| match argument {
-                Expr::Literal(value, metadata) if place.contains(&at) => Ok(Expr::Literal(as_run(value), metadata)),
+                Expr::Literal(value, metadata) if place.contains(&at) => Ok(Expr::Literal(repeated(value), metadata)),
                 other if place.contains(&at) => plan_err!(
                     "{}: {other} must be a constant, as the bins are the same for all rows; it is called as {}",
                     kind.name(),
@@ -78,7 +78,7 @@ impl AggregateUDFImpl for Fill {
             };
             let args = params.args.into_iter().enumerate().map(constant).collect::<Result<Vec<_>>>()?;
             let constants = args.iter().skip(place.start).take(place.len());
-            let constants: Vec<_> = constants.filter_map(|argument| argument.as_literal().map(run_value)).collect();
+            let constants: Vec<_> = constants.filter_map(|argument| argument.as_literal().map(value_of)).collect();
             kind.histogram(&values.unwrap_or(DataType::Null), &constants, weighted)?;
             Ok(Expr::AggregateFunction(AggregateFunction { func, params: AggregateFunctionParams { args, ..params } }))
         }))
@@ -92,7 +92,7 @@ impl AggregateUDFImpl for Fill {
         let weighted = kind.is_weighted(args.exprs.len())?;
         let constants = args.exprs.iter().skip(kind.columns()).take(kind.constants());
         let constants: Vec<_> = constants
-            .filter_map(|constant| constant.downcast_ref::<Literal>().map(|literal| run_value(literal.value())))
+            .filter_map(|constant| constant.downcast_ref::<Literal>().map(|literal| value_of(literal.value())))
             .collect();
         if constants.len() != kind.constants() {
             return plan_err!("{}: the bins must be constants; it is called as {}", kind.name(), kind.form());

@@ -218,20 +218,18 @@ fn is_text(values: &DataType) -> bool {
     }
 }
 
-/// A constant as one run of equal values: making an array of it for each batch costs nothing.
-pub(super) fn as_run(constant: ScalarValue) -> ScalarValue {
-    if matches!(constant, ScalarValue::RunEndEncoded(..)) {
-        return constant;
+/// A constant as a dictionary of one value: making an array of it for each batch costs next to nothing.
+pub(super) fn repeated(constant: ScalarValue) -> ScalarValue {
+    match constant {
+        ScalarValue::Dictionary(..) => constant,
+        value => ScalarValue::Dictionary(Box::new(DataType::Int8), Box::new(value)),
     }
-    let ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
-    let values = Arc::new(Field::new("values", constant.data_type(), true));
-    ScalarValue::RunEndEncoded(ends, values, Box::new(constant))
 }
 
-/// The value of a constant, whether it is a run or not.
-pub(super) fn run_value(constant: &ScalarValue) -> &ScalarValue {
+/// The value of a constant, whether it is a dictionary or not.
+pub(super) fn value_of(constant: &ScalarValue) -> &ScalarValue {
     match constant {
-        ScalarValue::RunEndEncoded(_, _, value) => value,
+        ScalarValue::Dictionary(_, value) => value,
         other => other,
     }
 }

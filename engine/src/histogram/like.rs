@@ -15,7 +15,7 @@ use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Axis, Entries, Histogram};
 
 use super::aggregate::{evaluated, merge};
-use super::call::{as_run, run_value, taken_as};
+use super::call::{repeated, taken_as, value_of};
 use super::histogram_field;
 
 const NAME: &str = "hist_like";
@@ -28,7 +28,7 @@ pub(super) fn hist_like() -> AggregateUDF {
 
 /// The call of [`hist_like`] that fills a histogram such as this one, which is empty.
 pub(crate) fn fill_like(empty: &Histogram, columns: Vec<Expr>) -> Expr {
-    let state = as_run(ScalarValue::Binary(Some(empty.to_bytes())));
+    let state = repeated(ScalarValue::Binary(Some(empty.to_bytes())));
     hist_like().call(std::iter::once(Expr::Literal(state, None)).chain(columns).collect())
 }
 
@@ -80,7 +80,7 @@ impl AggregateUDFImpl for Like {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let state = args.exprs.first().and_then(|state| state.downcast_ref::<Literal>()).map(Literal::value);
-        let Some(ScalarValue::Binary(Some(state))) = state.map(run_value) else {
+        let Some(ScalarValue::Binary(Some(state))) = state.map(value_of) else {
             return plan_err!("{NAME}: the histogram must be a constant");
         };
         let histogram =
