@@ -44,7 +44,7 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn open(&self, site: &Site) -> Result<Arc<dyn ObjectStore>, Error>;
 
     /// What tells one directory from another when both can be reached under several names (by
-    /// symbolic links). `None` where a directory has only one name.
+    /// symbolic links). `None` where nothing tells.
     fn identity(&self, _directory: &Path) -> Option<String> {
         None
     }
