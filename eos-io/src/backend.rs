@@ -78,8 +78,8 @@ pub(crate) trait Backend: Debug + Send + Sync {
 pub(crate) fn all(settings: &Settings, listener: Option<Listener>) -> Vec<Box<dyn Backend>> {
     vec![
         Box::new(Local),
-        Box::new(Xrootd::new(settings, listener)),
-        Box::new(Http::new(settings)),
+        Box::new(Xrootd::new(settings, listener.clone())),
+        Box::new(Http::new(settings, listener)),
         Box::new(S3::new(settings)),
         Box::new(Hdfs::new(settings)),
     ]
