@@ -44,7 +44,7 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn open(&self, site: &Site) -> Result<Arc<dyn ObjectStore>, Error>;
 
     /// What tells one directory from another when both can be reached under several names (by
-    /// symbolic links). `None` where a directory has only one name.
+    /// symbolic links). `None` where nothing tells.
     fn identity(&self, _directory: &Path) -> Option<String> {
         None
     }
@@ -78,8 +78,8 @@ pub(crate) trait Backend: Debug + Send + Sync {
 pub(crate) fn all(settings: &Settings, listener: Option<Listener>) -> Vec<Box<dyn Backend>> {
     vec![
         Box::new(Local),
-        Box::new(Xrootd::new(settings, listener)),
-        Box::new(Http::new(settings)),
+        Box::new(Xrootd::new(settings, listener.clone())),
+        Box::new(Http::new(settings, listener)),
         Box::new(S3::new(settings)),
         Box::new(Hdfs::new(settings)),
     ]

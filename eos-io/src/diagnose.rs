@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::http;
+use crate::parts::Parts;
 use crate::redact::redact;
 use crate::settings::Settings;
 use crate::stores::{Location, Stores};
@@ -106,7 +107,7 @@ fn until_failure(steps: impl Stream<Item = Step> + Send + 'static) -> impl Strea
 
 /// What can be tried with any store: the network below it as far as the URL tells, and the file.
 fn generic(location: Location, settings: Settings) -> impl Stream<Item = Step> + Send + 'static {
-    let network = match Endpoint::of(&location.url) {
+    let network = match Endpoint::of(&location) {
         Some(endpoint) => network(endpoint, settings).boxed(),
         None => futures::stream::empty().boxed(),
     };
@@ -153,7 +154,7 @@ fn refused(location: &Location, error: &object_store::Error) -> Trouble {
 /// What a user can do about an error of a protocol.
 pub(crate) fn hint(scheme: &str, kind: ErrorKind) -> Option<String> {
     let text = match (kind, scheme) {
-        (ErrorKind::Unauthenticated, "s3") => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        (ErrorKind::Unauthenticated, "s3") => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (profiles are not read)",
         (ErrorKind::Unauthenticated, "hdfs") => {
             "get a Kerberos ticket with kinit, and see with klist whether it is valid"
         }
@@ -188,22 +189,21 @@ struct Endpoint {
 
 impl Endpoint {
     /// `None` for places without a server, and for those whose server another name stands for.
-    fn of(url: &Url) -> Option<Self> {
-        let (port, is_encrypted) = match url.scheme() {
+    fn of(location: &Location) -> Option<Self> {
+        // What tells stores apart may hold a digest in place of the host.
+        let url = location.site.url(&Path::default());
+        let parts = Parts::of(&url).ok()?;
+        let (port, is_encrypted) = match parts.scheme.to_ascii_lowercase().as_str() {
             "http" | "dav" => (80, false),
             "https" | "davs" => (443, true),
             "root" | "xroot" => (1094, false),
             "roots" | "xroots" => (1094, true),
             // Without a port the host may be the name of a group of name nodes.
-            "hdfs" => (url.port()?, false),
+            "hdfs" => (parts.port?, false),
             _ => return None,
         };
-        let host = match url.host()? {
-            Host::Domain(name) => name.to_owned(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        };
-        Some(Self { host, port: url.port().unwrap_or(port), is_encrypted })
+        let host = parts.server(&url).ok()?.trim_matches(['[', ']']).to_ascii_lowercase();
+        Some(Self { host, port: parts.port.unwrap_or(port), is_encrypted })
     }
 
     fn name(&self) -> String {
@@ -309,6 +309,8 @@ async fn handshake(endpoint: &Endpoint, stream: TcpStream, settings: &Settings) 
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
+    use url::Url;
+
     use super::*;
 
     async fn steps(location: Location) -> Vec<(&'static str, Result<String, Trouble>)> {
@@ -317,7 +319,7 @@ mod tests {
 
     fn at(url: &str) -> Location {
         let store = Arc::new(object_store::memory::InMemory::new());
-        Location::new(Url::parse(url).unwrap(), store, object_store::path::Path::from("x.root"))
+        Location::new(Url::parse(url).unwrap(), store, Path::from("x.root"))
     }
 
     #[tokio::test]
@@ -382,10 +384,18 @@ mod tests {
             ("http://[::1]:8080/", "::1", 8080, false),
         ] {
             let endpoint = Endpoint { host: host.into(), port, is_encrypted };
-            assert_eq!(Endpoint::of(&Url::parse(url).unwrap()), Some(endpoint), "{url}");
+            assert_eq!(Endpoint::of(&at(url)), Some(endpoint), "{url}");
         }
         for url in ["file:///", "s3://bucket/", "hdfs://nameservice/"] {
-            assert_eq!(Endpoint::of(&Url::parse(url).unwrap()), None, "{url}");
+            assert_eq!(Endpoint::of(&at(url)), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn users_and_queries_do_not_hide_the_server() {
+        for url in ["https://me:pw@Web.example:8443/x.root", "davs://web.example:8443/x.root?authz=secret"] {
+            let endpoint = Endpoint { host: "web.example".into(), port: 8443, is_encrypted: true };
+            assert_eq!(Endpoint::of(&Stores::new().resolve(url).unwrap()), Some(endpoint), "{url}");
         }
     }
 }

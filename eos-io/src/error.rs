@@ -298,8 +298,11 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind)
 }
 
+/// The text of the cause that says most.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    // The client of XRootD tells with an error how often it has tried, which what lies below no longer does.
+    let of_client = causes(error).find(|cause| cause.is::<xrootd_client::Error>());
+    of_client.or_else(|| causes(error).last()).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -33,7 +33,8 @@ impl Stores {
     /// - else, if it is a directory, all `*.root` files in it at any depth.
     ///
     /// `?` and `[...]` stand for one ASCII character. Hidden files and directories (`.name`)
-    /// have to be named. A recursive search goes through links, but into no directory twice.
+    /// have to be named. A recursive search goes through links, on local disks into no directory
+    /// twice; servers do not tell which directories are links, and more than 32 levels are an error.
     /// Links that lead nowhere are passed over, and so are local names that end in `#` and a
     /// number, which mark unfinished uploads.
     ///

@@ -164,7 +164,6 @@ mod tests {
         assert_eq!(path_of("/../../x.root"), "x.root");
     }
 
-    #[cfg(unix)]
     #[test]
     fn the_parent_of_a_linked_directory_is_that_of_its_target() {
         let dir = tempfile::tempdir().unwrap();

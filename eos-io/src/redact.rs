@@ -1,6 +1,9 @@
 //! Keeps secrets out of messages: whatever text may hold a URL goes through [`redact`] before a
 //! user, a log or a file sees it.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
 /// Query parameters whose value is a credential: of tokens, of signed URLs at the common clouds, and of the capabilities
 /// that EOS puts into redirects.
 const SECRET_PARAMETERS: [&str; 22] = [
@@ -29,7 +32,7 @@ const SECRET_PARAMETERS: [&str; 22] = [
 ];
 
 /// What stands before a credential in the header `Authorization`, and in the values of some parameters.
-const AUTHORIZATIONS: [&str; 3] = ["Bearer ", "Bearer%20", "Basic "];
+const AUTHORIZATIONS: [&str; 4] = ["bearer ", "bearer%20", "basic ", "basic%20"];
 
 const MASK: &str = "***";
 
@@ -54,6 +57,8 @@ fn mask_authorizations(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let next = |text: &str| {
+        // Which leaves every byte at its place.
+        let text = text.to_ascii_lowercase();
         let places = AUTHORIZATIONS.iter().filter_map(|word| text.find(word).map(|at| at + word.len()));
         places.min()
     };
@@ -63,12 +68,18 @@ fn mask_authorizations(text: &str) -> String {
         let end = after.find(|c: char| matches!(c, '&' | ',') || ends_text(c)).unwrap_or(after.len());
         let (word, behind) = after.split_at_checked(end).unwrap_or((after, ""));
         // The challenge of a server, `Bearer realm="x"`, and sentences hold no credential.
-        let is_secret = word.len() >= 8 && !word.contains('=') || word.trim_end_matches('=').len() >= 32;
+        let unpadded = word.trim_end_matches('=');
+        let is_secret = word.len() >= 8 && !unpadded.contains('=') || unpadded.len() >= 32 || is_pair(unpadded);
         out.push_str(if is_secret { MASK } else { word });
         rest = behind;
     }
     out.push_str(rest);
     out
+}
+
+/// Whether a word is a user and a password, as `Basic` has them.
+fn is_pair(word: &str) -> bool {
+    BASE64_STANDARD_NO_PAD.decode(word).is_ok_and(|pair| pair.contains(&b':'))
 }
 
 fn mask_passwords(text: &str) -> String {
@@ -184,6 +195,14 @@ mod tests {
             ("x?a=Bearer%20eyJhbGciOi.x.y&a=1", "x?a=Bearer%20***&a=1"),
             ("WWW-Authenticate: Bearer realm=\"x\"", "WWW-Authenticate: Bearer realm=\"x\""),
             ("a Bearer token", "a Bearer token"),
+            // "me:pw", "u:p", "user:password1" and "a:b".
+            ("Authorization: Basic bWU6cHc=", "Authorization: Basic ***"),
+            ("authorization: basic dTpw", "authorization: basic ***"),
+            ("Basic dXNlcjpwYXNzd29yZDE=, next", "Basic ***, next"),
+            ("x?a=basic%20YTpi&b=1", "x?a=basic%20***&b=1"),
+            ("AUTHORIZATION: BEARER eyJhbGciOi.x.y", "AUTHORIZATION: BEARER ***"),
+            ("WWW-Authenticate: Basic realm=\"x\"", "WWW-Authenticate: Basic realm=\"x\""),
+            ("the basic idea", "the basic idea"),
         ] {
             assert_eq!(redact(given), shown);
         }

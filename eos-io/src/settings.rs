@@ -54,7 +54,8 @@ pub struct XrootdSettings {
     pub retries: Option<u32>,
     /// After which time another server is asked for a read too; zero for never.
     pub hedge_after: Option<Duration>,
-    /// Whether data are read with a checksum for each page, which costs the server a lot of time.
+    /// Whether data are read with a checksum for each page, which costs the server a lot of time and takes a request for
+    /// each range. Encrypted connections need none, and servers older than XRootD 5 are read without.
     pub verify: bool,
     /// The name to log in with, where the URL has none; by default the user's.
     pub user: Option<String>,
@@ -85,8 +86,11 @@ pub struct HttpSettings {
     pub read_timeout: Duration,
     /// How often a request is repeated that failed for a reason that may pass.
     pub retries: u32,
-    /// Servers that may see the bearer token, where not all may: names, or `*.domain`.
+    /// Servers that may see the bearer token, over HTTP and over XRootD, where not all may: names, or `*.domain`.
     pub token_hosts: Option<Vec<String>>,
+    /// Whether `https://` servers may redirect to `http://`, where everybody on the way can read the data and change them,
+    /// as some sites let their data servers do.
+    pub plain_redirects: bool,
 }
 
 impl Default for HttpSettings {
@@ -97,6 +101,7 @@ impl Default for HttpSettings {
             read_timeout: Duration::from_secs(60),
             retries: 4,
             token_hosts: None,
+            plain_redirects: false,
         }
     }
 }
@@ -110,6 +115,7 @@ impl fmt::Debug for HttpSettings {
             .field("read_timeout", &self.read_timeout)
             .field("retries", &self.retries)
             .field("token_hosts", &self.token_hosts)
+            .field("plain_redirects", &self.plain_redirects)
             .finish()
     }
 }

@@ -5,10 +5,11 @@ use std::ops::Add;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Counts over all requests to servers. Local files have none.
+/// Counts over all requests to servers of XRootD and HTTP. Local files have none, and the clients of S3 and HDFS do not
+/// count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Connections that came about.
+    /// Connections that came about, with XRootD: that of HTTP does not tell.
     pub connections: u64,
     /// Requests sent, repeated ones included.
     pub requests: u64,

@@ -15,7 +15,8 @@ const IN_FLIGHT: usize = 4;
 /// The most parts of a file whose size is known.
 const MAX_PARTS: u64 = 9_000;
 
-/// A file that is being written. It appears under its name with [`Upload::finish`]; [`Upload::abort`] leaves nothing.
+/// A file that is being written. It appears under its name with [`Upload::finish`]; [`Upload::abort`] leaves nothing. Where an
+/// HTTP server cannot rename files, what breaks off while it is sent may leave a part of the file under its name.
 ///
 /// It belongs to the runtime that it was started on, and one that is dropped is aborted as far as the protocol does so by
 /// itself.

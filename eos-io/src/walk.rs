@@ -16,6 +16,9 @@ use crate::pattern::Component;
 /// Requests in flight at a time; what counts on a remote store is their latency.
 const CONCURRENT_REQUESTS: usize = 16;
 
+/// How far `**` goes down where nothing tells a directory from a link to one above it.
+const DEEPEST: usize = 32;
+
 /// What a walk has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -44,12 +47,16 @@ pub(crate) async fn walk(
     components: &[Component],
 ) -> Result<Found, WalkError> {
     let mut found = Found::default();
+    let deepest = start.parts().count() + components.len() + DEEPEST;
     let mut entered = HashSet::new();
     let mut level = BTreeMap::from([(start, Positions::from([0]))]);
     while !level.is_empty() {
         let mut requests = Vec::new();
         for (directory, positions) in std::mem::take(&mut level) {
             let active = activate(components, backend, &directory, &positions, &mut entered);
+            if !active.is_empty() && directory.parts().count() > deepest && backend.identity(&directory).is_none() {
+                return Err(too_deep(directory));
+            }
             match next_step(components, &active) {
                 Step::Nothing => {}
                 Step::Descend(name, position) => {
@@ -99,6 +106,14 @@ fn activate(
         active.insert(position);
     }
     active
+}
+
+fn too_deep(path: Path) -> WalkError {
+    let reason = format!(
+        "it is more than {DEEPEST} directories below where the search began, perhaps by a link that leads \
+                          back up: name the directories instead of '**'"
+    );
+    WalkError { path, source: object_store::Error::Generic { store: "search", source: reason.into() } }
 }
 
 enum Step<'a> {

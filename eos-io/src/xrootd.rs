@@ -17,7 +17,7 @@ use crate::diagnose::{self, Step, Trouble};
 use crate::error::Error;
 use crate::parts::{Parts, normalized};
 use crate::redact::redact;
-use crate::settings::{Credentials, EosSettings, Settings, XrootdSettings};
+use crate::settings::{EosSettings, Settings, XrootdSettings};
 use crate::site::{Site, Spelling, identity};
 use crate::spec;
 use crate::statistics::{Listener, Notice, Statistics};
@@ -38,7 +38,7 @@ impl Xrootd {
         let of_instance = || std::env::var("EOS_MGM_URL").ok().filter(|url| !url.is_empty());
         eos.default_host = eos.default_host.or_else(of_instance);
         let mut options = options(&settings.xrootd, listener, &|name| std::env::var(name).ok());
-        options.credentials = credentials(&settings.credentials);
+        options.credentials = credentials(settings);
         Self { eos, options, client: OnceLock::new() }
     }
 
@@ -60,9 +60,12 @@ impl Xrootd {
 }
 
 /// Where the client finds credentials. It wants certificate and key in one file.
-fn credentials(settings: &Credentials) -> xrootd_client::Credentials {
+fn credentials(settings: &Settings) -> xrootd_client::Credentials {
+    let token_hosts = settings.http.token_hosts.clone();
+    let settings = &settings.credentials;
     xrootd_client::Credentials {
         token_file: settings.token_file.clone(),
+        token_hosts,
         proxy: settings.certificate.clone().filter(|_| settings.key.is_none()),
         authorities_dir: settings.authorities_dir.clone(),
         authorities_file: settings.authorities_file.clone(),

@@ -10,8 +10,16 @@ use futures::future::Shared;
 
 use super::block::Piece;
 
+/// What a flight has brought.
+#[derive(Debug, Clone)]
+pub(crate) struct Landed {
+    pub(crate) pieces: Arc<[Piece]>,
+    /// Whether the server could be left alone.
+    pub(crate) was_there: bool,
+}
+
 /// All that somebody else is after; cancelled if they gave up.
-pub(crate) type Flight = Shared<oneshot::Receiver<Arc<[Piece]>>>;
+pub(crate) type Flight = Shared<oneshot::Receiver<Landed>>;
 
 type ByPage = Arc<Mutex<HashMap<u64, Flight>>>;
 
@@ -26,7 +34,7 @@ pub(crate) struct Flights {
 pub(crate) struct Claim {
     by_page: ByPage,
     runs: Vec<Range<u64>>,
-    sender: Option<oneshot::Sender<Arc<[Piece]>>>,
+    sender: Option<oneshot::Sender<Landed>>,
 }
 
 impl Flights {
@@ -61,10 +69,10 @@ impl Claim {
     }
 
     /// Hands what was got to those who wait for it.
-    pub(crate) fn publish(&mut self, pieces: &[Piece]) {
+    pub(crate) fn publish(&mut self, pieces: &[Piece], was_there: bool) {
         if let Some(sender) = self.sender.take() {
             // Mostly nobody waits.
-            let _ = sender.send(pieces.into());
+            let _ = sender.send(Landed { pieces: pieces.into(), was_there });
         }
     }
 }

@@ -272,10 +272,8 @@ fn prepare(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg_attr(not(unix), expect(unused_mut))]
 fn make_directory(path: &Path, with_parents: bool) -> io::Result<()> {
     let mut builder = DirBuilder::new();
-    #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.recursive(with_parents).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -286,7 +284,6 @@ fn make_directory(path: &Path, with_parents: bool) -> io::Result<()> {
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
@@ -295,7 +292,6 @@ const WRITE_BY_OTHERS: u32 = 0o022;
 const ANYTHING_BY_OTHERS: u32 = 0o077;
 
 /// Makes sure that a directory is ours, and that nobody else may do in it what the mode bits `refused` stand for.
-#[cfg(unix)]
 fn check_owner(path: &Path, refused: u32) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let meta = fs::metadata(path)?;
@@ -309,9 +305,4 @@ fn check_owner(path: &Path, refused: u32) -> io::Result<()> {
         return Ok(());
     };
     Err(io::Error::other(format!("{}: {why}", path.display())))
-}
-
-#[cfg(not(unix))]
-fn check_owner(_path: &Path, _refused: u32) -> io::Result<()> {
-    Ok(())
 }

@@ -130,8 +130,9 @@ impl CachedStore {
             }
             for flight in flights {
                 // Who gave up, or got an error of their own, leaves it to us in the next round.
-                if let Ok(got) = flight.await {
-                    pieces.add(&got, &wanted);
+                if let Ok(landed) = flight.await {
+                    pieces.add(&landed.pieces, &wanted);
+                    is_hit &= landed.was_there;
                 }
             }
         }
@@ -232,7 +233,7 @@ impl Inner {
             there.missing(claim.runs())
         };
         if missing.is_empty() {
-            claim.publish(&got);
+            claim.publish(&got, true);
             return Ok((got, true));
         }
         let ranges = bytes_of(&missing, object.kept.size);
@@ -245,7 +246,7 @@ impl Inner {
             ranges.into_iter().zip(answers).map(|(range, bytes)| Piece { start: range.start, bytes }).collect();
         Counters::add(&self.cache.counters.bytes_fetched, fetched.iter().map(|p| p.bytes.len() as u64).sum());
         got.extend_from_slice(&fetched);
-        claim.publish(&got);
+        claim.publish(&got, false);
         self.keep(&object, fetched).await;
         Ok((got, false))
     }

@@ -51,6 +51,20 @@ fn a_file_is_itself_and_costs_one_request() {
 }
 
 #[test]
+fn a_search_on_a_server_ends_where_a_link_may_lead_in_circles() {
+    let deep = |levels: usize| format!("top/{}x.root", "d/".repeat(levels));
+    let (stores, _) = Memory::stores(&[&deep(30)]);
+    for spec in ["mem:///top/**/*.root", "mem:///top/"] {
+        assert_eq!(block_on(stores.expand(spec)).unwrap().len(), 1, "{spec}");
+    }
+    let (stores, _) = Memory::stores(&[&deep(40)]);
+    for spec in ["mem:///top/**/*.root", "mem:///top/"] {
+        let error = block_on(stores.expand(spec)).unwrap_err().to_string();
+        assert!(error.contains("32 directories") && error.contains("link"), "{error}");
+    }
+}
+
+#[test]
 fn a_file_named_like_a_pattern_wins_over_the_pattern() {
     let dir = tree(&["x[1].root", "x1.root", "d[1]/a.root", "e[/a.root"]);
     assert_eq!(expand(&dir, "x[1].root").unwrap(), ["x[1].root"]);
@@ -113,7 +127,6 @@ fn files_are_shown_the_way_the_user_writes() {
     assert_eq!(found[0].location.display, "Cargo.toml");
 }
 
-#[cfg(unix)]
 #[test]
 fn links_are_followed_but_no_directory_is_searched_twice() {
     use std::os::unix::fs::symlink;
@@ -161,7 +174,6 @@ fn a_group_longer_than_any_file_name_is_still_a_pattern() {
     assert_eq!(expand(&dir, &spec).unwrap(), ["run7.root", "run99.root"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn what_may_not_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt;

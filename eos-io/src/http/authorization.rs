@@ -5,7 +5,6 @@
 //! what they need in the redirect's URL.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 use reqwest::header::HeaderValue;
 use url::Url;
+use xrootd_client::{BearerToken, bearer_token, bearer_token_in, may_see_token};
 
 use crate::settings::Settings;
 
@@ -48,11 +48,7 @@ impl Authorization {
         let _ = root.set_username("").and_then(|()| root.set_password(None));
         let may_have_token = basic.is_none()
             && root.scheme() == "https"
-            && match (&settings.http.token_hosts, root.host_str()) {
-                (None, _) => true,
-                (Some(allowed), Some(host)) => allowed.iter().any(|pattern| is_host(pattern, host)),
-                (Some(_), None) => false,
-            };
+            && root.host_str().is_some_and(|host| may_see_token(settings.http.token_hosts.as_deref(), host));
         Self {
             basic,
             token_file: settings.credentials.token_file.clone(),
@@ -83,23 +79,23 @@ impl Authorization {
     /// The token as it is now: it may have been renewed since the last request.
     fn token(&self) -> Result<Option<HeaderValue>, String> {
         let Some(token) = self.find_token()? else { return Ok(None) };
-        let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the bearer token is no text")?;
+        let value =
+            HeaderValue::try_from(format!("Bearer {}", token.secret())).map_err(|_| "the bearer token is no text")?;
         Ok(Some(sensitive(value)))
     }
 
-    fn find_token(&self) -> Result<Option<String>, String> {
-        match &self.token_file {
-            Some(path) => match fs::read_to_string(path) {
-                Ok(text) => Ok(Some(text.trim().to_owned())),
-                Err(e) => Err(format!("the bearer token in '{}' cannot be read: {e}", path.display())),
-            },
-            None => {
-                let found = xrootd_client::bearer_token().map_err(|e| match e.hint {
-                    Some(hint) => format!("{}: {hint}", e.reason),
-                    None => e.reason,
-                })?;
-                Ok(found.map(|token| token.secret().to_owned()))
-            }
+    fn find_token(&self) -> Result<Option<BearerToken>, String> {
+        let found = match &self.token_file {
+            Some(path) => bearer_token_in(path),
+            None => bearer_token(),
+        };
+        let token = found.map_err(|e| match e.hint {
+            Some(hint) => format!("{}: {hint}", e.reason),
+            None => e.reason,
+        })?;
+        match (&self.token_file, token) {
+            (Some(path), None) => Err(format!("the token file {} is missing or empty", path.display())),
+            (_, token) => Ok(token),
         }
     }
 }
@@ -109,24 +105,13 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-/// Whether a host is `name`, or in the domain of `*.domain`.
-fn is_host(pattern: &str, host: &str) -> bool {
-    match pattern.strip_prefix("*.") {
-        Some(domain) => {
-            let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
-            host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
-        }
-        None => pattern.eq_ignore_ascii_case(host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn authorization(root: &str, token_hosts: Option<&[&str]>) -> (Authorization, Url, tempfile::NamedTempFile) {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "token\n").unwrap();
+        std::fs::write(file.path(), "token\n").unwrap();
         let mut settings = Settings::default();
         settings.credentials.token_file = Some(file.path().into());
         settings.http.token_hosts = token_hosts.map(|hosts| hosts.iter().map(|host| (*host).to_owned()).collect());
@@ -149,6 +134,17 @@ mod tests {
         assert!(authorization.header().unwrap().is_none());
         assert_eq!(authorization.answer().unwrap().unwrap(), "Bearer token");
         assert_eq!(authorization.header().unwrap().unwrap(), "Bearer token");
+    }
+
+    #[test]
+    fn a_token_file_that_others_can_read_or_that_is_missing_is_an_error() {
+        use std::os::unix::fs::PermissionsExt;
+        let (authorization, _, file) = authorization("https://h/", None);
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = authorization.answer().unwrap_err();
+        assert!(error.contains("can be read or written by others") && error.contains("chmod 600"), "{error}");
+        drop(file);
+        assert!(authorization.answer().unwrap_err().contains("missing"));
     }
 
     #[test]

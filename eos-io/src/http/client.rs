@@ -1,6 +1,7 @@
 //! Requests to one server: where they go, what they carry, which redirects they follow, and when
 //! they are tried again.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use crate::site;
 
 use super::authorization::Authorization;
 use super::failure::{Failure, is_transient};
+use super::tls::Encryption;
+use super::traffic::Traffic;
 
 /// A data server behind a door behind an alias takes three.
 const MAX_REDIRECTS: usize = 10;
@@ -44,7 +47,7 @@ pub(super) enum Body {
     Empty,
     Bytes(Bytes),
     /// A file from its beginning, and its length.
-    File(std::sync::Arc<std::fs::File>, u64),
+    File(Arc<std::fs::File>, u64),
 }
 
 impl Call {
@@ -75,14 +78,35 @@ pub(super) struct Client {
     root: Url,
     /// The query that every URL of this store carries.
     query: Option<String>,
-    http: reqwest::Client,
+    connections: Connections,
     headers: HeaderMap,
     authorization: Authorization,
     retries: u32,
+    plain_redirects: bool,
 }
 
-/// The connections of all stores. Redirects are followed by [`Client`].
-pub(super) fn connections(settings: &HttpSettings, tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
+/// The connections of all stores.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    http: reqwest::Client,
+    traffic: Arc<Traffic>,
+    /// Why a certificate is not used that a server might want to see.
+    unused: Option<Arc<str>>,
+}
+
+impl Connections {
+    pub(super) fn new(
+        settings: &HttpSettings,
+        encryption: Encryption,
+        traffic: &Arc<Traffic>,
+    ) -> reqwest::Result<Self> {
+        let http = connections(settings, encryption.config)?;
+        Ok(Self { http, traffic: Arc::clone(traffic), unused: encryption.unused.map(Arc::from) })
+    }
+}
+
+/// Redirects are followed by [`Client`].
+fn connections(settings: &HttpSettings, tls: ClientConfig) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .use_preconfigured_tls(tls)
         .redirect(redirect::Policy::none())
@@ -96,7 +120,7 @@ pub(super) fn connections(settings: &HttpSettings, tls: ClientConfig) -> reqwest
 }
 
 impl Client {
-    pub(super) fn new(mut root: Url, http: reqwest::Client, settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(mut root: Url, connections: Connections, settings: &Settings) -> Result<Self, String> {
         let authorization = Authorization::new(&mut root, settings);
         let query = root.query().map(str::to_owned);
         root.set_query(None);
@@ -108,7 +132,8 @@ impl Client {
             let name = HeaderName::try_from(name).map_err(|_| format!("'{name}' is not the name of a header"))?;
             headers.insert(name, value);
         }
-        Ok(Self { root, query, http, headers, authorization, retries: settings.http.retries })
+        let HttpSettings { retries, plain_redirects, .. } = settings.http;
+        Ok(Self { root, query, connections, headers, authorization, retries, plain_redirects })
     }
 
     /// Whether all URLs carry a query, as signed ones do.
@@ -134,22 +159,43 @@ impl Client {
 
     /// Sends a request until it is answered for good. An answer that is neither a success nor `NotModified` is a failure.
     pub(super) async fn send(&self, call: &Call) -> Result<Response, Failure> {
+        self.send_change(call, &mut false).await
+    }
+
+    /// The same for a request that changes something. Also tells whether the server may have carried it out already when
+    /// it was made again.
+    pub(super) async fn send_change(&self, call: &Call, may_be_done: &mut bool) -> Result<Response, Failure> {
         let mut tries = 0;
         loop {
             let (failure, wait) = match self.try_once(call).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) => {
                     let wait = retry_after(&response);
-                    (refusal(response).await, wait)
+                    (refusal(response, self.connections.unused.as_deref()).await, wait)
                 }
                 Err(failure) => (failure, None),
             };
             if tries >= self.retries || !failure.is_transient() || wait.is_some_and(|wait| wait > MAX_WAIT) {
                 return Err(failure);
             }
-            tokio::time::sleep(wait.unwrap_or_else(|| pause(tries))).await;
+            *may_be_done = true;
+            let time = wait.unwrap_or_else(|| pause(tries));
+            self.connections.traffic.again(&self.root, &failure, wait.map(|_| time));
+            tokio::time::sleep(time).await;
             tries += 1;
         }
+    }
+
+    /// What follows of an answer's body.
+    pub(super) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
+        let chunk = response.chunk().await.map_err(|e| Failure::from(e.without_url()))?;
+        self.connections.traffic.received(chunk.as_ref().map_or(0, Bytes::len));
+        Ok(chunk)
+    }
+
+    /// Notes that the rest of a body is asked for anew.
+    pub(super) fn resumes(&self, failure: &Failure) {
+        self.connections.traffic.again(&self.root, failure, None);
     }
 
     /// Sends a request once, wherever it is redirected to.
@@ -160,7 +206,7 @@ impl Client {
             if !is_redirect(response.status()) {
                 return Ok(response);
             }
-            url = target(&url, &response)?;
+            url = target(&url, &response, self.plain_redirects)?;
         }
         Err(Failure::Protocol(format!("there were more than {MAX_REDIRECTS} redirects")))
     }
@@ -190,7 +236,7 @@ impl Client {
         headers: &HeaderMap,
         authorization: Option<HeaderValue>,
     ) -> Result<Response, Failure> {
-        let mut request = self.http.request(call.method.clone(), url.clone()).headers(headers.clone());
+        let mut request = self.connections.http.request(call.method.clone(), url.clone()).headers(headers.clone());
         request = request.headers(call.headers.clone());
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
@@ -200,6 +246,12 @@ impl Client {
             Body::Bytes(bytes) => request.body(bytes.clone()),
             Body::File(file, length) => super::upload::attach(request, file, *length),
         };
+        let written = match &call.body {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(_, length) => *length,
+        };
+        self.connections.traffic.asked(written);
         // The error's own text would repeat the URL with its secrets.
         request.send().await.map_err(|e| Failure::from(e.without_url()))
     }
@@ -210,7 +262,7 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// Where a redirect leads.
-fn target(from: &Url, response: &Response) -> Result<Url, Failure> {
+fn target(from: &Url, response: &Response, may_be_plain: bool) -> Result<Url, Failure> {
     let bad = |what: &str| Failure::Protocol(format!("the server redirects {what}"));
     let location = response.headers().get(LOCATION).ok_or_else(|| bad("without saying where"))?;
     let location = str::from_utf8(location.as_bytes()).map_err(|_| bad("to something that is no URL"))?;
@@ -218,13 +270,20 @@ fn target(from: &Url, response: &Response) -> Result<Url, Failure> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad(&format!("to '{}', which is not HTTP", redact(url.as_str()))));
     }
+    if from.scheme() == "https" && url.scheme() == "http" && !may_be_plain {
+        return Err(bad(&format!(
+            "from an encrypted connection to '{}', which is not encrypted; the setting \
+             plain_redirects of HTTP allows that, where it is good enough",
+            redact(url.as_str())
+        )));
+    }
     // A user in a redirect is none that we were told of.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     Ok(url)
 }
 
 /// What the server says of its refusal.
-async fn refusal(mut response: Response) -> Failure {
+async fn refusal(mut response: Response, unused: Option<&str>) -> Failure {
     let status = response.status();
     let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut said = Vec::new();
@@ -243,6 +302,10 @@ async fn refusal(mut response: Response) -> Failure {
     if status == StatusCode::UNAUTHORIZED && message.is_empty() {
         message = challenge.unwrap_or_default();
     }
+    if let Some(unused) = unused.filter(|_| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) {
+        let separator = if message.is_empty() { "" } else { "; " };
+        message.push_str(&format!("{separator}{unused}"));
+    }
     Failure::Status { status, message: redact(&message) }
 }
 
@@ -260,7 +323,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 /// 0.1 s, twice as long each time, and up to half of that more, so that many clients do not come back together.
-fn pause(tries: u32) -> Duration {
+pub(super) fn pause(tries: u32) -> Duration {
     let millis = 100u64 << tries.min(7);
     let noise = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| u64::from(now.subsec_nanos()));
     Duration::from_millis(millis + noise % (millis / 2 + 1))

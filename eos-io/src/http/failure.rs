@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// Whether the server says that there is no such file.
+    pub(super) fn is_missing(&self) -> bool {
+        self.status().is_some_and(|status| matches!(status.as_u16(), 404 | 410))
+    }
+
     /// Whether the same request may succeed a moment later.
     pub(super) fn is_transient(&self) -> bool {
         match self {

@@ -8,6 +8,7 @@ mod failure;
 pub(crate) mod fuzzing;
 mod store;
 mod tls;
+mod traffic;
 mod upload;
 mod webdav;
 
@@ -26,10 +27,13 @@ use crate::error::Error;
 use crate::parts::{Parts, normalized};
 use crate::settings::Settings;
 use crate::site::{Site, Spelling, identity};
+use crate::statistics::{Listener, Statistics};
 use crate::stores::Location;
 
-use self::client::Client;
+use self::client::{Client, Connections};
 use self::store::HttpStore;
+use self::tls::Encryption;
+use self::traffic::Traffic;
 
 /// Servers that speak HTTP, with or without WebDAV.
 #[derive(Debug)]
@@ -37,21 +41,23 @@ pub(crate) struct Http {
     settings: Settings,
     /// Shared by all stores, and with it the connections. Made at the first use, as reading the
     /// certificates of all authorities takes a moment.
-    connections: OnceLock<reqwest::Client>,
+    connections: OnceLock<Connections>,
+    traffic: Arc<Traffic>,
 }
 
 impl Http {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), connections: OnceLock::new() }
+    pub(crate) fn new(settings: &Settings, listener: Option<Listener>) -> Self {
+        let traffic = Arc::new(Traffic::new(listener));
+        Self { settings: settings.clone(), connections: OnceLock::new(), traffic }
     }
 
-    fn connections(&self, site: &Site) -> Result<reqwest::Client, Error> {
+    fn connections(&self, site: &Site) -> Result<Connections, Error> {
         if let Some(connections) = self.connections.get() {
             return Ok(connections.clone());
         }
         let shown = site.name(&Path::default());
-        let config = tls::config(&self.settings.credentials, |name| std::env::var_os(name), &shown)?;
-        let connections = client::connections(&self.settings.http, config)
+        let encryption = encryption(&self.settings, &shown)?;
+        let connections = Connections::new(&self.settings.http, encryption, &self.traffic)
             .map_err(|e| Error::Io { spec: shown, message: failure::innermost(&e) })?;
         Ok(self.connections.get_or_init(|| connections).clone())
     }
@@ -93,6 +99,10 @@ impl Backend for Http {
         }
         .boxed()
     }
+
+    fn statistics(&self) -> Statistics {
+        self.traffic.statistics()
+    }
 }
 
 impl Http {
@@ -110,7 +120,11 @@ impl Http {
 
 /// How connections are encrypted, for a look at one from outside.
 pub(crate) fn tls_config(settings: &Settings, spec: &str) -> Result<rustls::ClientConfig, Error> {
-    tls::config(&settings.credentials, |name| std::env::var_os(name), spec)
+    Ok(encryption(settings, spec)?.config)
+}
+
+fn encryption(settings: &Settings, spec: &str) -> Result<Encryption, Error> {
+    tls::encryption(&settings.credentials, |name| std::env::var_os(name), &tls::usual_proxy(), spec)
 }
 
 /// What a scheme is on the wire.
@@ -127,7 +141,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn address(spec: &str) -> (String, String, String) {
-        let Address { site, path } = Http::new(&Settings::default()).address(spec).unwrap();
+        let Address { site, path } = Http::new(&Settings::default(), None).address(spec).unwrap();
         (site.identity.to_string(), path.to_string(), site.name(&path))
     }
 
@@ -162,7 +176,7 @@ mod tests {
     #[test]
     fn what_means_nothing_in_a_url_is_an_invalid_spec() {
         for spec in ["http:///x", "http://h/a/../../b", "http://h/x#1", "http://h/%FF", "http://h:99999/x"] {
-            let error = Http::new(&Settings::default()).address(spec).unwrap_err();
+            let error = Http::new(&Settings::default(), None).address(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,9 +24,11 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::checksum::{Checksum, ChecksumKind};
 use crate::ranges::{Part, merged, pick};
+use crate::site;
+use crate::walk::JoinRaw;
 
 use super::byteranges::{self, ContentRange, Parts};
-use super::client::{Body, Call, Client};
+use super::client::{Body, Call, Client, pause};
 use super::failure::{Failure, STORE};
 use super::upload::Upload;
 use super::webdav;
@@ -58,12 +60,19 @@ pub(super) struct Server {
     takes_ranges: AtomicBool,
     /// Whether only `PROPFIND` tells files from directories, and when they were changed.
     is_terse: AtomicBool,
+    /// Whether files can be renamed, as far as is known.
+    renames: AtomicBool,
 }
 
 impl HttpStore {
     pub(super) fn new(client: Client) -> Self {
         Self {
-            server: Arc::new(Server { client, takes_ranges: AtomicBool::new(true), is_terse: AtomicBool::new(false) }),
+            server: Arc::new(Server {
+                client,
+                takes_ranges: AtomicBool::new(true),
+                is_terse: AtomicBool::new(false),
+                renames: AtomicBool::new(true),
+            }),
         }
     }
 
@@ -288,7 +297,7 @@ impl Server {
         }
         let mut response = self.client.send(&call).await?;
         let mut xml = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| Failure::from(e.without_url()))? {
+        while let Some(chunk) = self.client.chunk(&mut response).await? {
             xml.extend_from_slice(&chunk);
             if xml.len() > webdav::MAX_LISTING {
                 return Err(Failure::Protocol("the listing of the directory is too long".to_owned()));
@@ -359,7 +368,7 @@ impl Server {
         let bounded: Vec<GetRange> = ranges.iter().cloned().map(GetRange::Bounded).collect();
         let call = Call::new(Method::GET, path).header(RANGE, range_header(&bounded)?);
         let parts = match self.client.send(&call).await {
-            Ok(response) => parts(response, ranges).await,
+            Ok(response) => parts(&self.client, response, ranges).await,
             Err(failure) => Err(failure),
         };
         match parts {
@@ -369,6 +378,10 @@ impl Server {
                 Err(failure.into_store(path))
             }
             Err(Failure::Transport(_)) => Ok(Vec::new()),
+            // Too much to do at the moment says nothing of ranges; an error of its own (500) may well be because of them.
+            Err(failure) if failure.is_transient() && failure.status() != Some(StatusCode::INTERNAL_SERVER_ERROR) => {
+                Ok(Vec::new())
+            }
             Ok(_) | Err(_) => {
                 self.takes_ranges.store(false, Ordering::Relaxed);
                 Ok(Vec::new())
@@ -411,6 +424,36 @@ impl Server {
         Ok(PutResult { e_tag: text(&response, ETAG).map(str::to_owned), version: None })
     }
 
+    /// Writes a file that has its name only when it is complete, where the server can rename.
+    pub(super) async fn put_whole(&self, path: &Path, body: Body) -> Result<PutResult> {
+        // Some servers take the target of a rename as it is, without decoding it.
+        let is_plain = site::encode(path) == path.as_ref();
+        // A signed URL is good for one name only.
+        if !is_plain || self.client.has_query() || !self.renames.load(Ordering::Relaxed) {
+            return self.put(path, body).await;
+        }
+        let staging = staging_path(path);
+        let moved = match self.put(&staging, body.clone()).await {
+            Ok(put) => self.transfer("MOVE", &staging, path, true).await.map(|()| put.e_tag),
+            Err(error) => Err(error),
+        };
+        let error = match moved {
+            Ok(None) => return Ok(PutResult { e_tag: None, version: None }),
+            // What the server says of a version may hold its name.
+            Ok(Some(_)) => return Ok(PutResult { e_tag: self.head(path).await?.e_tag, version: None }),
+            Err(error) => error,
+        };
+        // What went wrong first is what counts, and what is left now has a name that nobody looks for.
+        drop(self.delete(&staging).await);
+        match error {
+            Error::NotSupported { .. } => {
+                self.renames.store(false, Ordering::Relaxed);
+                self.put(path, body).await
+            }
+            error => Err(error),
+        }
+    }
+
     /// Makes the directories above a file, from the lowest that has a parent downwards.
     async fn make_parents(&self, path: &Path) -> Result<()> {
         let mut missing = Vec::new();
@@ -441,21 +484,45 @@ impl Server {
         }
     }
 
+    async fn delete(&self, path: &Path) -> Result<()> {
+        let mut may_be_done = false;
+        match self.client.send_change(&Call::new(Method::DELETE, path), &mut may_be_done).await {
+            // The answer to an earlier request was lost, and that has deleted it.
+            Err(failure) if may_be_done && failure.is_missing() => Ok(()),
+            other => other.map(drop).map_err(|failure| failure.into_store(path)),
+        }
+    }
+
+    /// Whether a file that was to be moved is at its new place alone.
+    async fn is_moved(&self, from: &Path, to: &Path) -> bool {
+        matches!(self.head(from).await, Err(Error::NotFound { .. })) && self.head(to).await.is_ok()
+    }
+
     async fn transfer(&self, name: &'static str, from: &Path, to: &Path, overwrite: bool) -> Result<()> {
         let destination = self.client.url(to, false).map_err(|failure| failure.into_store(to))?;
         let destination = HeaderValue::try_from(destination.as_str()).map_err(|e| generic(e.to_string()))?;
         let call = Call::new(method(name)?, from)
             .header(HeaderName::from_static("destination"), destination)
             .header(HeaderName::from_static("overwrite"), HeaderValue::from_static(if overwrite { "T" } else { "F" }));
-        let answer = match self.client.send(&call).await {
+        let mut may_be_done = false;
+        let answer = match self.client.send_change(&call, &mut may_be_done).await {
             Err(failure) if failure.status() == Some(StatusCode::CONFLICT) => {
                 self.make_parents(to).await?;
-                self.client.send(&call).await
+                self.client.send_change(&call, &mut may_be_done).await
             }
             answer => answer,
         };
         match answer {
             Ok(_) => Ok(()),
+            // The answer to an earlier request was lost, and that has moved it.
+            Err(failure)
+                if may_be_done
+                    && name == "MOVE"
+                    && (failure.is_missing() || failure.status() == Some(StatusCode::PRECONDITION_FAILED))
+                    && self.is_moved(from, to).await =>
+            {
+                Ok(())
+            }
             Err(failure) => Err(match failure.status().map_or(0, |status| status.as_u16()) {
                 412 if !overwrite => Error::AlreadyExists { path: to.to_string(), source: Box::new(failure) },
                 405 | 501 => unsupported(format!("the server cannot {}", name.to_lowercase())),
@@ -463,6 +530,16 @@ impl Server {
             }),
         }
     }
+}
+
+/// A name in the same directory that nobody else uses, as the client of XRootD makes them too: `.<name>.<16 digits>.part`.
+fn staging_path(path: &Path) -> Path {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos() as u64);
+    let unique = nanos ^ (u64::from(std::process::id()) << 40);
+    let unique = unique.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    let name = format!(".{}.{unique:016x}.part", path.filename().unwrap_or_default());
+    path.parent().unwrap_or_default().join_raw(&name)
 }
 
 /// Whether an answer tells neither what it is nor how old it is.
@@ -482,14 +559,18 @@ fn is_directory(path: &Path) -> Error {
 }
 
 /// The parts of an answer to a request for several ranges; none if the server ignored them.
-async fn parts(mut response: Response, ranges: &[Range<u64>]) -> std::result::Result<Vec<Part>, Failure> {
+async fn parts(
+    client: &Client,
+    mut response: Response,
+    ranges: &[Range<u64>],
+) -> std::result::Result<Vec<Part>, Failure> {
     if response.status() != StatusCode::PARTIAL_CONTENT {
         return Ok(Vec::new());
     }
     let broken = |why: String| Failure::Protocol(format!("the answer with several ranges cannot be read: {why}"));
     if let Some(boundary) = text(&response, CONTENT_TYPE).and_then(byteranges::boundary) {
         let mut parts = Parts::new(&boundary, ranges);
-        while let Some(chunk) = response.chunk().await.map_err(|e| Failure::from(e.without_url()))? {
+        while let Some(chunk) = client.chunk(&mut response).await? {
             parts.push(&chunk).map_err(broken)?;
         }
         return parts.finish().map_err(broken);
@@ -501,7 +582,7 @@ async fn parts(mut response: Response, ranges: &[Range<u64>]) -> std::result::Re
     };
     let mut bytes = Vec::new();
     let length = given.range.end - given.range.start;
-    while let Some(chunk) = response.chunk().await.map_err(|e| Failure::from(e.without_url()))? {
+    while let Some(chunk) = client.chunk(&mut response).await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() as u64 > length {
             return Err(broken("it is longer than it says".to_owned()));
@@ -566,7 +647,7 @@ impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         while !self.left.is_empty() {
             let failure = match &mut self.response {
-                Some(response) => match response.chunk().await {
+                Some(response) => match self.server.client.chunk(response).await {
                     Ok(Some(chunk)) => {
                         let Some(bytes) = self.take(chunk) else { continue };
                         self.failures = 0;
@@ -576,12 +657,17 @@ impl Reading {
                         std::io::ErrorKind::ConnectionReset,
                         "the answer ends before the file does",
                     )),
-                    Err(e) => Failure::from(e.without_url()),
+                    Err(failure) => failure,
                 },
                 None => return Ok(None),
             };
             if self.failures >= self.server.client.retries() {
                 return Err(failure.into_store(&self.path));
+            }
+            self.server.client.resumes(&failure);
+            // The first break is mostly that of one connection; if there are more, the server has trouble.
+            if self.failures > 0 {
+                tokio::time::sleep(pause(self.failures - 1)).await;
             }
             self.failures += 1;
             self.resume().await?;
@@ -670,8 +756,7 @@ impl ObjectStore for HttpStore {
                 let server = Arc::clone(&server);
                 async move {
                     let location = location?;
-                    let call = Call::new(Method::DELETE, &location);
-                    server.client.send(&call).await.map_err(|failure| failure.into_store(&location))?;
+                    server.delete(&location).await?;
                     Ok(location)
                 }
             })

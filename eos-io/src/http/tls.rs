@@ -6,22 +6,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ConfigBuilder, InconsistentKeys, RootCertStore};
+use xrootd_client::secret_file;
 
 use crate::error::Error;
 use crate::settings::Credentials;
 
 const GRID_AUTHORITIES: &str = "/etc/grid-security/certificates";
 
-/// The settings of all encrypted connections. `variable` looks into the environment; `spec` is
-/// what errors name.
-pub(super) fn config(
+/// How connections are encrypted.
+#[derive(Debug)]
+pub(super) struct Encryption {
+    pub(super) config: ClientConfig,
+    /// Why a proxy that nobody has named is left alone.
+    pub(super) unused: Option<String>,
+}
+
+/// Where proxies are kept.
+pub(super) fn usual_proxy() -> PathBuf {
+    PathBuf::from(format!("/tmp/x509up_u{}", rustix::process::geteuid().as_raw()))
+}
+
+/// The settings of all encrypted connections. `variable` looks into the environment, and `proxy` is used if it is there
+/// and nothing else is named; `spec` is what errors name.
+pub(super) fn encryption(
     credentials: &Credentials,
     variable: impl Fn(&str) -> Option<OsString>,
+    proxy: &Path,
     spec: &str,
-) -> Result<ClientConfig, Error> {
+) -> Result<Encryption, Error> {
     let file = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let fault = |e: rustls::Error| Error::Io { spec: spec.to_owned(), message: e.to_string() };
@@ -29,18 +46,22 @@ pub(super) fn config(
     let directory = credentials.authorities_dir.clone().or_else(|| file("X509_CERT_DIR"));
     let bundle = credentials.authorities_file.clone().or_else(|| file("X509_CERT_FILE"));
     let builder = builder.with_root_certificates(authorities(directory, bundle, spec)?);
-    match identity(credentials, file) {
-        None => Ok(builder.with_no_client_auth()),
-        Some(Identity { certificate, key }) => {
-            let unusable = |path: &Path, reason: String| Error::Unauthenticated {
-                spec: spec.to_owned(),
-                message: format!("the certificate or key in '{}' cannot be used: {reason}", path.display()),
-            };
-            let chain = certificates(&certificate).map_err(|e| unusable(&certificate, e))?;
-            let secret = PrivateKeyDer::from_pem_file(&key).map_err(|e| unusable(&key, e.to_string()))?;
-            builder.with_client_auth_cert(chain, secret).map_err(|e| unusable(&certificate, e.to_string()))
+    let config = match identity(credentials, file) {
+        Some(identity) => {
+            let message = |reason| Error::Unauthenticated { spec: spec.to_owned(), message: reason };
+            identity.attach(builder).map_err(message)?
         }
-    }
+        None if proxy.is_file() => {
+            let identity = Identity { certificate: proxy.to_path_buf(), key: proxy.to_path_buf() };
+            match identity.attach(builder.clone()) {
+                Ok(config) => config,
+                // Nobody has asked for it, and what can be read without it shall be.
+                Err(reason) => return Ok(Encryption { config: builder.with_no_client_auth(), unused: Some(reason) }),
+            }
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(Encryption { config, unused: None })
 }
 
 fn authorities(directory: Option<PathBuf>, bundle: Option<PathBuf>, spec: &str) -> Result<RootCertStore, Error> {
@@ -88,7 +109,38 @@ struct Identity {
     key: PathBuf,
 }
 
-/// The user's certificate: the one set, else a proxy, else a pair, else a proxy at its usual place.
+impl Identity {
+    /// The settings with the certificate, or why it cannot be used.
+    fn attach(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig, String> {
+        let Self { certificate, key } = self;
+        let unusable = |path: &Path, reason: String| {
+            format!("the certificate or key in '{}' cannot be used: {reason}", path.display())
+        };
+        let chain = certificates(certificate).map_err(|e| unusable(certificate, e))?;
+        let secret = secret_key(key).map_err(|e| unusable(key, e))?;
+        let secret = builder.crypto_provider().key_provider.load_private_key(secret);
+        let pair = CertifiedKey::new(chain, secret.map_err(|e| unusable(key, e.to_string()))?);
+        // Whether they match cannot be told of a proxy: it has an extension that the check does not know.
+        match pair.keys_match() {
+            Err(e @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(unusable(certificate, e.to_string()))
+            }
+            _ => Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))),
+        }
+    }
+}
+
+/// The key in a file that nobody else can read.
+fn secret_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let content = secret_file(path).map_err(|e| match e.hint() {
+        Some(hint) => format!("{e}; {hint}"),
+        None => e.to_string(),
+    })?;
+    let content = content.ok_or("it is not there")?;
+    PrivateKeyDer::from_pem_slice(&content).map_err(|e| e.to_string())
+}
+
+/// The user's certificate as it was named: the one set, else a proxy, else a pair.
 fn identity(credentials: &Credentials, file: impl Fn(&str) -> Option<PathBuf>) -> Option<Identity> {
     let key = credentials.key.clone();
     if let Some(certificate) = credentials.certificate.clone() {
@@ -97,18 +149,52 @@ fn identity(credentials: &Credentials, file: impl Fn(&str) -> Option<PathBuf>) -
     if let Some(proxy) = file("X509_USER_PROXY") {
         return Some(Identity { key: proxy.clone(), certificate: proxy });
     }
-    if let Some(certificate) = file("X509_USER_CERT") {
-        let key = key.or_else(|| file("X509_USER_KEY")).unwrap_or_else(|| certificate.clone());
-        return Some(Identity { key, certificate });
-    }
-    let proxy = PathBuf::from(format!("/tmp/x509up_u{}", rustix::process::getuid().as_raw()));
-    proxy.is_file().then(|| Identity { key: proxy.clone(), certificate: proxy })
+    let certificate = file("X509_USER_CERT")?;
+    let key = key.or_else(|| file("X509_USER_KEY")).unwrap_or_else(|| certificate.clone());
+    Some(Identity { key, certificate })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use eos_testbed::Ca;
+
     use super::*;
     use crate::ErrorKind;
+
+    fn encrypted(variable: impl Fn(&str) -> Option<OsString>, proxy: &Path) -> Result<Encryption, Error> {
+        encryption(&Credentials::default(), variable, proxy, "https://h/")
+    }
+
+    #[test]
+    fn a_proxy_that_nobody_named_is_left_alone_if_it_cannot_be_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let damaged = dir.path().join("damaged");
+        fs::write(&damaged, "no certificate").unwrap();
+        let open = dir.path().join("open");
+        fs::copy(Ca::of_this_process().proxy(), &open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+        for (proxy, reason) in [(damaged, "no certificate"), (open, "can be read or written by others")] {
+            let unused = encrypted(|_| None, &proxy).unwrap().unused.unwrap();
+            assert!(unused.contains(reason) && unused.contains(proxy.to_str().unwrap()), "{unused}");
+        }
+        let good = encrypted(|_| None, &Ca::of_this_process().proxy()).unwrap();
+        assert_eq!(good.unused, None);
+        assert!(good.config.client_auth_cert_resolver.has_certs());
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_where_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        fs::copy(Ca::of_this_process().proxy(), &open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+        let variable = |name: &str| (name == "X509_USER_PROXY").then(|| open.clone().into_os_string());
+        let error = encrypted(variable, Path::new("/does/not/exist")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
 
     #[test]
     fn a_certificate_that_was_named_and_cannot_be_used_is_an_error_that_names_it() {
@@ -117,7 +203,7 @@ mod tests {
         fs::write(&proxy, "no certificate").unwrap();
         for path in [proxy, dir.path().join("missing.pem")] {
             let variable = |name: &str| (name == "X509_USER_PROXY").then(|| path.clone().into_os_string());
-            let error = config(&Credentials::default(), variable, "https://h/").unwrap_err();
+            let error = encrypted(variable, Path::new("/does/not/exist")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unauthenticated);
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         }
@@ -127,7 +213,7 @@ mod tests {
     fn authorities_that_were_named_and_are_missing_are_an_error() {
         for name in ["X509_CERT_DIR", "X509_CERT_FILE"] {
             let variable = |asked: &str| (asked == name).then(|| "/does/not/exist".into());
-            let error = config(&Credentials::default(), variable, "https://h/").unwrap_err();
+            let error = encrypted(variable, Path::new("/does/not/exist")).unwrap_err();
             assert!(error.to_string().contains("/does/not/exist"), "{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! Writing a file in parts. HTTP has no such thing for a file whose size is not known beforehand,
 //! and a server may redirect an upload after it has begun: the parts are gathered in a temporary
-//! file without a name, which is sent as a whole at the end.
+//! file without a name, which is sent as a whole at the end, under a name of its own, and renamed.
 
 use std::fs::File;
 use std::io::Write;
@@ -84,7 +84,7 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> object_store::Result<PutResult> {
         let parts = self.parts.take().ok_or_else(ended)?;
-        self.server.put(&self.path, super::client::Body::File(parts, self.length)).await
+        self.server.put_whole(&self.path, super::client::Body::File(parts, self.length)).await
     }
 
     async fn abort(&mut self) -> object_store::Result<()> {

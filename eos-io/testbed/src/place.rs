@@ -60,6 +60,8 @@ pub(crate) struct Dir {
 impl Dir {
     pub fn new(what: &str) -> Self {
         static SWEPT: Once = Once::new();
+        // Without it another process could sweep away what is made here, before it is locked.
+        let _alone = alone(root());
         SWEPT.call_once(|| {
             sweep(root());
             crate::process::at_exit();
@@ -139,6 +141,15 @@ fn root() -> &'static Path {
             || panic!("no directory for temporary files can be entered by the user `xrootd`: set TMPDIR to one"),
         )
     })
+}
+
+/// Keeps all other processes from making directories and from sweeping, as long as it is held.
+fn alone(root: &Path) -> Option<File> {
+    let path = root.join(".eos-testbed.lock");
+    // Created only if it is not there: a file of another user can be opened, but not as one to be created.
+    let file = File::open(&path).or_else(|_| File::create(&path)).ok()?;
+    file.lock().ok()?;
+    Some(file)
 }
 
 /// Removes the directories of processes that were killed.

@@ -1,10 +1,13 @@
 //! HTTP servers that refuse, redirect, break off, lie or say nothing.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use eos_io::{ErrorKind, Location, Settings, Stores};
-use object_store::{ObjectStoreExt, PutPayload};
+use eos_io::{ErrorKind, Location, Notice, Settings, Stores};
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 
 use crate::scripted::{Reply, Request, Scripted};
 
@@ -75,6 +78,19 @@ async fn ranges_are_asked_for_one_by_one_where_a_server_cannot_give_several() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_too_busy_for_several_ranges_is_asked_for_them_again() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let (found, requests) = read_ranges(move |request| match request.ranges().len() {
+        // The first attempt and both of its repetitions.
+        2.. if busy.fetch_add(1, Ordering::Relaxed) < 3 => Reply::new(503).header("retry-after", "0"),
+        _ => Reply::of_ranges(request, &content()),
+    })
+    .await;
+    // Three in vain, one for each range, and then all at once.
+    assert_eq!((found, requests), (expected().into_iter().map(Bytes::from).collect(), 7));
+}
+
+#[tokio::test]
 async fn a_range_is_found_in_the_whole_file_where_a_server_ignores_ranges() {
     let server = Scripted::start(|_, _| Reply::new(200).header("etag", "1").body(content())).await;
     let location = resolve(&server);
@@ -98,9 +114,11 @@ async fn a_body_that_breaks_off_goes_on_where_it_broke() {
 #[tokio::test]
 async fn a_body_that_always_breaks_off_is_an_error_in_the_end() {
     let server = Scripted::start(|request, _| Reply::of_file(request, &content()).cut(0)).await;
+    let started = Instant::now();
     let error = read(&resolve(&server)).await.unwrap_err();
     assert!(error.to_string().contains("broke") || error.to_string().contains("ends before"), "{error}");
     assert_eq!(server.requests().len(), 3);
+    assert!(started.elapsed() >= Duration::from_millis(100), "it is not left in peace: {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -133,6 +151,52 @@ async fn what_may_pass_is_tried_again() {
     .await;
     assert_eq!(read(&resolve(&server)).await.unwrap(), "ok");
     assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn requests_bytes_and_retries_are_counted_and_told() {
+    let server = Scripted::start(|request, number| match number {
+        0 => Reply::new(503).header("retry-after", "1"),
+        1 => Reply::new(502),
+        _ => Reply::of_file(request, &content()),
+    })
+    .await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&told);
+    let stores = Stores::builder().listener(Arc::new(move |notice| ear.lock().unwrap().push(notice))).build();
+    let location = stores.resolve(&server.url("/x.root?authz=hunter2")).unwrap();
+    location.store.get_range(&location.path, 0..1000).await.unwrap();
+    location.store.put(&location.path, "four".into()).await.unwrap();
+    let counted = stores.statistics();
+    assert_eq!((counted.requests, counted.retries, counted.waits), (4, 2, 1));
+    assert_eq!((counted.bytes_read, counted.bytes_written), (1000, 4));
+    assert_eq!(counted.waited, Duration::from_secs(1));
+    let host = server.url("").replace("http://", "");
+    let told = told.lock().unwrap();
+    assert!(matches!(&told[0], Notice::Waiting { host: named, time, .. } if *named == host && time.as_secs() == 1));
+    assert!(matches!(&told[1], Notice::Retry { reason, .. } if reason.contains("502")), "{told:?}");
+    assert!(!format!("{told:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_change_that_was_made_though_the_server_stumbled_over_it_is_no_failure() {
+    let server = Scripted::start(|request, number| match (request.method.as_str(), request.target.as_str()) {
+        ("DELETE" | "MOVE", _) if number % 2 == 0 => Reply::new(503).header("retry-after", "0"),
+        ("HEAD", "/d/moved.root") => Reply::of_file(request, b"moved"),
+        _ => Reply::new(404),
+    })
+    .await;
+    let location = resolve(&server);
+    let (store, moved) = (&location.store, Path::from("d/moved.root"));
+    store.delete(&location.path).await.unwrap();
+    store.rename(&location.path, &moved).await.unwrap();
+    // The source is gone, and so is the target.
+    let error = store.rename(&location.path, &Path::from("d/elsewhere.root")).await.unwrap_err();
+    assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
+
+    let missing = Scripted::start(|_, _| Reply::new(404)).await;
+    let location = resolve(&missing);
+    assert!(location.store.delete(&location.path).await.is_err());
 }
 
 #[tokio::test]
@@ -218,6 +282,45 @@ async fn a_redirected_upload_goes_to_where_it_is_redirected() {
     upload.complete().await.unwrap();
     let requests = data.requests();
     assert_eq!((requests[0].method.as_str(), requests[0].body.as_slice()), ("PUT", &b"first second"[..]));
+    assert_eq!(requests[1].method, "MOVE");
+}
+
+async fn upload(location: &Location) -> object_store::Result<()> {
+    let mut upload = location.store.put_multipart(&location.path).await?;
+    upload.put_part(PutPayload::from_static(b"content")).await?;
+    upload.complete().await.map(drop)
+}
+
+/// The methods and names of the requests, with `PART` for a name of an unfinished file.
+fn asked(server: &Scripted) -> Vec<String> {
+    let shown = |request: &Request| match request.target.strip_prefix("/d/.x.root.") {
+        Some(rest) if rest.ends_with(".part") => format!("{} PART", request.method),
+        _ => format!("{} {}", request.method, request.target),
+    };
+    server.requests().iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_file_has_its_name_only_when_all_of_it_was_sent() {
+    let server = Scripted::start(|_, _| Reply::new(201)).await;
+    upload(&resolve(&server)).await.unwrap();
+    assert_eq!(asked(&server), ["PUT PART", "MOVE PART"]);
+    let destination = server.requests()[1].header("destination").map(str::to_owned);
+    assert_eq!(destination, Some(server.url("/d/x.root")));
+
+    let full = Scripted::start(|request, _| Reply::new(if request.method == "PUT" { 507 } else { 204 })).await;
+    assert!(upload(&resolve(&full)).await.unwrap_err().to_string().contains("507"));
+    assert_eq!(asked(&full), ["PUT PART", "DELETE PART"]);
+}
+
+#[tokio::test]
+async fn a_file_is_sent_under_its_name_where_the_server_cannot_rename() {
+    let server = Scripted::start(|request, _| Reply::new(if request.method == "MOVE" { 405 } else { 201 })).await;
+    let location = resolve(&server);
+    upload(&location).await.unwrap();
+    assert_eq!(asked(&server), ["PUT PART", "MOVE PART", "DELETE PART", "PUT /d/x.root"]);
+    upload(&location).await.unwrap();
+    assert_eq!(asked(&server)[4..], ["PUT /d/x.root"]);
 }
 
 #[tokio::test]

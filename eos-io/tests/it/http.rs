@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use eos_io::{ErrorKind, Stores};
+use eos_io::{ErrorKind, Stores, Upload};
 use eos_testbed::{Xrootd, random_bytes};
 use object_store::ObjectStoreExt;
 
@@ -74,6 +74,22 @@ async fn a_directory_that_may_not_be_read_is_a_refusal() {
     for spec in ["/closed/x.root", "/closed/*.root"] {
         let error = Stores::new().expand(&SERVER.http_url(spec)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{spec}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_sent_replaces_the_old_one_and_nothing_else_is_left() {
+    let server = Xrootd::standalone().start();
+    server.volume().write("/d/x.bin", "old");
+    let stores = Stores::new();
+    for name in ["/d/x.bin", "/new/er/y z.bin"] {
+        let location = stores.resolve(&server.http_url(&name.replace(' ', "%20"))).unwrap();
+        let mut upload = Upload::start(&location, None).await.unwrap();
+        upload.write(random_bytes(2, 3 << 20).into()).await.unwrap();
+        upload.finish().await.unwrap();
+        assert!(server.volume().read(name) == random_bytes(2, 3 << 20));
+        let directory = server.volume().path(name);
+        assert_eq!(std::fs::read_dir(directory.parent().unwrap()).unwrap().count(), 1);
     }
 }
 

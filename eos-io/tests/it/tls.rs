@@ -89,6 +89,24 @@ async fn a_token_is_never_sent_in_the_clear_nor_to_other_hosts() {
 }
 
 #[tokio::test]
+async fn what_has_begun_encrypted_is_not_redirected_to_the_clear_unless_that_is_set() {
+    let data = Scripted::start(|request, _| Reply::of_file(request, b"data")).await;
+    let target = data.url("/pool?authz=theirs");
+    let door = Scripted::start_tls(&Ca::of_this_process().server(), move |_, _| {
+        Reply::new(302).header("location", target.clone())
+    })
+    .await;
+    let mut settings = settings();
+    let (_, text) = kind(settings.clone(), &door.url("/x.root")).await;
+    assert!(text.contains(&data.url("/pool?authz=***")) && text.contains("plain_redirects"), "{text}");
+    assert!(data.requests().is_empty());
+
+    settings.http.plain_redirects = true;
+    let location = Stores::builder().settings(settings).build().resolve(&door.url("/x.root")).unwrap();
+    assert_eq!(location.store.get(&location.path).await.unwrap().bytes().await.unwrap(), "data");
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_is_not_shown() {
     let ca = Ca::of_this_process();
     let server = Scripted::start_tls(&ca.server(), |_, _| {

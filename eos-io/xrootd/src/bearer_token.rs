@@ -89,6 +89,27 @@ pub fn bearer_token() -> Result<Option<BearerToken>, BearerTokenError> {
     discover(&Environment::of_process())
 }
 
+/// The token in a file that the user names, or `None` if it is missing or empty. Blocks, and reads the file anew at every
+/// call.
+pub fn bearer_token_in(path: &Path) -> Result<Option<BearerToken>, BearerTokenError> {
+    in_file(path, &Environment::of_process())
+}
+
+/// Whether a server may see the token, by a list of names and of domains (`*.domain`). Without a list all may.
+pub fn may_see_token(hosts: Option<&[String]>, host: &str) -> bool {
+    hosts.is_none_or(|hosts| hosts.iter().any(|pattern| is_host(pattern, host)))
+}
+
+fn is_host(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(domain) => {
+            let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
+            host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
+        }
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
 /// [`bearer_token`] in a given environment.
 pub(crate) fn discover(environment: &Environment) -> Result<Option<BearerToken>, BearerTokenError> {
     if let Some(text) = environment.text("BEARER_TOKEN")

@@ -104,8 +104,15 @@ impl Client {
     {
         let task = self.shared.handle.spawn(work(Arc::clone(&self.shared)));
         let _abort = AbortOnDrop(task.abort_handle());
-        task.await.unwrap_or(Err(Error::ShutDown))
+        task.await.unwrap_or_else(|ended| Err(ended.try_into_panic().map_or(Error::ShutDown, |panic| defect(&*panic))))
     }
+}
+
+/// What a task died of.
+fn defect(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::Defect { reason: crate::error::mask(text.unwrap_or("it does not say why")) }
 }
 
 /// Ends a task when nobody wants its result any more.
@@ -136,23 +143,25 @@ impl Shared {
         Patience { silence: options.silence_timeout, total: options.request_timeout, wait: options.wait_limit }
     }
 
-    /// The server of a URL, or the one that it has handed over to.
-    pub(crate) fn endpoint(&self, url: &XrootdUrl) -> Arc<Endpoint> {
-        let key = self.key(url);
+    /// The server of a URL, or the one that it has handed over to. It is trusted if the user named it, or if it was named
+    /// over encrypted connections only.
+    pub(crate) fn endpoint(&self, url: &XrootdUrl, is_trusted: bool) -> Arc<Endpoint> {
+        let key = self.key(url, is_trusted);
         let key = self.moved.lock().get(&key).cloned().unwrap_or(key);
         let mut endpoints = self.endpoints.lock();
         Arc::clone(endpoints.entry(key.clone()).or_insert_with(|| Arc::new(Endpoint::new(key))))
     }
 
-    fn key(&self, url: &XrootdUrl) -> Key {
+    fn key(&self, url: &XrootdUrl, is_trusted: bool) -> Key {
         let user = url.user.clone().unwrap_or_else(|| self.user.clone());
         let login: Vec<_> = url.opaque.split('&').filter(|parameter| parameter.starts_with("xrd.")).collect();
-        Key { host: url.host.clone(), port: url.port, is_tls: url.is_tls, user, login: login.join("&") }
+        let login = login.join("&");
+        Key { host: url.host.clone(), port: url.port, is_tls: url.is_tls, is_trusted, user, login }
     }
 
-    /// Remembers that `to` answers for `from`.
-    pub(crate) fn hand_over(&self, from: &XrootdUrl, to: &XrootdUrl) {
-        let (from, to) = (self.key(from), self.key(to));
+    /// Remembers that `to` answers for `from`, a server that the user named.
+    pub(crate) fn hand_over(&self, from: &XrootdUrl, to: &XrootdUrl, is_trusted: bool) {
+        let (from, to) = (self.key(from, true), self.key(to, is_trusted));
         if from != to {
             self.moved.lock().insert(from, to);
         }
@@ -160,7 +169,7 @@ impl Shared {
 
     /// Goes back to the server that was asked first.
     pub(crate) fn take_back(&self, url: &XrootdUrl) -> bool {
-        self.moved.lock().remove(&self.key(url)).is_some()
+        self.moved.lock().remove(&self.key(url, true)).is_some()
     }
 }
 
@@ -209,6 +218,23 @@ fn user_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fails(what: &str) -> Result<(), Error> {
+        panic!("no such {what}")
+    }
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_told_apart_from_one_that_is_shut_down() {
+        let client = Client::new(Options::default()).unwrap();
+        let error = client.run(|_| async { fails("thing") }).await.unwrap_err();
+        assert!(matches!(&error, Error::Defect { reason } if reason == "no such thing"), "{error}");
+        let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+        let options = Options { runtime: Some(runtime.handle().clone()), ..Options::default() };
+        let client = Client::new(options).unwrap();
+        runtime.shutdown_background();
+        let error = client.run(|_| async { Ok(()) }).await.unwrap_err();
+        assert!(matches!(error, Error::ShutDown), "{error}");
+    }
 
     #[test]
     fn a_server_that_asks_for_no_pause_over_and_over_reaches_the_limit() {

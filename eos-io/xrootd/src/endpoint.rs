@@ -20,6 +20,8 @@ pub(crate) struct Key {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) is_tls: bool,
+    /// Whether it is the host of a URL, or was reached from there over encrypted connections only.
+    pub(crate) is_trusted: bool,
     pub(crate) user: String,
     /// What of the opaque part concerns the login.
     pub(crate) login: String,
@@ -151,6 +153,7 @@ impl Endpoint {
             port: self.key.port,
             shown: self.shown.clone(),
             is_tls: self.key.is_tls,
+            is_trusted: self.key.is_trusted,
             user: self.key.user.clone(),
             opaque: self.key.login.clone(),
             credentials: dialer.options.credentials.clone(),

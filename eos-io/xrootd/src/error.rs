@@ -147,6 +147,13 @@ pub enum Error {
         budget_is_spent: bool,
     },
 
+    /// The client itself failed.
+    #[error("a defect of this client has ended the request: {reason}; please report it")]
+    Defect {
+        /// What it says of itself.
+        reason: String,
+    },
+
     /// The client was shut down.
     #[error("the client has been shut down")]
     ShutDown,

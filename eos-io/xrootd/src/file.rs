@@ -48,6 +48,8 @@ pub(crate) struct File {
     is_growing: AtomicBool,
     /// Whether asking for another replica has been in vain.
     is_alone: AtomicBool,
+    /// Whether the first server has the file itself. Replicas at others may have times of their own.
+    is_direct: bool,
 }
 
 /// The file on one connection.
@@ -95,6 +97,7 @@ impl File {
             None => shared.stat(&place).await?,
         };
         Ok(Self {
+            is_direct: handle.redirected_to.is_none(),
             shared,
             place,
             stat,
@@ -118,7 +121,8 @@ impl File {
     /// Reads ranges, which lie within the file; small ones that are close to each other go together.
     pub(crate) async fn read(self: &Arc<Self>, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, Error> {
         let limits = match self.usable() {
-            Some(handle) if crate::plan::wants_vectors(ranges) => {
+            // A vector read has no checksums.
+            Some(handle) if crate::plan::wants_vectors(ranges) && !self.is_verified(&handle.connection) => {
                 handle.endpoint.vector_limits(&handle.connection, self.shared.patience())
             }
             _ => None,
@@ -128,6 +132,11 @@ impl File {
         let reads: FuturesOrdered<_> = pieces.into_iter().map(|piece| self.piece(piece)).collect();
         let pieces: Vec<Vec<Bytes>> = reads.try_collect().await?;
         Ok(parts.into_iter().map(|part| part.assemble(&pieces)).collect())
+    }
+
+    /// Whether data come with a checksum for each page. What is encrypted cannot arrive changed without that.
+    fn is_verified(&self, connection: &Connection) -> bool {
+        self.shared.options().verify && connection.has_pages() && !connection.is_tls
     }
 
     async fn piece(self: &Arc<Self>, piece: Piece) -> Result<Vec<Bytes>, Error> {
@@ -303,7 +312,7 @@ impl File {
         manner.tried = self.tried.lock().clone();
         manner.tried.add(&host, &reason);
         let other = open_for_reading(&self.shared, &self.place, manner).await;
-        let other = other.ok().filter(|(_, stat)| stat.is_none_or(|stat| stat.size == self.stat.size));
+        let other = other.ok().filter(|(other, stat)| stat.is_none_or(|stat| self.is_same(other, &stat)));
         let other = other.map(|(handle, _)| Arc::new(handle)).filter(|other| other.is_instead_of(slow));
         if other.is_none() {
             self.is_alone.store(true, Ordering::Relaxed);
@@ -337,7 +346,7 @@ impl File {
         let patience = self.shared.patience();
         let mut waiting = Waiting::new(self.shared.options().wait_limit);
         let mut buffer = Some(buffer);
-        let has_pages = self.shared.options().verify && connection.has_pages() && !connection.is_tls;
+        let has_pages = self.is_verified(connection);
         loop {
             let room = connection.room(count, patience).await.map_err(passing)?;
             let buffer = buffer.take().unwrap_or_default();
@@ -367,17 +376,25 @@ impl File {
                     let waited = self.shared.wait(connection.host(), &self.place.path, seconds, message, &mut waiting);
                     waited.await.map_err(Trouble::Lasting)?;
                 }
-                Answer::Response(Response::Error(error)) => {
-                    let error = Error::server(connection.host(), &self.place.path, error);
-                    // Whatever it is, another replica may have it better.
-                    let is_passing = error.is_transient(false) || handle.redirected_to.is_some();
-                    return Err(if is_passing { Trouble::Passing(error) } else { Trouble::Lasting(error) });
-                }
-                // The server hands the file over: it is opened anew.
-                Answer::Response(_) => {
-                    let reason = "it handed the file over while it was read".to_owned();
-                    return Err(passing(Error::disconnected(connection.host(), reason)));
-                }
+                Answer::Response(response) => return Err(self.refused(&handle, response)),
+            }
+        }
+    }
+
+    /// What an answer without data means.
+    fn refused(&self, handle: &Handle, response: Response) -> Trouble {
+        let host = handle.connection.host();
+        match response {
+            Response::Error(error) => {
+                let error = Error::server(host, &self.place.path, error);
+                // Whatever it is, another replica may have it better.
+                let is_passing = error.is_transient(false) || handle.redirected_to.is_some();
+                if is_passing { Trouble::Passing(error) } else { Trouble::Lasting(error) }
+            }
+            // The server hands the file over: it is opened anew.
+            _ => {
+                let error = Error::disconnected(host, "it handed the file over while it was read".to_owned());
+                Trouble::Passing(error.about(&self.place.path))
             }
         }
     }
@@ -389,15 +406,22 @@ impl File {
         let count = u32::try_from(length).unwrap_or(u32::MAX);
         let patience = self.shared.patience();
         let passing = |error: Error| Trouble::Passing(error.about(&self.place.path));
-        for _ in 0..TIMES {
+        let mut waiting = Waiting::new(self.shared.options().wait_limit);
+        let mut bad = 0;
+        while bad < TIMES {
             add(&self.shared.counters().retries, 1);
             let room = connection.room(length, patience).await.map_err(passing)?;
             let request = Request::read_pages(handle.id, offset, count, true);
             let buffer = BytesMut::with_capacity(length);
             let answer = connection.read_pages(&request, buffer, (offset, length), room, patience);
             match answer.await.map_err(passing)? {
-                Answer::Pages(data, bad) if bad.is_empty() && data.len() == length => return Ok(data),
-                _ => {}
+                Answer::Pages(data, wrong) if wrong.is_empty() && data.len() == length => return Ok(data),
+                Answer::Pages(..) | Answer::Data(_) => bad += 1,
+                Answer::Response(Response::Wait { seconds, message }) => {
+                    let waited = self.shared.wait(connection.host(), &self.place.path, seconds, message, &mut waiting);
+                    waited.await.map_err(Trouble::Lasting)?;
+                }
+                Answer::Response(response) => return Err(self.refused(handle, response)),
             }
         }
         let reason =
@@ -429,13 +453,14 @@ impl File {
             }
             let (handle, stat) = self.open_again().await?;
             let handle = Arc::new(handle);
-            let Some(stat) = stat.filter(|stat| stat.size != self.stat.size) else {
+            let Some(stat) = stat.filter(|stat| !self.is_same(&handle, stat)) else {
                 self.handles.lock().push(Arc::clone(&handle));
                 return Ok(handle);
             };
             let (now, before) = (stat.size, self.stat.size);
             let reason = match handle.redirected_to {
                 Some(_) => format!("the replica has {now} bytes, and another one has {before}"),
+                None if now == before => "the file was changed since it was opened first: read it anew".to_owned(),
                 None => {
                     format!("the file now has {now} bytes, and had {before} when it was opened first: read it anew")
                 }
@@ -447,6 +472,12 @@ impl File {
             }
             self.failed(&handle, error, attempts).await?;
         }
+    }
+
+    /// Whether what was opened is the file that was opened first.
+    fn is_same(&self, handle: &Handle, stat: &Stat) -> bool {
+        let has_one_time = self.is_direct && handle.redirected_to.is_none();
+        stat.size == self.stat.size && (!has_one_time || stat.modified == self.stat.modified)
     }
 
     /// Opens the file once more, at another server than those that have failed.
@@ -487,7 +518,7 @@ impl File {
             manner.tried = file.tried.lock().clone();
             // Without it the others go on reading.
             if let Ok((handle, Some(stat))) = open_for_reading(&file.shared, &file.place, manner).await
-                && stat.size == file.stat.size
+                && file.is_same(&handle, &stat)
                 && !connections.iter().any(|known| Arc::ptr_eq(known, &handle.connection))
             {
                 let mut handles = file.handles.lock();

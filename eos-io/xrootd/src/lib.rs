@@ -4,12 +4,14 @@
 //! # Who we are
 //!
 //! A server lists the methods by which it lets users in, and they are tried in its order. Credentials are looked for
-//! anew at every login, so that tickets and tokens may be renewed while a program runs. No secret travels in the clear.
+//! anew at every login, so that tickets and tokens may be renewed while a program runs. None of these secrets travels in
+//! the clear. What follows the `?` of a URL does, over `root://`: it belongs to the URL, goes to the servers that it leads
+//! to as it was written, and a token in it (`authz=`) is safe with `roots://` alone.
 //!
 //! | method | credentials | chosen by |
 //! |---|---|---|
 //! | `krb5` | a Kerberos ticket (`kinit`); caches of all kinds, by the machine's own library | `KRB5CCNAME`, `xrd.k5ccname` |
-//! | `ztn` | a bearer token, over TLS alone | `BEARER_TOKEN`, `BEARER_TOKEN_FILE`, `XDG_RUNTIME_DIR`, `xrd.ztn` |
+//! | `ztn` | a bearer token, over TLS alone, to the host of the URL and to where encrypted connections redirect from there | `BEARER_TOKEN`, `BEARER_TOKEN_FILE`, `XDG_RUNTIME_DIR`, `xrd.ztn` |
 //! | `gsi` | an X.509 proxy (`voms-proxy-init`), without delegation; authorities in `X509_CERT_DIR` | `X509_USER_PROXY`, `xrd.gsiusrpxy` |
 //! | `sss` | a keytab of shared secrets | `XrdSecSSSKT` |
 //! | `unix` | the user's name, which the server believes | the name in the URL |
@@ -17,6 +19,10 @@
 //!
 //! The variable `XrdSecPROTOCOL`, or `xrd.wantprot`, restricts the methods and orders them anew. What begins with `xrd.` is
 //! a parameter of the URL: `root://host//path?xrd.wantprot=krb5,unix`.
+//!
+//! The service that a ticket is for is the one that the server names, as with the other clients of this protocol: servers
+//! behind an alias go by names that no look-up tells. So a ticket proves who we are, and not who the server is: a server that
+//! is not honest can name another service and pass the proof on to it.
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used))]
 
 mod auth;
@@ -42,12 +48,13 @@ mod url;
 mod wire;
 mod writer;
 
-pub use bearer_token::{BearerToken, BearerTokenError, bearer_token};
+pub use bearer_token::{BearerToken, BearerTokenError, bearer_token, bearer_token_in, may_see_token};
 pub use client::Client;
 pub use diagnosis::{Outcome, Step, diagnose};
 pub use error::{Error, ErrorKind};
 pub use metrics::{Event, Listener, Metrics};
 pub use namespace::Location;
 pub use options::{Credentials, Options};
+pub use secret_file::{SecretFileError, secret_file};
 pub use store::XrootdStore;
 pub use url::{DEFAULT_PORT, InvalidUrl, XrootdUrl};

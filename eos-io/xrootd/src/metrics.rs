@@ -39,7 +39,7 @@ pub enum Event {
     Waiting {
         /// `host:port`.
         host: String,
-        /// The path asked for.
+        /// The path asked for; empty during a login, and where the answer comes later by itself.
         path: String,
         /// For how long.
         time: Duration,
@@ -102,6 +102,12 @@ impl Counters {
         if let Some(listener) = &self.listener {
             listener(event());
         }
+    }
+
+    /// Counts time that was spent because a server asked for it.
+    pub(crate) fn waited(&self, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.waited_ms.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> Metrics {

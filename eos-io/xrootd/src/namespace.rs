@@ -80,8 +80,16 @@ impl Shared {
 
     /// `to` is a path as it goes onto the wire.
     pub(crate) async fn rename(self: &Arc<Self>, place: &Place, to: &str) -> Result<(), Error> {
-        // The length of the first path is told with its opaque part.
-        self.change(place, |path| Request::rename(path, to), ErrorKind::NotFound).await
+        if place.path.len().saturating_add(place.url.opaque.len()) >= usize::from(u16::MAX) {
+            let reason = "the path is too long to be renamed, with what follows its '?'".to_owned();
+            return Err(crate::url::InvalidUrl { reason }.into());
+        }
+        // The server asks for each of the two paths whether we may, and by the opaque part of each.
+        let make = |path: &str| match path.split_once('?') {
+            Some((_, opaque)) => Request::rename(path, &format!("{to}?{opaque}")),
+            None => Request::rename(path, to),
+        };
+        self.change(place, make, ErrorKind::NotFound).await
     }
 
     /// Renames a file to a name that another one may have. `to` is a path as it goes onto the wire.

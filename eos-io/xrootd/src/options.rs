@@ -30,8 +30,9 @@ pub struct Options {
     pub hedge_after: Option<Duration>,
     /// How long a file that nobody reads stays open.
     pub idle_timeout: Duration,
-    /// Whether data are read with a checksum for each page. It costs the server a lot of time; encrypted connections need
-    /// none.
+    /// Whether data are read with a checksum for each page. It costs the server a lot of time, and many small ranges are
+    /// asked for one by one, since vector reads have no checksums. Encrypted connections need none. Servers that do not
+    /// know such reads, which came with XRootD 5, are read without.
     pub verify: bool,
     /// The name to log in with, where the URL has none; by default the user's.
     pub user: Option<String>,
@@ -49,6 +50,8 @@ pub struct Options {
 pub struct Credentials {
     /// A file with a bearer token.
     pub token_file: Option<PathBuf>,
+    /// Servers that may see the bearer token, where not all may: names, or `*.domain`.
+    pub token_hosts: Option<Vec<String>>,
     /// A file with an X.509 proxy and its key.
     pub proxy: Option<PathBuf>,
     /// A directory with the certificates of authorities.

@@ -1,7 +1,6 @@
 //! Requests about a path, from the first server through redirects to the one that answers, and around servers that fail.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::client::{Shared, Waiting};
@@ -138,8 +137,9 @@ impl Shared {
         let mut path = place.path.clone();
         let mut from_redirect = String::new();
         let mut redirected_to = None;
+        let mut is_trusted = true;
         for _ in 0..MOST_HOPS {
-            let endpoint = self.endpoint(&url);
+            let endpoint = self.endpoint(&url, is_trusted);
             let failed = |error| Failed { error, redirected_to: redirected_to.clone(), is_known: endpoint.is_known() };
             let connection = endpoint.connection(manner.except, &self.dialer, &manner.trace).await;
             let connection = connection.map_err(|error| failed(error.about(&path)))?;
@@ -158,8 +158,11 @@ impl Shared {
                     manner
                         .trace
                         .tell(step_name(name), endpoint.shown(), started, || Outcome::Redirect(next.url.authority()));
+                    // On a plain connection anybody on the way may have said so.
+                    is_trusted = (endpoint.key.is_trusted && connection.is_tls)
+                        || next.url.host.eq_ignore_ascii_case(&place.url.host);
                     if redirect.is_lasting {
-                        self.hand_over(&place.url, &next.url);
+                        self.hand_over(&place.url, &next.url, is_trusted);
                     }
                     redirected_to = Some(next.named);
                     url = next.url;
@@ -218,8 +221,7 @@ impl Shared {
             let (host, path) = (host.to_owned(), path.to_owned());
             return Err(Error::Wait { host, path, asked, limit: self.options().wait_limit });
         };
-        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.counters().waited_ms.fetch_add(milliseconds, Ordering::Relaxed);
+        self.counters().waited(time);
         self.counters().tell(|| Event::Waiting {
             host: host.to_owned(),
             path: path.to_owned(),

@@ -19,22 +19,51 @@ pub(crate) enum Readers {
 
 /// Why a file was not read. Never holds anything of its content.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretFileError {
+#[non_exhaustive]
+pub enum SecretFileError {
+    /// It is there, and cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a directory, a pipe or the like.
     #[error("{} is not a file", path.display())]
-    NotAFile { path: PathBuf },
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others can read it.
     #[error("{} can be read or written by others (its mode is {mode:04o})", path.display())]
-    OpenToOthers { path: PathBuf, mode: u32 },
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Another user has put it there.
     #[error("{} belongs to another user (number {owner})", path.display())]
-    OwnedByAnother { path: PathBuf, owner: u32 },
+    OwnedByAnother {
+        /// The file.
+        path: PathBuf,
+        /// The number of that user.
+        owner: u32,
+    },
+    /// It is something else.
     #[error("{} has {size} bytes, more than any credential", path.display())]
-    TooLarge { path: PathBuf, size: u64 },
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+    },
 }
 
 impl SecretFileError {
     /// What the user can do.
-    pub(crate) fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<String> {
         match self {
             SecretFileError::OpenToOthers { path, .. } => Some(format!("chmod 600 {}", path.display())),
             SecretFileError::OwnedByAnother { path, .. } => {
@@ -43,6 +72,15 @@ impl SecretFileError {
             _ => None,
         }
     }
+}
+
+/// The content of a file that holds a key, `None` if it is not there. It is refused if others can read it, or if it is
+/// another user's.
+///
+/// # Errors
+/// Where it is there and cannot, or must not, be used.
+pub fn secret_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
+    read(path, Readers::Nobody, rustix::process::geteuid().as_raw())
 }
 
 /// The content of a file, `None` if it is not there. What is checked is the opened file, so that nobody can exchange it

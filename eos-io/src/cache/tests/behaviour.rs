@@ -76,6 +76,21 @@ async fn bytes_are_the_servers_whatever_is_asked_changed_evicted_or_damaged() {
 }
 
 #[tokio::test]
+async fn who_waits_for_what_another_fetches_has_no_hit() {
+    let origin = Origin::new(&[("x", SIZE)]);
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open_trusting(directory.path(), PLENTY);
+    let store = behind(&origin, &cache);
+    read(&store, "x", 0..10).await;
+    origin.delay(Duration::from_millis(300));
+    let far = 2 * BLOCK..2 * BLOCK + 10;
+    join_all((0..3).map(|_| read(&store, "x", far.clone()))).await;
+    assert_eq!((cache.stats().hits, cache.stats().misses), (0, 4));
+    read(&store, "x", far).await;
+    assert_eq!((cache.stats().hits, cache.stats().misses), (1, 4));
+}
+
+#[tokio::test]
 async fn the_first_read_of_a_file_is_one_request() {
     let origin = Origin::new(&[("x", SIZE)]);
     let directory = tempfile::tempdir().unwrap();

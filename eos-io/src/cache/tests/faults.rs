@@ -88,7 +88,6 @@ async fn a_directory_that_vanishes_is_not_made_again() {
     assert!(warning(&cache).contains("is not written any more"), "{}", warning(&cache));
 }
 
-#[cfg(unix)]
 #[tokio::test]
 async fn what_others_could_read_or_plant_is_not_used_and_what_is_made_they_cannot_read() {
     use std::os::unix::fs::PermissionsExt;

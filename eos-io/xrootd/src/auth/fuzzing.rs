@@ -29,6 +29,7 @@ pub(super) fn peer(opaque: &str) -> Peer {
         host: "eos.example.org".to_owned(),
         local: ([127, 0, 0, 1], 40001).into(),
         is_encrypted: true,
+        is_trusted: true,
         user: "tester".to_owned(),
         opaque: opaque.to_owned(),
         credentials: Credentials::default(),

@@ -29,6 +29,9 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// Whether everything on the connection is encrypted.
     pub(crate) is_encrypted: bool,
+    /// Whether it is the host of a URL, or was reached from there over encrypted connections only. Whoever sits on a plain
+    /// connection can redirect to a server of his own.
+    pub(crate) is_trusted: bool,
     /// The name under which we logged in.
     pub(crate) user: String,
     /// The opaque part of the URL, for `xrd.k5ccname`, `xrd.ztn` and the like.
@@ -51,6 +54,7 @@ impl fmt::Debug for Peer {
             .field("host", &self.host)
             .field("local", &self.local)
             .field("is_encrypted", &self.is_encrypted)
+            .field("is_trusted", &self.is_trusted)
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
@@ -162,6 +166,7 @@ mod tests {
             host: "eos.example.org".into(),
             local: "127.0.0.1:40001".parse().expect("an address"),
             is_encrypted,
+            is_trusted: true,
             user: "tester".into(),
             opaque: opaque.into(),
             credentials: Credentials::default(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{AuthError, Method, Peer, coarse};
-use crate::bearer_token::{self, BearerToken, BearerTokenError};
+use crate::bearer_token::{self, BearerToken, BearerTokenError, may_see_token};
 use crate::environment::Environment;
 
 /// What servers accept that do not say.
@@ -48,6 +48,20 @@ impl Method for Ztn {
         if !self.peer.is_encrypted {
             return Err(AuthError::new("a token is not sent over a connection that is not encrypted")
                 .hint("use roots:// instead of root://"));
+        }
+        let host = &self.peer.host;
+        if !self.peer.is_trusted {
+            return Err(AuthError::new(format!(
+                "a token is not sent to {host}, since a server on the way there redirected over a connection that is not \
+                 encrypted"
+            ))
+            .hint("use roots:// instead of root://"));
+        }
+        if !may_see_token(self.peer.credentials.token_hosts.as_deref(), host) {
+            return Err(AuthError::new(format!(
+                "a token is not sent to {host}, which is not among the hosts that may see it"
+            ))
+            .hint("add it to token_hosts if it may"));
         }
         let token = self.token()?;
         if let Some(since) = token.expired_since().filter(|since| *since > CLOCK_DIFFERENCE) {
@@ -109,6 +123,23 @@ mod tests {
         let error = ztn("0:4096:", &peer("", false), &[("BEARER_TOKEN", "abc")]).begin().expect_err("not encrypted");
         assert!(error.reason.contains("not encrypted"), "{error}");
         assert!(error.hint.expect("a hint").contains("roots://"));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_where_a_plain_connection_has_led() {
+        let peer = Peer { is_trusted: false, ..peer("", true) };
+        let error = ztn("0:4096:", &peer, &[("BEARER_TOKEN", "abc")]).begin().expect_err("redirected");
+        assert!(error.reason.contains("not sent to eos.example.org"), "{error}");
+        assert!(error.hint.expect("a hint").contains("roots://"));
+    }
+
+    #[test]
+    fn only_the_servers_of_a_list_see_the_token_where_there_is_one() {
+        for (hosts, is_sent) in [(&["*.example.org"][..], true), (&["*.cern.ch"], false), (&[], false)] {
+            let token_hosts = Some(hosts.iter().map(|&host| host.to_owned()).collect());
+            let peer = Peer { credentials: Credentials { token_hosts, ..Credentials::default() }, ..peer("", true) };
+            assert_eq!(ztn("0:4096:", &peer, &[("BEARER_TOKEN", "abc")]).begin().is_ok(), is_sent, "{hosts:?}");
+        }
     }
 
     #[test]

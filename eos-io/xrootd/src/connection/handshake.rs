@@ -22,7 +22,7 @@ use crate::auth::{self, Peer, SessionKey};
 use crate::client::Waiting;
 use crate::diagnosis::Trace;
 use crate::error::{Error, mask};
-use crate::metrics::{Counters, add};
+use crate::metrics::{Counters, Event, add};
 use crate::options::Credentials;
 use crate::wire::codes::{able, flags};
 use crate::wire::{HANDSHAKE, Header, LoginAnswer, ProtocolAnswer, Request, Response, WireError, login, protocol};
@@ -36,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) shown: String,
     /// Whether everything has to be encrypted.
     pub(crate) is_tls: bool,
+    /// Whether it is the host of a URL, or was reached from there over encrypted connections only.
+    pub(crate) is_trusted: bool,
     pub(crate) user: String,
     /// The opaque part of the URL, for what of it concerns the login.
     pub(crate) opaque: String,
@@ -69,58 +71,19 @@ pub(crate) async fn connect(
         addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
     });
     let addresses = addresses?;
+    let mut greeting = Greeting { target, trace, counters };
+    let begin = |(stream, established)| {
+        add(&counters.connections, 1);
+        start(stream, target, Arc::clone(counters), established)
+    };
     if !target.is_careful && !target.is_tls {
-        match attempt(target, &addresses, false, settings, counters, trace).await {
-            Ok(connection) => return Ok((connection, false)),
-            Err(Unfit::NeedsTls) => {}
-            Err(Unfit::Error(error)) => return Err(error),
+        let stream = greeting.dial(&addresses).await?;
+        if let Some(ready) = greeting.all_at_once(stream).await? {
+            return Ok((begin(ready), false));
         }
     }
-    match attempt(target, &addresses, true, settings, counters, trace).await {
-        Ok(connection) => Ok((connection, true)),
-        Err(Unfit::Error(error)) => Err(error),
-        Err(Unfit::NeedsTls) => Err(Error::Tls {
-            host: target.shown.clone(),
-            reason: "the server demands encryption and does not offer it".to_owned(),
-            hint: None,
-        }),
-    }
-}
-
-/// Why an attempt came to nothing.
-enum Unfit {
-    /// The server wants to be met step by step.
-    NeedsTls,
-    Error(Error),
-}
-
-impl From<Error> for Unfit {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-async fn attempt(
-    target: &Target,
-    addresses: &[SocketAddr],
-    is_careful: bool,
-    settings: &TlsSettings,
-    counters: &Arc<Counters>,
-    trace: &Trace,
-) -> Result<Arc<Connection>, Unfit> {
-    let started = Instant::now();
-    let stream = dial(&target.shown, addresses, target.limit).await;
-    trace.step("connect", &target.shown, started, &stream, |stream| {
-        stream.peer_addr().map(|address| address.to_string()).unwrap_or_default()
-    });
-    let stream = Stream::Plain(stream?);
-    let mut greeting = Greeting { target, trace, counters };
-    let (stream, established) = match is_careful {
-        true => greeting.step_by_step(stream, settings).await?,
-        false => greeting.all_at_once(stream).await?,
-    };
-    add(&counters.connections, 1);
-    Ok(start(stream, target, Arc::clone(counters), established))
+    let stream = greeting.dial(&addresses).await?;
+    Ok((begin(greeting.step_by_step(stream, settings).await?), true))
 }
 
 struct Greeting<'a> {
@@ -136,16 +99,26 @@ const STRANGER: &str = "something else seems to listen on this port; check host 
 const FIRST_STREAM: [u8; 2] = [0, 0];
 
 impl Greeting<'_> {
-    async fn all_at_once(&mut self, mut stream: Stream) -> Result<(Stream, Established), Unfit> {
+    async fn dial(&self, addresses: &[SocketAddr]) -> Result<Stream, Error> {
+        let started = Instant::now();
+        let stream = dial(&self.target.shown, addresses, self.target.limit).await;
+        self.trace.step("connect", &self.target.shown, started, &stream, |stream| {
+            stream.peer_addr().map(|address| address.to_string()).unwrap_or_default()
+        });
+        stream.map(Stream::Plain)
+    }
+
+    /// Nothing where the server wants to be met step by step.
+    async fn all_at_once(&mut self, mut stream: Stream) -> Result<Option<(Stream, Established)>, Error> {
         let started = Instant::now();
         let requests = [protocol(0), self.login()];
         self.send(&mut stream, true, &requests).await?;
         let answer = self.protocol_answer(&mut stream).await?;
         if answer.demands_tls() {
-            return Err(Unfit::NeedsTls);
+            return Ok(None);
         }
         let login = self.login_answer(&mut stream, started).await?;
-        Ok(self.authenticate(stream, answer, login).await?)
+        self.authenticate(stream, answer, login).await.map(Some)
     }
 
     async fn step_by_step(
@@ -163,6 +136,7 @@ impl Greeting<'_> {
                 hint: Some("with root:// in place of roots:// nothing would be encrypted".to_owned()),
             });
         }
+        let has_to_be_encrypted = self.target.is_tls || answer.demands_tls();
         if answer.demands_tls() && !answer.has(flags::GO_TO_TLS) {
             // The whole connection is encrypted, not only the part that the server insists on.
             self.send(&mut plain, false, &[protocol(able::TLS | able::WANTS_TLS)]).await?;
@@ -182,6 +156,15 @@ impl Greeting<'_> {
             }
             other => other,
         };
+        if has_to_be_encrypted && !stream.is_tls() {
+            return Err(Error::Tls {
+                host: self.target.shown.clone(),
+                reason:
+                    "the server does not begin the encryption that it offers or demands; nothing is sent in the clear"
+                        .to_owned(),
+                hint: None,
+            });
+        }
         let started = Instant::now();
         let login = self.login();
         self.send(&mut stream, false, &[login]).await?;
@@ -237,6 +220,7 @@ impl Greeting<'_> {
             host: self.target.host.clone(),
             local,
             is_encrypted: stream.is_tls(),
+            is_trusted: self.target.is_trusted,
             user: self.target.user.clone(),
             opaque: self.target.opaque.clone(),
             credentials: self.target.credentials.clone(),
@@ -367,9 +351,9 @@ impl Greeting<'_> {
     async fn receive_patiently(&self, stream: &mut Stream, request: &Request) -> Result<Response, Error> {
         let mut waiting = Waiting::new(self.target.wait_limit);
         loop {
-            let (seconds, is_asked_again) = match self.receive(stream).await? {
-                Response::Wait { seconds, .. } => (seconds, true),
-                Response::Later { .. } => (0, false),
+            let (seconds, message, is_asked_again) = match self.receive(stream).await? {
+                Response::Wait { seconds, message } => (seconds, message, true),
+                Response::Later { .. } => (0, String::new(), false),
                 other => return Ok(other),
             };
             let asked = Duration::from_secs(u64::from(seconds));
@@ -379,6 +363,13 @@ impl Greeting<'_> {
                 return Err(Error::Wait { host, path: String::new(), asked, limit });
             };
             if is_asked_again {
+                self.counters.waited(time);
+                self.counters.tell(|| Event::Waiting {
+                    host: self.target.shown.clone(),
+                    path: String::new(),
+                    time,
+                    message: mask(&message),
+                });
                 tokio::time::sleep(time).await;
                 self.send(stream, false, std::slice::from_ref(request)).await?;
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncRead;
@@ -10,7 +11,7 @@ use super::Shared;
 use super::incoming::Incoming;
 use super::slots::{Answer, BadPage, Sink, Slot};
 use crate::error::Error;
-use crate::metrics::add;
+use crate::metrics::{Event, add};
 use crate::wire::codes::{attention, status};
 use crate::wire::{Cursor, Header, PAGE, PageStatus, Response, Segment, WireError, first_page_length};
 
@@ -115,6 +116,9 @@ async fn dispatch<R: AsyncRead + Unpin>(
 
 fn complete(shared: &Shared, slot: Slot, answer: Answer) {
     let Slot { opening, terms, answer: waiting, .. } = slot;
+    if let Some(since) = terms.waiting_since.get() {
+        shared.counters.waited(since.elapsed());
+    }
     if let (Some(Ok(unwanted)), Some(opening)) = (waiting.send(Ok(answer)).err(), opening) {
         shared.undo(&unwanted, &opening, &terms);
     }
@@ -135,7 +139,14 @@ async fn receive_into<R: AsyncRead + Unpin>(
             let body = control(incoming, shared, header).await?;
             if let Response::Later { seconds } = body {
                 slot.terms.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
+                slot.terms.waiting_since.get_or_init(Instant::now);
                 add(&shared.counters.waits, 1);
+                shared.counters.tell(|| Event::Waiting {
+                    host: shared.host.clone(),
+                    path: String::new(),
+                    time: Duration::from_secs(u64::from(seconds)),
+                    message: String::new(),
+                });
             }
             return Ok(None);
         }

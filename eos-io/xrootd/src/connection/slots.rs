@@ -2,8 +2,9 @@
 //! nobody waits for it any more, so that a late answer cannot be mistaken for another's.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -44,6 +45,8 @@ pub(crate) enum Answer {
 pub(super) struct Terms {
     /// Milliseconds for which the server asked to be left in peace.
     pub(super) patience_ms: AtomicU64,
+    /// Since when that is waited for.
+    pub(super) waiting_since: OnceLock<Instant>,
     /// Whether the request was not answered in time, so that it may have been made again elsewhere.
     pub(super) is_late: AtomicBool,
 }

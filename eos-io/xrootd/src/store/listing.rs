@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
+use futures::stream::{self, BoxStream, FuturesUnordered, StreamExt, TryStreamExt};
 use object_store::path::{Path, PathPart};
-use object_store::{Error as StoreError, ListResult, ObjectMeta, Result};
+use object_store::{Error as StoreError, ListResult, ObjectMeta};
 
 use super::{XrootdStore, generic, meta, to_store};
+use crate::client::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::route::Place;
 use crate::wire::Listed;
@@ -15,6 +16,10 @@ use crate::writer::is_staging_name;
 
 /// Directories listed at a time.
 const AT_A_TIME: usize = 8;
+/// Entries of one directory asked for at a time, where a server tells names only.
+const STATS_AT_A_TIME: usize = 16;
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The files and directories in a directory; nothing where there is none of that name.
 pub(super) async fn directory(store: &XrootdStore, directory: &Path) -> Result<ListResult> {
@@ -22,22 +27,16 @@ pub(super) async fn directory(store: &XrootdStore, directory: &Path) -> Result<L
     let listing = store.client.run(|shared| {
         let place = place.clone();
         async move {
-            let mut listed = shared.list(&place).await?;
-            for entry in &mut listed {
-                // A server that tells names only is asked for the rest.
-                if entry.stat.is_none() {
-                    let path = format!("{}/{}", place.path.trim_end_matches('/'), entry.name);
-                    entry.stat = Some(shared.stat(&Place { path, ..place.clone() }).await?);
-                }
-            }
-            Ok(listed)
+            let listed = match shared.list(&place).await {
+                Err(error) if is_nothing(&error) => return Ok(Vec::new()),
+                listed => listed?,
+            };
+            let complete =
+                stream::iter(listed).map(|entry| with_stat(&shared, &place, entry)).buffered(STATS_AT_A_TIME);
+            complete.try_filter_map(|entry| std::future::ready(Ok(entry))).try_collect().await
         }
     });
-    let listed = match listing.await {
-        Ok(listed) => listed,
-        Err(error) if is_nothing(&error) => Vec::new(),
-        Err(error) => return Err(to_store(error, directory)),
-    };
+    let listed: Vec<Listed> = listing.await.map_err(|error| to_store(error, directory))?;
     let mut result = ListResult { common_prefixes: Vec::new(), objects: Vec::new() };
     for Listed { name, stat } in listed {
         // Paths hold names as they are on the server.
@@ -54,6 +53,20 @@ pub(super) async fn directory(store: &XrootdStore, directory: &Path) -> Result<L
     result.common_prefixes.sort_unstable();
     result.objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
     Ok(result)
+}
+
+/// The entry with what the server knows of it: one that tells names only is asked for the rest. `None` where the entry has
+/// gone since it was listed, or leads nowhere.
+async fn with_stat(shared: &Arc<Shared>, directory: &Place, entry: Listed) -> Result<Option<Listed>, Error> {
+    if entry.stat.is_some() {
+        return Ok(Some(entry));
+    }
+    let path = format!("{}/{}", directory.path.trim_end_matches('/'), entry.name);
+    match shared.stat(&Place { path, ..directory.clone() }).await {
+        Ok(stat) => Ok(Some(Listed { stat: Some(stat), ..entry })),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether an error says that there is no such directory, or that it is a file.

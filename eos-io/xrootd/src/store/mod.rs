@@ -314,9 +314,16 @@ impl ObjectStore for XrootdStore {
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         self.files.forget(from);
         self.files.forget(to);
-        if options.target_mode == RenameTargetMode::Create && self.stat(to).await.is_ok() {
-            let source = "there is a file of that name".into();
-            return Err(StoreError::AlreadyExists { path: to.to_string(), source });
+        let is_new = options.target_mode == RenameTargetMode::Create;
+        if is_new {
+            match self.stat(to).await {
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    let source = "there is a file of that name".into();
+                    return Err(StoreError::AlreadyExists { path: to.to_string(), source });
+                }
+            }
         }
         let place = self.place(from).map_err(|error| to_store(error, from))?;
         let target = self.place(to).map_err(|error| to_store(error, to))?;
@@ -325,7 +332,10 @@ impl ObjectStore for XrootdStore {
             if !directory.is_empty() {
                 shared.make_directory(&Place { path: directory.to_owned(), ..target.clone() }).await?;
             }
-            shared.replace(&place, &target.path).await
+            match is_new {
+                true => shared.rename(&place, &target.path).await,
+                false => shared.replace(&place, &target.path).await,
+            }
         });
         renaming.await.map_err(|error| to_store(error, from))
     }

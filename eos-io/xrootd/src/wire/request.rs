@@ -145,8 +145,9 @@ impl Request {
     }
 
     pub(crate) fn rename(from: &str, to: &str) -> Self {
-        // The length of the first path, so that it may hold spaces.
-        let length = u16::try_from(from.len()).unwrap_or_default().to_be_bytes();
+        // The length of the first path with its opaque part, so that it may hold spaces. A length that is wrong, since the
+        // path is too long, is refused.
+        let length = u16::try_from(from.len()).unwrap_or(u16::MAX).to_be_bytes();
         let mut parameters = [0; 16];
         parameters[14] = length[0];
         parameters[15] = length[1];

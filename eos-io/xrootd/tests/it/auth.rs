@@ -344,6 +344,24 @@ fn a_token_is_not_sent_in_the_clear() {
 }
 
 #[test]
+fn a_token_goes_to_where_an_encrypted_connection_redirects_and_not_to_where_a_plain_one_does() {
+    let issuer = Arc::new(TokenIssuer::new());
+    let data = Xrootd::ztn(&issuer).start();
+    data.volume().write("/hello.txt", "hello");
+    let redirect = format!("xrootd.redirect localhost:{} /", data.port());
+    let (plain, encrypted) = (Xrootd::standalone().line(&redirect).start(), Xrootd::tls().line(&redirect).start());
+    let mut user = User::with(data.env());
+    // By its address, so that the manager does not have the name of the data server.
+    assert_says(
+        user.read(&format!("root://127.0.0.1:{}//hello.txt", plain.port())),
+        &["it asks for ztn", "a token is not sent to localhost", "use roots:// instead of root://"],
+    );
+    assert_eq!(user.read(&format!("roots://127.0.0.1:{}//hello.txt", encrypted.port())), hello());
+    // A host that the user has named may have the token, however it is come to.
+    assert_eq!(user.read(&format!("root://localhost:{}//hello.txt", plain.port())), hello());
+}
+
+#[test]
 fn a_login_that_the_server_encrypts_needs_no_other_url() {
     let server = Xrootd::tls_login().start();
     assert!(server.url("/").starts_with("root://"));
@@ -395,6 +413,7 @@ async fn credentials_can_be_set_without_variables() {
     let (ca, issuer) = (Ca::of_this_process(), Arc::new(TokenIssuer::new()));
     let credentials = Credentials {
         token_file: Some(issuer.file("set", &issuer.token(HOUR))),
+        token_hosts: Some(vec!["localhost".to_owned()]),
         proxy: Some(ca.proxy()),
         authorities_dir: Some(ca.directory()),
         authorities_file: None,

@@ -206,6 +206,38 @@ async fn pages_that_are_wrong_each_time_are_named() {
 }
 
 #[tokio::test]
+async fn a_refusal_to_send_a_page_again_is_told_as_it_is() {
+    let setup = setup([
+        Rule::on(Request::Pgread).first().then(Fault::Corrupt),
+        Rule::on(Request::Pgread).nth(7..=100).then(Fault::Error(3010)),
+    ]);
+    let store = behind(&setup.proxy, verifying());
+    // Six chunks, of which one is asked for again.
+    let error = guarded(read(&store, "f.bin")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::PermissionDenied, "{error}");
+    setup.proxy.set_rules([
+        Rule::on(Request::Pgread).first().then(Fault::Corrupt),
+        Rule::on(Request::Pgread).nth(7..=7).then(Fault::Wait(1)),
+    ]);
+    assert!(guarded(read(&store, "f.bin")).await.unwrap() == setup.content);
+    assert_eq!(store.client().metrics().waits, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_by_one_of_its_size_is_not_mixed_with_it() {
+    let Setup { server, proxy, content } = setup([]);
+    let store = behind(&proxy, steady());
+    let path = Path::from("f.bin");
+    assert!(guarded(store.get_range(&path, 0..1000)).await.unwrap() == content[..1000]);
+    server.volume().write_random("f.bin", 4, SIZE);
+    let later = std::time::SystemTime::now() + Duration::from_secs(10);
+    std::fs::File::open(server.volume().path("f.bin")).unwrap().set_modified(later).unwrap();
+    proxy.set_rules([Rule::on(Request::Read).first().then(Fault::Drop)]);
+    let error = guarded(store.get_range(&path, 0..1000)).await.unwrap_err();
+    assert!(error.to_string().contains("the file was changed since it was opened first"), "{error}");
+}
+
+#[tokio::test]
 async fn without_verification_nobody_asks_for_pages() {
     let setup = setup([]);
     let store = behind(&setup.proxy, steady());

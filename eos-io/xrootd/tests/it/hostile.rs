@@ -97,6 +97,27 @@ async fn many_requests_share_one_vain_attempt_to_connect() {
 }
 
 #[tokio::test]
+async fn what_has_to_be_encrypted_is_not_sent_to_a_server_that_does_not_begin_the_encryption() {
+    const HAS_TLS: u32 = 0x8000_0000;
+    const TLS_LOGIN: u32 = 0x400_0000;
+    for (scheme, flags) in
+        [("roots", HAS_TLS | 1), ("roots", HAS_TLS | TLS_LOGIN | 1), ("root", HAS_TLS | TLS_LOGIN | 1)]
+    {
+        let server = Scripted::start(move |asked| match asked.request {
+            request::PROTOCOL => asked.answer(0, &[0x520_u32.to_be_bytes(), flags.to_be_bytes()].concat()),
+            request::LOGIN => asked.answer(0, &[&[7; 16][..], b"&P=unix\0"].concat()),
+            _ => Reply::Usual,
+        });
+        let store = store_at(&server.url().replace("root:", &format!("{scheme}:")), steady());
+        let error = guarded(read(&store, "a")).await.unwrap_err();
+        assert!(matches!(cause(&error), Error::Tls { .. }), "{scheme}: {error}");
+        // Without encryption the login goes out with the question what the server wants, and holds a name alone.
+        assert_eq!(server.count(request::AUTH) + server.count(request::OPEN), 0, "{scheme}");
+        assert!(scheme == "root" || server.count(request::LOGIN) == 0, "{scheme}");
+    }
+}
+
+#[tokio::test]
 async fn lengths_that_cannot_be_are_refused() {
     for length in [u32::MAX, 1 << 31, (1 << 31) - 1] {
         let odd =
@@ -214,6 +235,34 @@ async fn a_listing_that_leads_out_of_its_directory_is_refused() {
     let store = store_at(&server.url(), steady());
     let error = guarded(store.list_with_delimiter(None)).await.unwrap_err();
     assert!(error.to_string().contains("leads out of the directory"), "{error}");
+}
+
+#[tokio::test]
+async fn an_entry_that_vanishes_while_a_directory_is_listed_takes_no_other_with_it() {
+    let server = Scripted::start(|asked| match (asked.request, asked.payload.as_str()) {
+        (request::DIRLIST, "/d") => asked.answer(0, b"a\ngone\nb"),
+        (request::DIRLIST, _) => asked.answer(4003, &[&3011_u32.to_be_bytes()[..], b"no such directory"].concat()),
+        (request::STAT, "/d/gone") => asked.answer(4003, &[&3011_u32.to_be_bytes()[..], b"no such file"].concat()),
+        (request::STAT, "/d/b") if asked.before > 10 => {
+            asked.answer(4003, &[&3010_u32.to_be_bytes()[..], b"not yours"].concat())
+        }
+        (request::STAT, _) => asked.answer(0, b"1 17 16 1700000000\0"),
+        _ => Reply::Usual,
+    });
+    let store = store_at(&server.url(), steady());
+    let listed = guarded(store.list_with_delimiter(Some(&Path::from("d")))).await.unwrap();
+    let names: Vec<_> = listed.objects.iter().map(|object| object.location.to_string()).collect();
+    assert_eq!(names, ["d/a", "d/b"]);
+    assert!(guarded(store.list_with_delimiter(Some(&Path::from("e")))).await.unwrap().objects.is_empty());
+    // Whatever else is wrong with an entry is an error of the listing.
+    let failed = async {
+        loop {
+            if let Err(error) = store.list_with_delimiter(Some(&Path::from("d"))).await {
+                return error;
+            }
+        }
+    };
+    assert_eq!(kind(&guarded(failed).await), ErrorKind::PermissionDenied);
 }
 
 #[tokio::test]

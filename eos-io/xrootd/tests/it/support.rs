@@ -83,6 +83,8 @@ pub struct Asked {
     pub request: u16,
     /// How many of this kind came before, on all connections.
     pub before: usize,
+    /// The path, in requests that hold one.
+    pub payload: String,
 }
 
 /// What the scripted server does about a request.
@@ -158,7 +160,8 @@ fn serve(
         let mut header = [0; 24];
         stream.read_exact(&mut header)?;
         let length = u32::from_be_bytes(header[20..].try_into().unwrap()) as usize;
-        stream.read_exact(&mut vec![0; length])?;
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload)?;
         let request = u16::from_be_bytes([header[2], header[3]]);
         let before = {
             let mut counts = counts.lock().unwrap();
@@ -166,7 +169,8 @@ fn serve(
             *count += 1;
             *count - 1
         };
-        let asked = Asked { stream: [header[0], header[1]], request, before };
+        let payload = String::from_utf8_lossy(&payload).into_owned();
+        let asked = Asked { stream: [header[0], header[1]], request, before, payload };
         match script(&asked) {
             Reply::Bytes(bytes) => stream.write_all(&bytes)?,
             Reply::Endless(bytes) => loop {

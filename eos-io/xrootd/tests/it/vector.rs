@@ -79,6 +79,15 @@ async fn a_vector_read_that_fails_is_made_up_for_by_plain_ones() {
 }
 
 #[tokio::test]
+async fn where_data_are_verified_many_ranges_are_as_well() {
+    let setup = setup(Options { verify: true, ..steady() }).await;
+    setup.proxy.set_rules([Rule::on(Request::Pgread).nth(7..=7).then(Fault::Corrupt)]);
+    setup.check().await;
+    assert_eq!(setup.reads(), (0, 0));
+    assert_eq!(setup.store.client().metrics().retries, 1);
+}
+
+#[tokio::test]
 async fn ranges_may_overlap_repeat_and_touch() {
     let setup = setup(steady()).await;
     let size = BRANCHES * STEP;

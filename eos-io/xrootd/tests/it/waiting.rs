@@ -1,11 +1,12 @@
 //! Servers that ask for patience.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eos_testbed::{Fault, FaultProxy, Request, Rule, Xrootd};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use xrootd_client::{Error, ErrorKind, Options};
+use xrootd_client::{Error, ErrorKind, Event, Options};
 
 use crate::support::{Reply, Scripted, behind, cause, frame, guarded, impatient, kind, read, request, steady};
 use crate::{store_at, store_with};
@@ -47,7 +48,7 @@ async fn an_answer_may_come_later_by_itself() {
         let store = behind(&proxy, Options { silence_timeout: Duration::from_secs(2), ..steady() });
         assert!(guarded(read(&store, "f.bin")).await.unwrap() == content);
         let metrics = store.client().metrics();
-        assert!(metrics.waits >= 1, "{request:?} {metrics:?}");
+        assert!(metrics.waits >= 1 && metrics.waited_ms >= 2_900, "{request:?} {metrics:?}");
     }
 }
 
@@ -130,7 +131,13 @@ async fn a_login_may_have_to_wait_as_well() {
         (request::READ, _) => asked.answer(0, &[5; 8]),
         _ => Reply::Usual,
     });
-    let store = store_at(&server.url(), steady());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&told);
+    let listener: xrootd_client::Listener = Arc::new(move |event| ear.lock().unwrap().push(event));
+    let store = store_at(&server.url(), Options { listener: Some(listener), ..steady() });
     guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
-    assert_eq!((server.count(request::LOGIN), store.client().metrics().waits), (2, 1));
+    let metrics = store.client().metrics();
+    assert_eq!((server.count(request::LOGIN), metrics.waits, metrics.waited_ms), (2, 1, 1000));
+    let told = told.lock().unwrap();
+    assert!(matches!(&told[..], [Event::Waiting { time, .. }] if time.as_secs() == 1), "{told:?}");
 }

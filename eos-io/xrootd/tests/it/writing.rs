@@ -9,7 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use xrootd_client::{ErrorKind, Options};
 
 use crate::support::{behind, guarded, kind, read, steady, until};
-use crate::{store, store_with};
+use crate::{store, store_at, store_with};
 
 fn files(volume: &Volume) -> Vec<String> {
     let entries = std::fs::read_dir(volume.path("/")).unwrap();
@@ -171,6 +171,45 @@ async fn a_server_that_asks_for_patience_or_is_slow_is_written_to_all_the_same()
         assert!(server.volume().read("d/e/f.bin") == content);
         assert_eq!(store.client().metrics().bytes_written, 5 << 20);
     }
+}
+
+#[tokio::test]
+async fn a_rename_that_must_not_replace_does_not_if_nobody_can_tell_whether_there_is_a_file() {
+    let server = Xrootd::standalone().start();
+    server.volume().write("from.bin", "new").write("to.bin", "old");
+    let proxy = FaultProxy::to(server.port()).start();
+    let store = behind(&proxy, steady());
+    let (from, to) = (Path::from("from.bin"), Path::from("to.bin"));
+    proxy.set_rules([Rule::on(Request::Stat).then(Fault::Error(3010))]);
+    let error = guarded(store.rename_if_not_exists(&from, &to)).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::PermissionDenied, "{error}");
+    assert_eq!(server.volume().read("to.bin"), b"old");
+    proxy.set_rules([]);
+    assert!(guarded(store.rename_if_not_exists(&from, &to)).await.is_err());
+    guarded(store.rename_if_not_exists(&from, &Path::from("d/to.bin"))).await.unwrap();
+    assert_eq!(files(server.volume()), ["d", "to.bin"]);
+}
+
+#[tokio::test]
+async fn the_opaque_part_of_a_url_goes_with_both_names_of_a_rename() {
+    let issuer = Arc::new(eos_testbed::TokenIssuer::new());
+    let server = Xrootd::ztn(&issuer).start();
+    let hour = Duration::from_secs(3_600);
+    // The token of the login may only read; the one in the URL may write.
+    let credentials = xrootd_client::Credentials {
+        token_file: Some(issuer.file("reader", &issuer.token_for("read:/", hour))),
+        authorities_dir: Some(eos_testbed::Ca::of_this_process().directory()),
+        ..Default::default()
+    };
+    let options = Options { credentials, ..steady() };
+    let plain = store_with(&server, options.clone());
+    let error = guarded(plain.put(&Path::from("f.bin"), "x".into())).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::PermissionDenied, "{error}");
+    let url = format!("{}?authz=Bearer%20{}", server.url("/"), issuer.token_for("read:/ write:/", hour));
+    let store = store_at(&url, options);
+    guarded(store.put(&Path::from("f.bin"), "content".into())).await.unwrap();
+    guarded(store.rename(&Path::from("f.bin"), &Path::from("g.bin"))).await.unwrap();
+    assert_eq!(files(server.volume()), ["g.bin"]);
 }
 
 #[tokio::test]

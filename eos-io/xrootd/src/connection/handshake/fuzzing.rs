@@ -17,6 +17,7 @@ pub async fn login(data: &[u8]) {
         port: 1094,
         shown: "h:1094".to_owned(),
         is_tls: choice & 2 != 0,
+        is_trusted: choice & 4 != 0,
         user: "tester".to_owned(),
         opaque: "xrd.wantprot=host,unix,ztn".to_owned(),
         credentials: Credentials::default(),
@@ -29,12 +30,16 @@ pub async fn login(data: &[u8]) {
     let mut greeting = Greeting { target: &target, trace: &trace, counters: &counters };
     let stream = Stream::Scripted(join(Cursor::new(script.to_vec()), empty()));
     let reached = match target.is_careful {
-        true => greeting.step_by_step(stream, &SETTINGS).await.map_err(Unfit::from),
+        true => greeting.step_by_step(stream, &SETTINGS).await.map(Some),
         false => greeting.all_at_once(stream).await,
     };
     match reached {
-        Ok((stream, established)) => drop(start(stream, &target, Arc::default(), established)),
-        Err(Unfit::Error(error)) => drop(error.to_string()),
-        Err(Unfit::NeedsTls) => {}
+        Ok(Some((stream, established))) => {
+            // Whatever a server says, it does not get a login in the clear that has to be encrypted.
+            assert!(!target.is_careful || !target.is_tls || stream.is_tls(), "a login in the clear");
+            drop(start(stream, &target, Arc::default(), established));
+        }
+        Ok(None) => {}
+        Err(error) => drop(error.to_string()),
     }
 }
