@@ -89,6 +89,30 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// A file of luminosity, such as a mask, cannot be read.
+    #[error("the luminosity file {file} cannot be read: {source}")]
+    LumiFile {
+        /// The file.
+        file: String,
+        /// Why not.
+        source: Box<eos_io::Error>,
+    },
+    /// A file of luminosity cannot be understood.
+    #[error("{file}: {source}")]
+    Lumi {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: root_physics::lumi::LumiError,
+    },
+    /// A replacement of columns cannot be understood, or not be applied.
+    #[error("'{text}': {reason}")]
+    Replacement {
+        /// The replacement, or what it was to be applied to.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A list of cuts cannot be understood.
     #[error("{file}{}: {reason}", line_of(*line))]
     Cuts {
@@ -235,12 +259,13 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Location(error) => location_kind(error.kind()),
-            Self::Sample { source, .. } => location_kind(source.kind()),
+            Self::Sample { source, .. } | Self::LumiFile { source, .. } => location_kind(source.kind()),
             Self::Read(error) => read_kind(error),
             Self::Write(_) | Self::Histogram(_) | Self::Expression { .. } | Self::Cancelled => ErrorKind::Query,
             Self::TypeConflict { .. }
             | Self::NoReadableFile { .. }
             | Self::Dataset { .. }
+            | Self::Lumi { .. }
             | Self::TwoSamples { .. }
             | Self::SampleColumn { .. }
             | Self::FriendTwice { .. }
@@ -251,6 +276,7 @@ impl Error {
             | Self::NothingBooked
             | Self::NotBooked
             | Self::Cuts { .. }
+            | Self::Replacement { .. }
             | Self::NotInOrder
             | Self::TwoStores { .. }
             | Self::FriendFiles { .. }

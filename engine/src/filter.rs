@@ -10,12 +10,14 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::DataFusionError;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use root_reader::{RowFilter, Tree};
 
-use crate::options::Layout;
+use crate::functions::IN_LUMI_MASK;
+use crate::options::TableOptions;
 use crate::shape::Shape;
 
 /// A condition over the table's columns, bound to one file of the table.
@@ -35,11 +37,14 @@ impl PredicateFilter {
         predicate: &Arc<dyn PhysicalExpr>,
         table: &TableSchema,
         tree: &Tree,
-        layout: Layout,
+        options: &TableOptions,
         values: &[ScalarValue],
     ) -> Result<Option<Vec<Arc<dyn RowFilter>>>, DataFusionError> {
         let mut filters: Vec<Arc<dyn RowFilter>> = Vec::new();
-        for condition in split_conjunction(predicate) {
+        let mut conditions = split_conjunction(predicate);
+        // A mask is asked first: about all events that are read, and runs stand together, so that it spares whole baskets.
+        conditions.sort_by_key(|condition| !asks_mask(condition));
+        for condition in conditions {
             let known = with_values(condition, table, values)?;
             if known.transformed && collect_columns(&known.data).is_empty() {
                 let options = RecordBatchOptions::new().with_row_count(Some(1));
@@ -49,7 +54,7 @@ impl PredicateFilter {
                     false => return Ok(None),
                 }
             }
-            filters.push(Arc::new(Self::bind(&known.data, table.table_schema(), tree, layout)?));
+            filters.push(Arc::new(Self::bind(&known.data, table.table_schema(), tree, options)?));
         }
         Ok(Some(filters))
     }
@@ -58,12 +63,12 @@ impl PredicateFilter {
         predicate: &Arc<dyn PhysicalExpr>,
         table: &SchemaRef,
         tree: &Tree,
-        layout: Layout,
+        options: &TableOptions,
     ) -> Result<Self, DataFusionError> {
         let mut named: Vec<usize> = collect_columns(predicate).iter().map(Column::index).collect();
         named.sort_unstable();
         let schema: SchemaRef = Arc::new(table.project(&named)?);
-        let shape = Shape::of(tree, layout, schema.fields());
+        let shape = Shape::of(tree, options, schema.fields())?;
         let predicate = Arc::clone(predicate)
             .transform(|node| {
                 let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
@@ -90,19 +95,56 @@ impl RowFilter for PredicateFilter {
     }
 }
 
-/// The condition with the sample's values in place of its columns.
+fn asks_mask(condition: &Arc<dyn PhysicalExpr>) -> bool {
+    condition.downcast_ref::<ScalarFunctionExpr>().is_some_and(|call| call.name() == IN_LUMI_MASK)
+}
+
+/// The condition with the sample's values in place of its columns. What they decide alone of an OR is decided, so that
+/// nothing is read for the rest of it.
 fn with_values(
     condition: &Arc<dyn PhysicalExpr>,
     table: &TableSchema,
     values: &[ScalarValue],
 ) -> Result<Transformed<Arc<dyn PhysicalExpr>>, DataFusionError> {
     let first = table.file_schema().fields().len();
-    Arc::clone(condition).transform(|node| {
+    Arc::clone(condition).transform_up(|node| {
+        if let Some(binary) = node.downcast_ref::<BinaryExpr>() {
+            return decide(&node, binary);
+        }
         let at = node.downcast_ref::<Column>().and_then(|column| column.index().checked_sub(first));
         Ok(match at.and_then(|at| values.get(at)) {
             Some(value) => Transformed::yes(Arc::new(Literal::new(value.clone())) as Arc<dyn PhysicalExpr>),
             None => Transformed::no(node),
         })
+    })
+}
+
+/// Shortens what is known without any row: two values that are compared, and an OR with one side that is decided.
+fn decide(
+    node: &Arc<dyn PhysicalExpr>,
+    binary: &BinaryExpr,
+) -> Result<Transformed<Arc<dyn PhysicalExpr>>, DataFusionError> {
+    let is_value = |side: &Arc<dyn PhysicalExpr>| side.downcast_ref::<Literal>().is_some();
+    let (left, right) = (binary.left(), binary.right());
+    if is_value(left) && is_value(right) {
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+        let value = ScalarValue::try_from_array(&node.evaluate(&row)?.into_array(1)?, 0)?;
+        return Ok(Transformed::yes(Arc::new(Literal::new(value))));
+    }
+    if *binary.op() != Operator::Or {
+        return Ok(Transformed::no(node.clone()));
+    }
+    let truth = |side: &Arc<dyn PhysicalExpr>| match side.downcast_ref::<Literal>()?.value() {
+        ScalarValue::Boolean(value) => *value,
+        _ => None,
+    };
+    Ok(match (truth(left), truth(right)) {
+        (Some(true), _) => Transformed::yes(left.clone()),
+        (_, Some(true)) => Transformed::yes(right.clone()),
+        (Some(false), _) => Transformed::yes(right.clone()),
+        (_, Some(false)) => Transformed::yes(left.clone()),
+        _ => Transformed::no(node.clone()),
     })
 }
 

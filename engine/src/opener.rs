@@ -21,6 +21,7 @@ use root_reader::{Scan, ScanMetrics, ScanOptions, Selectivity, Spawn, Tree};
 use url::Url;
 
 use crate::cache::TreeRequest;
+use crate::error::{ErrorKind, kind_of, message_of};
 use crate::filter::PredicateFilter;
 use crate::friends::Companions;
 use crate::ledger::{FileRecord, Outcome};
@@ -188,9 +189,9 @@ impl Job {
             Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
             None => 0..tree.entries(),
         };
-        let output = Output::of(&self.table, &self.needed, &tree, &self.options, &name, values);
+        let output = Output::of(&self.table, &self.needed, &tree, &self.options, &name, values)?;
         let filters = match &self.predicate {
-            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree, self.options.layout, values)?,
+            Some(predicate) => PredicateFilter::bind_all(predicate, &self.table, &tree, &self.options, values)?,
             None => Some(Vec::new()),
         };
         let Some(filters) = filters else { return Ok(None) };
@@ -210,19 +211,18 @@ impl Job {
         Ok(Some(Rows { scan, output, projector, metrics, seen, meta, job }))
     }
 
-    /// Whether a fault is to be passed over; then it is in the ledger.
+    /// Whether a fault is to be passed over; then it is in the ledger, as a refusal is, which never is passed over.
     fn skip(&self, meta: &ObjectMeta, fault: &DataFusionError) -> bool {
-        let kind = crate::error::kind_of(fault);
-        if self.options.on_bad_file != OnBadFile::Skip || kind != crate::error::ErrorKind::Input {
-            return false;
-        }
-        self.shared.ledger.record(FileRecord {
-            file: self.shared.stores.name(&self.store_url, &meta.location),
-            entries: 0,
-            bytes: meta.size,
-            outcome: Outcome::Skipped { reason: crate::error::message_of(fault) },
-        });
-        true
+        let (kind, reason) = (kind_of(fault), message_of(fault));
+        let is_skipped = self.options.on_bad_file == OnBadFile::Skip && kind == ErrorKind::Input;
+        let outcome = match kind {
+            ErrorKind::Authentication => Outcome::Denied { reason },
+            _ if is_skipped => Outcome::Skipped { reason },
+            _ => return false,
+        };
+        let file = self.shared.stores.name(&self.store_url, &meta.location);
+        self.shared.ledger.record(FileRecord { file, entries: 0, bytes: meta.size, outcome });
+        is_skipped
     }
 }
 
@@ -265,7 +265,7 @@ impl Output {
         options: &TableOptions,
         file: &str,
         values: &[ScalarValue],
-    ) -> Self {
+    ) -> Result<Self> {
         let (branches, own) = (branch_columns(table, options), table.file_schema().fields().len());
         let needed: Vec<(usize, &FieldRef)> =
             needed.iter().filter_map(|at| Some((*at, table.table_schema().fields().get(*at)?))).collect();
@@ -277,8 +277,8 @@ impl Output {
             None if field.name() == FILE_COLUMN => Some(Beside::File(file.to_string())),
             None => Some(Beside::Entry),
         });
-        let shape = Shape::of(tree, options.layout, &fields(from_branches));
-        Self { shape, beside: beside.collect(), schema: Arc::new(Schema::new(fields(&needed))) }
+        let shape = Shape::of(tree, options, &fields(from_branches))?;
+        Ok(Self { shape, beside: beside.collect(), schema: Arc::new(Schema::new(fields(&needed))) })
     }
 
     fn wants_entry(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Options of a table, spelt the same in SQL's `OPTIONS (…)`, on the command line and in Rust.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use root_reader::TextAs;
@@ -52,6 +52,35 @@ impl FromStr for Layout {
     }
 }
 
+/// The columns that say which luminosity section an event is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LumiColumns {
+    /// The run.
+    pub run: String,
+    /// The luminosity section.
+    pub section: String,
+}
+
+impl Default for LumiColumns {
+    fn default() -> Self {
+        Self { run: "run".to_string(), section: "luminosityBlock".to_string() }
+    }
+}
+
+impl FromStr for LumiColumns {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (run, section) = text.split_once(',').unwrap_or((text, ""));
+        match (run.trim(), section.trim()) {
+            (run, section) if !run.is_empty() && !section.is_empty() && !section.contains(',') => {
+                Ok(Self { run: run.to_string(), section: section.to_string() })
+            }
+            _ => Err(bad("lumi_columns", text, "it is two columns, RUN, SECTION, such as run, luminosityBlock")),
+        }
+    }
+}
+
 /// How the files of a table are read.
 ///
 /// ```
@@ -73,6 +102,13 @@ pub struct TableOptions {
     /// `friends`: trees whose columns the table has as well, `PATH:TREE AS NAME` or `PATH:TREE AS NAME ON COLUMN, COLUMN`,
     /// with semicolons between them. To set it again adds to them.
     pub friends: Vec<Friend>,
+    /// `defaults`: values of columns in the files that lack them, `HLT_IsoMu24 = false`, with semicolons between them. What
+    /// is NULL in a file that has the column stays so. To set it again adds to them.
+    pub defaults: BTreeMap<String, String>,
+    /// `lumi_mask`: only events of luminosity sections that this mask certifies, a file or URL of JSON.
+    pub lumi_mask: Option<String>,
+    /// `lumi_columns`: the columns of the run and the luminosity section, `run, luminosityBlock` by default.
+    pub lumi_columns: LumiColumns,
     /// `friend_missing`: `null` (default) or `error`, for entries that a friend with `ON` does not have.
     pub friend_missing: OnMissingFriend,
 }
@@ -105,13 +141,37 @@ impl TableOptions {
                 self.row_id = value.parse().map_err(|_| bad(name, value, "it is 'true' or 'false'"))?;
             }
             "friends" => self.friends.extend(parse_friends(value)?),
+            "defaults" => {
+                for one in value.split(';').filter(|one| !one.trim().is_empty()) {
+                    self.set_default(one)?;
+                }
+            }
+            "lumi_mask" => self.lumi_mask = Some(value.to_string()),
+            "lumi_columns" => self.lumi_columns = value.parse()?,
             "friend_missing" => self.friend_missing = value.parse()?,
             _ => {
-                let known = "tree, layout, on_bad_file, strings, row_id, friends, friend_missing";
+                let known = "tree, layout, on_bad_file, strings, row_id, friends, friend_missing, defaults, lumi_mask, \
+                             lumi_columns";
                 return Err(bad(name, value, &format!("there is no such option; there are {known}")));
             }
         }
         Ok(())
+    }
+
+    /// Adds one default, `COLUMN = VALUE`.
+    pub fn set_default(&mut self, text: &str) -> Result<(), Error> {
+        let expected = "a default is COLUMN = VALUE, such as HLT_IsoMu24 = false";
+        let (column, default) = text.split_once('=').ok_or_else(|| bad("defaults", text.trim(), expected))?;
+        let (column, default) = (column.trim(), default.trim());
+        if column.is_empty() {
+            return Err(bad("defaults", text.trim(), expected));
+        }
+        match self.defaults.insert(column.to_string(), default.to_string()) {
+            Some(other) if other != default => {
+                Err(bad("defaults", text.trim(), &format!("'{column}' has the default '{other}' already")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

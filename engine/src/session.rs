@@ -28,6 +28,7 @@ use crate::factory::RootTableFactory;
 use crate::functions::{ElementPlanner, Functions, ListOperators};
 use crate::histogram;
 use crate::ledger::Ledger;
+use crate::lumi::{self, read_files};
 use crate::names::{MemberPlanner, NamedTable, NamedTables, name_products, spell_for_planner};
 use crate::options::TableOptions;
 use crate::output::RootFormatFactory;
@@ -122,18 +123,7 @@ impl RootSessionBuilder {
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let format = RootFormatFactory { shared: factory.shared.clone() };
         builder.file_formats().get_or_insert_default().push(Arc::new(format));
-        let functions = Functions::new();
-        // The first planner that knows an expression decides.
-        let planners: [Arc<dyn ExprPlanner>; 3] = [
-            Arc::new(ElementPlanner::new(functions.element)),
-            Arc::new(MemberPlanner),
-            Arc::new(ListOperators::new(functions.transform)),
-        ];
-        builder.expr_planners().get_or_insert_default().splice(0..0, planners);
-        builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
-        builder.scalar_functions().get_or_insert_default().extend(histogram::functions().map(Arc::new));
-        builder.aggregate_functions().get_or_insert_default().extend(histogram::aggregates().into_iter().map(Arc::new));
-        builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);
+        add_language(&mut builder);
         let state = builder.build();
         let catalogs = DynamicFileCatalog::new(state.catalog_list().clone(), Arc::new(factory.clone()));
         let context = SessionContext::new_with_state(state);
@@ -157,6 +147,23 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         *first = ours;
     }
     rules
+}
+
+/// Has a session know our functions and operators.
+pub(crate) fn add_language(builder: &mut SessionStateBuilder) {
+    let functions = Functions::new();
+    // The first planner that knows an expression decides.
+    let planners: [Arc<dyn ExprPlanner>; 3] = [
+        Arc::new(ElementPlanner::new(functions.element)),
+        Arc::new(MemberPlanner),
+        Arc::new(ListOperators::new(functions.transform)),
+    ];
+    builder.expr_planners().get_or_insert_default().splice(0..0, planners);
+    builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
+    builder.scalar_functions().get_or_insert_default().extend(histogram::functions().map(Arc::new));
+    builder.aggregate_functions().get_or_insert_default().extend(histogram::aggregates().into_iter().map(Arc::new));
+    builder.aggregate_functions().get_or_insert_default().extend(lumi::aggregates().map(Arc::new));
+    builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);
 }
 
 fn runtime(memory: Option<usize>) -> RuntimeEnv {
@@ -256,7 +263,7 @@ impl RootSession {
                 return Err(DataFusionError::Plan(message).into());
             }
         };
-        let plan = self.plan(statement).await?;
+        let plan = read_files(self.plan(statement).await?, self.stores()).await?;
         let plan = copy_to::resolve(plan, self.stores(), &self.context.runtime_env())?;
         Ok(self.context.execute_logical_plan(plan).await?)
     }

@@ -1,5 +1,5 @@
-//! The columns of one file in the shape of the table's: put together, members by name, widened, and NULL where the file has
-//! none.
+//! The columns of one file in the shape of the table's: put together, members by name, widened, and NULL or the default where
+//! the file has none.
 
 use std::sync::Arc;
 
@@ -9,9 +9,12 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Fields};
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use root_reader::{NestedPlan, Tree};
 
-use crate::options::Layout;
+use crate::defaults;
+use crate::error::Error;
+use crate::options::{Layout, TableOptions};
 
 /// How to make some columns of the table out of a file's.
 pub(crate) struct Shape {
@@ -20,16 +23,25 @@ pub(crate) struct Shape {
     nested: Option<NestedPlan>,
     /// The columns of the table.
     fields: Fields,
-    /// Where each comes from: a place among the file's columns, and whether its type is the table's already. `None` if the
-    /// file has no such column.
-    origins: Vec<Option<(usize, bool)>>,
+    /// Where each comes from.
+    origins: Vec<Origin>,
+}
+
+/// Where a column of the table comes from.
+enum Origin {
+    /// The place among the file's columns, and whether its type is the table's already.
+    File(usize, bool),
+    /// The file has no such column, but there is a default.
+    Default(ScalarValue),
+    /// The file has no such column.
+    Nowhere,
 }
 
 impl Shape {
     /// The columns `fields` of a table out of a file with this tree. Of nested columns only the members that the table
     /// declares are read.
-    pub(crate) fn of(tree: &Tree, layout: Layout, fields: &Fields) -> Self {
-        let (columns, nested, own) = match layout {
+    pub(crate) fn of(tree: &Tree, options: &TableOptions, fields: &Fields) -> Result<Self, Error> {
+        let (columns, nested, own) = match options.layout {
             Layout::Flat => {
                 let schema = tree.schema();
                 let found = fields.iter().filter_map(|f| schema.fields().find(f.name()));
@@ -45,10 +57,16 @@ impl Shape {
         // The file's columns are in the order of the table's.
         let mut own = own.iter().enumerate().peekable();
         let origins = fields.iter().map(|field| {
-            let (at, own) = own.next_if(|(_, own)| own.name() == field.name())?;
-            Some((at, own.data_type() == field.data_type()))
+            if let Some((at, own)) = own.next_if(|(_, own)| own.name() == field.name()) {
+                return Ok(Origin::File(at, own.data_type() == field.data_type()));
+            }
+            Ok(match options.defaults.get(field.name()) {
+                Some(text) => Origin::Default(defaults::value(field.name(), text, field.data_type())?),
+                None => Origin::Nowhere,
+            })
         });
-        Self { columns, nested, origins: origins.collect(), fields: fields.clone() }
+        let origins = origins.collect::<Result<_, Error>>()?;
+        Ok(Self { columns, nested, origins, fields: fields.clone() })
     }
 
     /// The columns to scan, as the reader counts them.
@@ -64,10 +82,13 @@ impl Shape {
         };
         let own = assembled.as_ref().unwrap_or(scanned).columns();
         let missing = || ArrowError::SchemaError("the scan returned too few columns".into());
-        let column = |(field, origin): (&FieldRef, &Option<(usize, bool)>)| match origin {
-            Some((at, true)) => own.get(*at).cloned().ok_or_else(missing),
-            Some((at, false)) => conform(own.get(*at).ok_or_else(missing)?, field.data_type()),
-            None => Ok(new_null_array(field.data_type(), scanned.num_rows())),
+        let column = |(field, origin): (&FieldRef, &Origin)| match origin {
+            Origin::File(at, true) => own.get(*at).cloned().ok_or_else(missing),
+            Origin::File(at, false) => conform(own.get(*at).ok_or_else(missing)?, field.data_type()),
+            Origin::Default(value) => {
+                value.to_array_of_size(scanned.num_rows()).map_err(|e| ArrowError::ExternalError(Box::new(e)))
+            }
+            Origin::Nowhere => Ok(new_null_array(field.data_type(), scanned.num_rows())),
         };
         self.fields.iter().zip(&self.origins).map(column).collect()
     }

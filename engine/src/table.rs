@@ -26,7 +26,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use crate::cache::TreeRequest;
-use crate::dataset::{InputFile, Inputs};
+use crate::dataset::{InputFile, Inputs, WEIGHT};
+use crate::defaults;
 use crate::error::{Error, ErrorKind};
 use crate::filter::holds;
 use crate::friends::Companions;
@@ -48,7 +49,7 @@ const LISTED_WIDENED: usize = 5;
 
 /// Trees of one or many ROOT files as one table.
 ///
-/// Its schema is the union of the files' columns; a column that a file lacks is NULL there, and one that it has in a smaller
+/// Its schema is the union of the files' columns; a column that a file lacks is NULL or has its default there, and one that it has in a smaller
 /// type is widened. The exact number of rows is known from the files' metadata.
 pub struct RootTable {
     schema: TableSchema,
@@ -132,15 +133,17 @@ impl RootTable {
                     let reason = fault.to_string();
                     let no_tree = matches!(fault, root_reader::Error::NoSuchTree { .. });
                     let fault = Error::from(fault);
+                    let note = |outcome| {
+                        let (file, bytes) = (input.entry.location.name(), input.entry.meta.size);
+                        shared.ledger.record(FileRecord { file, entries: 0, bytes, outcome });
+                    };
+                    if fault.kind() == ErrorKind::Authentication {
+                        note(Outcome::Denied { reason: reason.clone() });
+                    }
                     if options.on_bad_file == OnBadFile::Fail || fault.kind() != ErrorKind::Input {
                         return Err(fault);
                     }
-                    shared.ledger.record(FileRecord {
-                        file: input.entry.location.name(),
-                        entries: 0,
-                        bytes: input.entry.meta.size,
-                        outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: reason.clone() } },
-                    });
+                    note(if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: reason.clone() } });
                     first_fault.get_or_insert(reason);
                 }
             }
@@ -160,7 +163,9 @@ impl RootTable {
         store_url: ObjectStoreUrl,
         shared: Shared,
     ) -> Result<Self, Error> {
-        let Union { schema, absent, widened } = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
+        let union = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
+        let Union { schema, mut absent, widened } = union;
+        defaults::settle(&options.defaults, &schema, &mut absent, files.len(), &shared.ledger)?;
         for warning in absent_warning(&absent, files.len()).into_iter().chain(widened_warning(&widened)) {
             shared.ledger.warn(warning);
         }
@@ -239,6 +244,11 @@ impl RootTable {
     /// The files, in the order in which their rows are counted.
     pub fn files(&self) -> Vec<String> {
         self.files.iter().map(|f| f.name.clone()).collect()
+    }
+
+    /// Whether samples have weights, in the column [`SAMPLE_WEIGHT`](crate::SAMPLE_WEIGHT).
+    pub fn has_sample_weights(&self) -> bool {
+        self.schema.table_partition_cols().iter().any(|column| column.name() == WEIGHT)
     }
 
     /// Branches that exist but cannot be read, and such members of objects as `column.member`, each with the reason.

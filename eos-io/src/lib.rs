@@ -49,6 +49,7 @@ mod testing;
 mod transfer;
 mod upload;
 mod walk;
+mod whole;
 mod xrootd;
 
 pub use cache::{Cache, CacheStats};

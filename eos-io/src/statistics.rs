@@ -70,6 +70,8 @@ pub enum Notice {
     Retry {
         /// `host:port`.
         host: String,
+        /// The path asked for.
+        path: String,
         /// What went wrong.
         reason: String,
     },

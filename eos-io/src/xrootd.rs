@@ -103,7 +103,7 @@ fn options(
 fn notice(event: Event) -> Option<Notice> {
     Some(match event {
         Event::Waiting { host, time, message, .. } => Notice::Waiting { host, time, message },
-        Event::Retry { host, reason, .. } => Notice::Retry { host, reason },
+        Event::Retry { host, path, reason } => Notice::Retry { host, path, reason },
         Event::Failover { host, reason, .. } => Notice::Failover { host, reason },
         Event::Hedge { host, .. } => Notice::Hedge { host },
         _ => return None,

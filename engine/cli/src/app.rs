@@ -1,10 +1,12 @@
 //! What a verb works with: settings, messages, the output, the record of the run.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use eos_io::Stores;
-use root_engine::{Ledger, Outcome, RootOptions, RootSession};
+use indicatif::HumanCount;
+use root_engine::{FilledColumn, Ledger, Outcome, RootOptions, RootSession};
 
 use crate::attention::Attention;
 use crate::config::Settings;
@@ -29,6 +31,8 @@ pub struct App {
     pub shutdown: Shutdown,
     /// What will stand in the report.
     pub record: Record,
+    /// The names in lists of files, once these were read.
+    pub listed: OnceLock<Vec<String>>,
 }
 
 impl App {
@@ -134,11 +138,25 @@ impl App {
         }
         for file in ledger.files() {
             match &file.outcome {
-                Outcome::Ok => {}
+                // A refusal ends the run, and that is told.
+                Outcome::Ok | Outcome::Denied { .. } => {}
                 Outcome::Skipped { reason } => self.console.warning(&format!("skipped {}: {reason}", file.file)),
                 Outcome::NoTree => {
                     self.console.warning(&format!("skipped {}: it has no tree of that name", file.file));
                 }
+            }
+        }
+    }
+
+    /// Tells what stands between the files and the result: masks, and defaults of columns.
+    fn tell_selection(&self) {
+        for mask in self.ledger().masks() {
+            let (certified, events) = (HumanCount(mask.certified()), HumanCount(mask.events()));
+            self.console.note(&format!("{}: {certified} of {events} events read are certified", mask.file()));
+        }
+        for FilledColumn { column, value, files, of } in self.ledger().filled() {
+            if files > 0 {
+                self.console.note(&format!("{column} = {value} in {files} of {of} files, which lack the column"));
             }
         }
     }
@@ -167,6 +185,7 @@ impl App {
     /// How a run ends that did what it could.
     pub fn conclude(&self) -> Exit {
         self.tell_warnings();
+        self.tell_selection();
         if self.ledger().skipped() > 0 { Exit::Partial } else { Exit::Ok }
     }
 }

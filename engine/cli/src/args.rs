@@ -26,6 +26,7 @@ Examples:
   root-query sql run1.root:Events                       a prompt, with the file as table t
   root-query hist run1.root:Events 'Muon_pt[50,0,100]'  a histogram, in the terminal or in a file
   root-query count --dataset samples.csv                events of each sample
+  root-query lumi data.root:Events --lumi-file lumi.csv luminosity, every section once
   root-query cutflow --cut 'nMuon = 2' run1.root:Events how many events pass
   root-query cp root://eos.example//d/run1.root .       a copy, with its checksum compared
   root-query diagnose root://eos.example//d/run1.root   why it cannot be read, and what helps
@@ -101,10 +102,25 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "LIST")]
     pub files_from: Vec<String>,
     /// Read the files of the samples in a dataset file (.csv, .json, .yaml): a column `path`, and others, such as
-    /// sampleID, that become columns of the table. May be repeated, and stand among the files as well.
+    /// sampleID, that become columns of the table. sample_where is a condition that the events of the sample have to meet;
+    /// sample_weight is their weight, which hist and cutflow multiply with --weight: a number, or SQL over the other
+    /// columns of the sample. May be repeated, and stand among the files as well.
     #[arg(long, global = true, value_name = "FILE")]
     pub dataset: Vec<String>,
-    /// What to do with a file that cannot be read: stop, or go on without it and exit with 5.
+    /// Only events of certified luminosity sections, by a mask in JSON ("golden JSON"), a file or URL: the others count
+    /// nowhere, not even before the first cut of a cutflow, and how many they are is told. For sql, explain, hist, cutflow,
+    /// skim, count, head and lumi.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub lumi_mask: Option<String>,
+    /// The columns of the run and the luminosity section, if they are not run and luminosityBlock.
+    #[arg(long, global = true, value_name = "RUN,SECTION")]
+    pub lumi_columns: Option<String>,
+    /// The value of a column in the files that lack it, such as 'HLT_IsoMu24=false' for a trigger of another year; without
+    /// it the column is NULL there. May be repeated.
+    #[arg(long = "default", global = true, value_name = "COLUMN=VALUE", allow_hyphen_values = true)]
+    pub default: Vec<String>,
+    /// What to do with a file that cannot be read: stop, or go on without it and exit with 5. Missing or refused credentials
+    /// always stop the run, with 4.
     #[arg(long, global = true, value_name = "ACTION", env = "ROOT_QUERY_ON_BAD_FILE", hide_env = true)]
     pub on_bad_file: Option<BadFile>,
     /// How branches become columns: one per leaf branch, or objects and collections as structs and lists of structs.
@@ -119,7 +135,7 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "FRIEND")]
     pub friend: Vec<String>,
     /// Set an option of the table: tree, layout, on_bad_file, strings (utf8, binary), row_id (true, false), friends,
-    /// friend_missing (null, error); or of the places where files are, as in a section of the configuration file, such as
+    /// friend_missing (null, error), defaults, lumi_mask, lumi_columns; or of the places where files are, as in a section of the configuration file, such as
     /// xrootd.connections=8 (`root-query config show` lists them).
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub options: Vec<KeyValue>,
@@ -143,8 +159,10 @@ pub enum Verb {
     Cutflow(CutflowArgs),
     /// Fill histograms, all in one pass: plots, CSV, UHI JSON, or ROOT histograms.
     Hist(HistArgs),
-    /// Count entries, of each sample where there are any, from the metadata alone.
+    /// Count entries, of each sample where there are any: from the metadata alone, unless only some of them count.
     Count(CountArgs),
+    /// Sum the luminosity of the data, every section once.
+    Lumi(LumiArgs),
     /// Write some entries and columns of a tree to a file.
     Skim(SkimArgs),
     /// Compare two trees, entry by entry; exits with 1 if they differ.
@@ -284,9 +302,14 @@ Examples:
   root-query hist 'data/*.root:Events' 'Muon_pt[100,0,200]' 'MET_pt[50,0,500]' --where 'nMuon = 2' -o muons.json
   root-query hist data.root:Events 'MET_pt[50,0,500]' --weight genWeight --log -o met.svg
   root-query hist data.root:Events 'Muon_eta,Muon_phi[50,-2.5,2.5,64,-3.2,3.2]' -o maps.root --plot maps.png
+  root-query hist mc.root:Events 'array_sum(Jet_pt)[50,0,1000] AS ht' --where 'array_max(Jet_pt) > 30' \\
+      --vary jesUp 'Jet_pt = Jet_pt * 1.05' --vary jesDown 'Jet_pt = Jet_pt * 0.95' \\
+      --weight genWeight --vary-weight puUp 'genWeight * puWeightUp' -o systematics.root
+  root-query hist --dataset samples.csv 'MET_pt[50,0,500]' --lumi-mask golden.json --default 'HLT_IsoMu24=false'
 
 -o writes .csv, .json (UHI), .svg, .png, .root or .txt. Without it there is a plot on a terminal and CSV elsewhere. Several
-pictures have the names of the histograms in the names of their files.")]
+pictures have the names of the histograms in the names of their files. Where samples of a dataset file have the column
+sample_weight, it is multiplied with --weight.")]
 pub struct HistArgs {
     /// Files, URLs, patterns, directories or dataset files (FILE:TREE selects a tree), and histograms, which end in ].
     #[arg(value_name = "FILE... 'SQL[BINS,LOW,HIGH]'", required = true)]
@@ -300,6 +323,13 @@ pub struct HistArgs {
     /// Fill with this weight, any SQL; an entry's weight holds for all elements of its lists.
     #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     pub weight: Option<String>,
+    /// Fill each histogram again as HISTOGRAM__NAME, with other columns, in the same pass: wherever a histogram, --where or
+    /// --weight names COLUMN, the SQL counts. Several columns have commas between them; may be repeated, also with one NAME.
+    #[arg(long, num_args = 2, value_names = ["NAME", "COLUMN = SQL"], allow_hyphen_values = true)]
+    pub vary: Vec<String>,
+    /// The same with another weight in place of --weight.
+    #[arg(long, num_args = 2, value_names = ["NAME", "SQL"], allow_hyphen_values = true)]
+    pub vary_weight: Vec<String>,
     /// Draw as well, into a .svg or .png file.
     #[arg(long, value_name = "PATH")]
     pub plot: Option<PathBuf>,
@@ -334,7 +364,8 @@ cuts.yaml:
 
 `passed` counts the events that pass a cut and all before it, `efficiency` is their share of those before it and `of_all`
 of all events; `alone` counts those that pass the cut whatever the others say, `without` those that pass all others (N-1).
-An event for which a condition is NULL does not pass.")]
+An event for which a condition is NULL does not pass. Events outside --lumi-mask count nowhere, not as events either. Where
+samples of a dataset file have the column sample_weight, it is multiplied with the weight.")]
 pub struct CutflowArgs {
     /// A file with cuts in YAML; `-` is standard input.
     #[arg(short = 'f', long = "file", value_name = "CUTS")]
@@ -348,6 +379,25 @@ pub struct CutflowArgs {
     /// The files.
     #[command(flatten)]
     pub input: InputArgs,
+}
+
+/// Arguments of `lumi`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  root-query lumi 'data/*.root:Events' --lumi-file lumi.csv --lumi-mask golden.json
+  root-query lumi 'skims/*.root:LuminosityBlocks' --lumi-file lumi.csv
+
+lumi.csv is what `brilcalc lumi --byls --output-style csv` writes. Each section counts once, in however many files it is.
+The result has a line for each run; the sums are told behind it. `absent` are sections that the mask certifies and the data
+do not have. In a skim, sections of which no event is left are only in the tree LuminosityBlocks.")]
+pub struct LumiArgs {
+    /// The files.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// The luminosity of each section, a file or URL of CSV; without it sections are counted.
+    #[arg(long, value_name = "CSV")]
+    pub lumi_file: Option<String>,
 }
 
 /// Arguments of `skim`.

@@ -1,7 +1,7 @@
 //! What servers make us wait for, and what goes wrong at them and is put right. A program that reads a million baskets
 //! must not say so a million times: trouble is told once for each host and kind, and waiting while it lasts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub struct Attention {
 #[derive(Default)]
 struct Inner {
     told: HashSet<(&'static str, String)>,
+    /// How often requests about a path were made again.
+    retries: HashMap<String, u64>,
     waiting: Option<Waiting>,
 }
 
@@ -56,6 +58,18 @@ impl Attention {
         Some(format!("waiting for {}{}, {seconds} s", waiting.host, in_brackets(&waiting.message)))
     }
 
+    /// How often requests about a file at a server were made again.
+    pub fn retries(&self, file: &str) -> u64 {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, place)) = file.split_once("://") else { return 0 };
+        let place = place.split(['?', '#']).next().unwrap_or_default();
+        let is_of = |path: &str| {
+            let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+            !path.is_empty() && place.strip_suffix(path).is_some_and(|front| front.ends_with('/'))
+        };
+        inner.retries.iter().filter(|(path, _)| is_of(path)).map(|(_, count)| count).sum()
+    }
+
     /// The warning that a notice is worth, if it is the first of its kind.
     fn hear(&self, notice: Notice, now: Instant) -> Option<String> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +87,10 @@ impl Attention {
                 }
                 ("wait", host, told)
             }
-            Notice::Retry { host, reason } => ("retry", host, format!("{reason}; it is tried again")),
+            Notice::Retry { host, path, reason } => {
+                *inner.retries.entry(path).or_default() += 1;
+                ("retry", host, format!("{reason}; it is tried again"))
+            }
             Notice::Failover { host, reason } => ("failover", host, format!("{reason}; another server is asked")),
             Notice::Hedge { host } => {
                 let told = format!("{host} is slow; another server is asked as well");
@@ -100,7 +117,8 @@ mod tests {
     use super::*;
 
     fn retry(host: &str) -> Notice {
-        Notice::Retry { host: host.into(), reason: format!("{host}: the connection was lost") }
+        let reason = format!("{host}: the connection was lost");
+        Notice::Retry { host: host.into(), path: "/d/x.root?authz=***".into(), reason }
     }
 
     fn wait(seconds: u64) -> Notice {
@@ -121,6 +139,18 @@ mod tests {
             attention.hear(Notice::Hedge { host: "a:1094".into() }, now).as_deref(),
             Some("a:1094 is slow; another server is asked as well")
         );
+    }
+
+    #[test]
+    fn retries_are_counted_by_file() {
+        let (attention, now) = (Attention::default(), Instant::now());
+        attention.hear(retry("a:1094"), now);
+        attention.hear(retry("a:1094"), now);
+        for (file, count) in
+            [("root://a//d/x.root", 2), ("root://a//d/x.root?y", 2), ("root://a//dx.root", 0), ("/d/x.root", 0)]
+        {
+            assert_eq!(attention.retries(file), count, "{file}");
+        }
     }
 
     #[test]

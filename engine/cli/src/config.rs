@@ -132,6 +132,15 @@ impl Settings {
         for friend in &args.friend {
             table.friends.push(friend.parse()?);
         }
+        for default in &args.default {
+            table.set_default(default)?;
+        }
+        if let Some(mask) = &args.lumi_mask {
+            table.set("lumi_mask", mask)?;
+        }
+        if let Some(columns) = &args.lumi_columns {
+            table.set("lumi_columns", columns)?;
+        }
         let (output, root_tree) = split_tree(args.output.clone());
         Ok(Self {
             format,

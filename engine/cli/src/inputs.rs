@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use eos_io::FileEntry;
 use futures::{StreamExt, stream};
-use root_engine::{ErrorKind, FileRecord, Inputs, OnBadFile, Outcome, Sample};
+use root_engine::{ErrorKind, FileRecord, Inputs, OnBadFile, Outcome, SAMPLE_CONDITION, Sample};
 use root_reader::{RootFile, TextAs, Tree};
 
 use crate::app::App;
@@ -44,9 +44,7 @@ impl Wanted {
 /// All names: those of the command line, then those of the lists, then the dataset files.
 pub fn specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
     let mut specs = named.to_vec();
-    for list in &app.settings.files_from {
-        specs.extend(eos_io::read_file_list(list)?);
-    }
+    specs.extend(listed(app)?.iter().cloned());
     for dataset in &app.settings.datasets {
         if !Inputs::is_dataset(dataset) {
             return Err(Failure::usage(format!("--dataset {dataset}: its name has to end in .csv, .json or .yaml")));
@@ -54,6 +52,18 @@ pub fn specs(app: &App, named: &[String]) -> Result<Vec<String>, Failure> {
         specs.push(dataset.clone());
     }
     Ok(specs)
+}
+
+/// The names in the lists, which are read once: one can be standard input.
+fn listed(app: &App) -> Result<&[String], Failure> {
+    if let Some(listed) = app.listed.get() {
+        return Ok(listed);
+    }
+    let mut names = Vec::new();
+    for list in &app.settings.files_from {
+        names.extend(eos_io::read_file_list(list)?);
+    }
+    Ok(app.listed.get_or_init(|| names))
 }
 
 /// All names; it is a mistake to name none.
@@ -77,7 +87,13 @@ pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec
     if !app.settings.table.friends.is_empty() {
         return Err(Failure::usage("friends are for sql and explain; this verb reads the named files alone"));
     }
-    let inputs = Inputs::find(&some_specs(app, named)?, &app.stores).await?;
+    if app.settings.table.lumi_mask.is_some() {
+        return Err(Failure::usage(
+            "--lumi-mask selects events; this verb looks at files as a whole (sql, hist, cutflow, skim, count and head take it)",
+        ));
+    }
+    let found = Inputs::find(&some_specs(app, named)?, &app.stores).await;
+    let inputs = found.inspect_err(|error| app.ledger().denied(error))?;
     let mut all = Vec::new();
     let mut seen = HashSet::new();
     for input in inputs.files() {
@@ -94,6 +110,21 @@ pub async fn find(app: &App, named: &[String], tree: Option<&str>) -> Result<Vec
         }
     }
     Ok(all)
+}
+
+/// Whether the table has other rows or values than the files: events that are selected, or defaults of columns.
+pub async fn are_selected(app: &App, input: &InputArgs) -> Result<bool, Failure> {
+    let table = &app.settings.table;
+    if table.lumi_mask.is_some() || !table.defaults.is_empty() {
+        return Ok(true);
+    }
+    let specs = specs(app, &input.files)?;
+    if !specs.iter().any(|spec| Inputs::is_dataset(spec)) {
+        return Ok(false);
+    }
+    let inputs = Inputs::find(&specs, &app.stores).await?;
+    let has_condition = |sample: &Sample| sample.columns().find(SAMPLE_CONDITION).is_some();
+    Ok(inputs.files().iter().filter_map(|file| file.sample()).any(has_condition))
 }
 
 /// Opens files, several at a time, and hands out the trees in order. What cannot be read is an error, or skipped.
@@ -156,14 +187,18 @@ pub fn record(app: &App, wanted: &Wanted, entries: u64, warnings: Vec<String>) {
 pub fn skip_or_fail(app: &App, wanted: &Wanted, error: root_reader::Error) -> Result<(), Failure> {
     let no_tree = matches!(error, root_reader::Error::NoSuchTree { .. });
     let error = root_engine::Error::Read(error);
+    if error.kind() == ErrorKind::Authentication {
+        note(app, wanted, Outcome::Denied { reason: error.to_string() });
+    }
     if app.settings.table.on_bad_file == OnBadFile::Fail || error.kind() != ErrorKind::Input {
         return Err(error.into());
     }
-    app.ledger().record(FileRecord {
-        file: wanted.name().to_string(),
-        entries: 0,
-        bytes: wanted.file.meta.size,
-        outcome: if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: error.to_string() } },
-    });
+    note(app, wanted, if no_tree { Outcome::NoTree } else { Outcome::Skipped { reason: error.to_string() } });
     Ok(())
+}
+
+/// Notes what became of a file of which nothing was read.
+pub fn note(app: &App, wanted: &Wanted, outcome: Outcome) {
+    let (file, bytes) = (wanted.name().to_string(), wanted.file.meta.size);
+    app.ledger().record(FileRecord { file, entries: 0, bytes, outcome });
 }

@@ -26,6 +26,7 @@ mod shutdown;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -77,9 +78,10 @@ fn main() -> ExitCode {
     let app = App {
         stores: stores.clone(),
         console,
-        attention,
         shutdown: Shutdown::default(),
-        record: Record::new(settings.report.clone(), command, stores, slot),
+        record: Record::new(settings.report.clone(), command, stores, slot, attention.clone()),
+        attention,
+        listed: OnceLock::new(),
         settings,
     };
     run(&app, cli.verb).into()

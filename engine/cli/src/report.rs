@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use eos_io::{CacheStats, Statistics, Stores};
-use root_engine::{Ledger, Outcome};
+use root_engine::{FilledColumn, Ledger, MaskCounts, Outcome};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::attention::Attention;
 use crate::exit::{Exit, Failure};
 use crate::output::{Destination, Target};
 use crate::progress::{Slot, Watch};
@@ -22,6 +23,7 @@ pub struct Record {
     stores: Stores,
     command: Arc<Vec<String>>,
     slot: Slot,
+    attention: Attention,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -50,6 +52,10 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<CacheLine>,
     rows: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lumi_masks: Vec<MaskLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    defaults: Vec<DefaultLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Servers>,
     seconds: f64,
@@ -68,12 +74,17 @@ struct Libraries {
 
 const LIBRARIES: Libraries = Libraries { datafusion: datafusion::DATAFUSION_VERSION, arrow: arrow::ARROW_VERSION };
 
+/// Whether there is nothing to tell.
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Tells whether two runs have read the same: the SHA-256 of a line for each file that was read, in the order of their
 /// names, with name, bytes and entries, and tabs between them. `None` where nothing was read.
 fn dataset_hash(files: &[FileLine]) -> Option<String> {
     let mut lines: Vec<String> = files
         .iter()
-        .filter(|file| file.outcome == "ok")
+        .filter(|file| matches!(file.outcome, "ok" | "retried"))
         .map(|file| format!("{}\t{}\t{}\n", file.file, file.bytes, file.entries))
         .collect();
     lines.sort_unstable();
@@ -123,8 +134,38 @@ struct FileLine {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "is_none")]
+    retries: u64,
     entries: u64,
     bytes: u64,
+}
+
+/// Events that a luminosity mask took and left.
+#[derive(Serialize)]
+struct MaskLine {
+    file: String,
+    events_read: u64,
+    events_certified: u64,
+}
+
+impl MaskLine {
+    fn of(mask: &MaskCounts) -> Self {
+        Self { file: mask.file().to_string(), events_read: mask.events(), events_certified: mask.certified() }
+    }
+}
+
+/// A default, and in how many files it was needed.
+#[derive(Serialize)]
+struct DefaultLine {
+    column: String,
+    value: String,
+    files: usize,
+}
+
+impl DefaultLine {
+    fn of(FilledColumn { column, value, files, .. }: FilledColumn) -> Self {
+        Self { column, value, files }
+    }
 }
 
 /// What the cache of remote files did.
@@ -153,10 +194,18 @@ impl From<CacheStats> for CacheLine {
 
 impl Record {
     /// A record that starts now, of a run that was called like this.
-    pub fn new(path: Option<PathBuf>, command: Vec<String>, stores: Stores, slot: Slot) -> Self {
+    pub fn new(path: Option<PathBuf>, command: Vec<String>, stores: Stores, slot: Slot, attention: Attention) -> Self {
         // A command line can hold a token in a URL, and reports are passed around.
         let command = command.iter().map(|word| eos_io::redact(word)).collect();
-        Self { started: Instant::now(), path, stores, command: Arc::new(command), slot, inner: Arc::default() }
+        Self {
+            started: Instant::now(),
+            path,
+            stores,
+            command: Arc::new(command),
+            slot,
+            attention,
+            inner: Arc::default(),
+        }
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -196,7 +245,7 @@ impl Record {
     /// Notes a file that was copied, or why it was not.
     pub fn add_file(&self, file: &str, bytes: u64, failure: Option<String>) {
         let outcome = if failure.is_some() { "failed" } else { "ok" };
-        let line = FileLine { file: file.to_string(), outcome, reason: failure, entries: 0, bytes };
+        let line = FileLine { file: file.to_string(), outcome, reason: failure, retries: 0, entries: 0, bytes };
         self.inner().copies.push(line);
     }
 
@@ -224,12 +273,15 @@ impl Record {
         let inner = self.inner();
         let counts = inner.watch.as_ref().map(|watch| watch()).unwrap_or_default();
         let files = inner.ledger.files().into_iter().map(|file| {
+            let retries = self.attention.retries(&file.file);
             let (outcome, reason) = match file.outcome {
+                Outcome::Ok if retries > 0 => ("retried", None),
                 Outcome::Ok => ("ok", None),
                 Outcome::Skipped { reason } => ("skipped", Some(reason)),
                 Outcome::NoTree => ("no_tree", None),
+                Outcome::Denied { reason } => ("auth", Some(reason)),
             };
-            FileLine { file: file.file, outcome, reason, entries: file.entries, bytes: file.bytes }
+            FileLine { file: file.file, outcome, reason, retries, entries: file.entries, bytes: file.bytes }
         });
         let files: Vec<FileLine> = files.chain(inner.copies.iter().cloned()).collect();
         Report {
@@ -243,6 +295,8 @@ impl Record {
             bytes_read: counts.bytes + inner.bytes,
             cache: self.stores.cache().map(|cache| cache.stats().into()),
             rows: inner.rows,
+            lumi_masks: inner.ledger.masks().iter().map(MaskLine::of).collect(),
+            defaults: inner.ledger.filled().into_iter().map(DefaultLine::of).collect(),
             servers: Servers::of(&self.stores.statistics()),
             seconds: rounded(self.started.elapsed().as_secs_f64()),
             warnings: inner.ledger.warnings(),

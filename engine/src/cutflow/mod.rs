@@ -3,7 +3,6 @@
 //! One pass over the data answers all of it: every event gets a number whose bits say which cuts it passes, and the
 //! events are counted by that number. There are few such numbers, however many events there are.
 
-mod condition;
 mod parse;
 
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::common::DataFusionError;
 
 use crate::error::Error;
+use crate::expression;
 use crate::session::RootSession;
 
 /// Bits of the number that says which cuts an event passes.
@@ -95,7 +95,7 @@ impl Cutflow {
     pub fn cut(mut self, name: impl Into<String>, condition: impl Into<String>) -> Result<Self, Error> {
         let (name, condition) = (name.into(), condition.into());
         let fault = |reason: String| Error::Cuts { file: format!("cut '{name}'"), line: None, reason };
-        condition::check(&condition).map_err(fault)?;
+        expression::check(&condition).map_err(fault)?;
         if self.cuts.iter().any(|cut| cut.name == name) {
             return Err(fault("another cut has the same name".to_owned()));
         }
@@ -113,7 +113,7 @@ impl Cutflow {
     pub fn weight(mut self, weight: impl Into<String>) -> Result<Self, Error> {
         let weight = weight.into();
         let fault = |reason| Error::Cuts { file: "the weight".to_owned(), line: None, reason };
-        condition::check(&weight).map_err(fault)?;
+        expression::check(&weight).map_err(fault)?;
         self.weight = Some(weight);
         Ok(self)
     }
@@ -141,6 +141,11 @@ impl Cutflow {
     /// The cuts, in order.
     pub fn cuts(&self) -> &[Cut] {
         &self.cuts
+    }
+
+    /// The weight, if there is one.
+    pub fn weight_sql(&self) -> Option<&str> {
+        self.weight.as_deref()
     }
 
     /// The query that counts the events of a table.

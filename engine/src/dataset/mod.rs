@@ -3,6 +3,7 @@
 
 mod cell;
 mod parse;
+mod reserved;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,14 +12,18 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{Field, FieldRef, Fields};
 use datafusion::common::ScalarValue;
 use eos_io::{FileEntry, Location, Stores, split_object};
-use object_store::ObjectStoreExt;
 
 use crate::error::Error;
 use cell::{Cell, type_of};
 use parse::{Language, Row, parse};
+pub(crate) use reserved::SampleCondition;
+pub use reserved::{CONDITION, WEIGHT};
 
 /// The column whose value messages call a sample by.
 const SAMPLE_ID: &str = "sampleID";
+
+/// No dataset file is nearly as large.
+const DATASET_BYTES: u64 = 256 << 20;
 
 /// Files, and the columns that their samples add.
 ///
@@ -77,6 +82,10 @@ impl Sample {
     pub fn values(&self) -> &[ScalarValue] {
         &self.values
     }
+
+    fn value(&self, column: &str) -> Option<&ScalarValue> {
+        self.values.get(self.columns.find(column)?.0)
+    }
 }
 
 impl fmt::Display for Sample {
@@ -111,6 +120,14 @@ impl Inputs {
             }
         }
         let columns = columns_of(&named);
+        for entry in &mut named {
+            let Named::Row { dataset, row, .. } = entry else { continue };
+            reserved::compute_weight(row, &columns).map_err(|fault| Error::Dataset {
+                file: dataset.display.clone(),
+                line: fault.line,
+                reason: fault.reason,
+            })?;
+        }
         let mut found = Found::default();
         for named in named {
             match named {
@@ -148,6 +165,19 @@ impl Inputs {
     /// The files, in the order in which they were named.
     pub fn files(&self) -> &[InputFile] {
         &self.files
+    }
+
+    /// The conditions on events of samples, each once.
+    pub(crate) fn conditions(&self) -> Vec<SampleCondition> {
+        let mut found: Vec<SampleCondition> = Vec::new();
+        for sample in self.files.iter().filter_map(|file| file.sample.as_deref()) {
+            let Some(sql) = sample.value(CONDITION).and_then(|value| value.try_as_str().flatten()) else { continue };
+            if !found.iter().any(|known| known.sql == sql) {
+                let (sample, dataset, line) = (sample.name.clone(), sample.dataset.clone(), sample.line);
+                found.push(SampleCondition { sample, dataset, line, sql: sql.to_string() });
+            }
+        }
+        found
     }
 
     /// The value that each of [`Self::columns`] has in a file.
@@ -224,9 +254,7 @@ async fn read(path: &str, language: Language, tree: Option<&str>, stores: &Store
     for entry in stores.expand(path).await? {
         let dataset = entry.location.display.clone();
         let fault = |line, reason| Error::Dataset { file: dataset.clone(), line, reason };
-        let store = &entry.location.store;
-        let answer = store.get(&entry.location.path).await.map_err(|e| fault(None, e.to_string()))?;
-        let bytes = answer.bytes().await.map_err(|e| fault(None, e.to_string()))?;
+        let bytes = entry.location.read_whole(DATASET_BYTES).await?;
         let text = str::from_utf8(&bytes).map_err(|_| fault(None, "it is not UTF-8 text".into()))?;
         let rows = parse(text, language).map_err(|f| fault(f.line, f.reason))?;
         let tree = tree.map(str::to_string);
@@ -256,7 +284,8 @@ fn columns_of(named: &[Named]) -> Fields {
             None => cells.push((name, vec![cell])),
         }
     }
-    cells.into_iter().map(|(name, column)| Field::new(name, type_of(column.into_iter()), true)).collect()
+    let of = |name: &str, column: Vec<&Cell>| reserved::type_of(name).unwrap_or_else(|| type_of(column.into_iter()));
+    cells.into_iter().map(|(name, column)| Field::new(name, of(name, column), true)).collect()
 }
 
 fn sample_of(dataset: &str, row: Row, columns: &Fields) -> Sample {

@@ -44,7 +44,7 @@ use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 pub(crate) use element::ElementPlanner;
 pub(crate) use lambda::named_for;
 pub(crate) use operators::ListOperators;
-pub(crate) use physics::{MOMENTUM, members_needed};
+pub(crate) use physics::{IN_LUMI_MASK, InLumiMask, MOMENTUM, ReadMask, in_lumi_mask, members_needed};
 
 /// All of them, to be registered after DataFusion's: the last function under a name is the one that is used.
 pub(crate) struct Functions {

@@ -81,3 +81,26 @@ async fn what_is_known_of_samples_is_not_read() {
     let mixed = Ran::of(&session, "SELECT sum(event) FROM t WHERE (is_data OR false) AND event >= 0").await;
     assert_eq!(mixed.counter("entries_read"), 100);
 }
+
+#[tokio::test]
+async fn conditions_of_other_samples_are_not_read() {
+    let session = RootSession::builder().threads(1).build();
+    session.register("t", &[data("samples/chosen.yaml")], &TableOptions::default()).await.unwrap();
+    let ran = Ran::of(&session, r#"SELECT count(*) FROM t WHERE "sampleID" = 'C'"#).await;
+    assert_eq!((ran.rows(), ran.counter("bytes_read")), (1, 0));
+    assert_eq!(count(&session, "SELECT count(*) FROM t").await, 170);
+    // Of the condition of A only `event` is read, and of that of B only the trigger.
+    let both = Ran::of(&session, "SELECT count(*) FROM t").await;
+    assert_eq!(both.counter("baskets_read"), 2);
+}
+
+#[tokio::test]
+async fn a_mask_is_read_by_the_session_and_plans_that_did_not_pass_it_are_refused() {
+    let session = RootSession::new();
+    session.register("t", &[data("runs/")], &TableOptions::default()).await.unwrap();
+    let mask = data("lumi/events.json");
+    let sql = format!("SELECT count(*) FROM t WHERE in_lumi_mask(run, event, '{mask}')");
+    assert_eq!(count(&session, &sql).await, 20);
+    let past = session.context().sql(&sql).await.unwrap().collect().await.unwrap_err();
+    assert!(past.to_string().contains("RootSession::sql"), "{past}");
+}

@@ -81,6 +81,6 @@ macro_rules! files {
 }
 
 files!(
-    datasets, files, friends, histograms, lists, names, nested, objects, physics, products, row_id, selection, trees,
-    types
+    datasets, defaults, files, friends, histograms, lists, luminosity, names, nested, objects, physics, products,
+    row_id, selection, trees, types
 );

@@ -180,7 +180,7 @@ impl Client {
             }
             *may_be_done = true;
             let time = wait.unwrap_or_else(|| pause(tries));
-            self.connections.traffic.again(&self.root, &failure, wait.map(|_| time));
+            self.connections.traffic.again(&self.root, &call.path, &failure, wait.map(|_| time));
             tokio::time::sleep(time).await;
             tries += 1;
         }
@@ -193,9 +193,9 @@ impl Client {
         Ok(chunk)
     }
 
-    /// Notes that the rest of a body is asked for anew.
-    pub(super) fn resumes(&self, failure: &Failure) {
-        self.connections.traffic.again(&self.root, failure, None);
+    /// Notes that the rest of the body of a file is asked for anew.
+    pub(super) fn resumes(&self, path: &Path, failure: &Failure) {
+        self.connections.traffic.again(&self.root, path, failure, None);
     }
 
     /// Sends a request once, wherever it is redirected to.

@@ -664,7 +664,7 @@ impl Reading {
             if self.failures >= self.server.client.retries() {
                 return Err(failure.into_store(&self.path));
             }
-            self.server.client.resumes(&failure);
+            self.server.client.resumes(&self.path, &failure);
             // The first break is mostly that of one connection; if there are more, the server has trouble.
             if self.failures > 0 {
                 tokio::time::sleep(pause(self.failures - 1)).await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use object_store::path::Path;
 use url::Url;
 
 use crate::statistics::{Listener, Notice, Statistics};
@@ -44,7 +45,7 @@ impl Traffic {
     }
 
     /// A request is made again after a failure, or after the time for which the server has asked.
-    pub(super) fn again(&self, server: &Url, failure: &Failure, asked: Option<Duration>) {
+    pub(super) fn again(&self, server: &Url, path: &Path, failure: &Failure, asked: Option<Duration>) {
         add(&self.retries, 1);
         if let Some(time) = asked {
             add(&self.waits, 1);
@@ -56,7 +57,7 @@ impl Traffic {
             let reason = failure.to_string();
             listener(match asked {
                 Some(time) => Notice::Waiting { host, time, message: reason },
-                None => Notice::Retry { host, reason },
+                None => Notice::Retry { host, path: path.to_string(), reason },
             });
         }
     }

@@ -30,7 +30,7 @@ pub async fn run(app: &App, input: &InputArgs) -> Outcome {
         return Err(Failure::usage("-o needs the SQL on the command line (-c, -f) or on standard input"));
     }
     let session = app.session();
-    let row_id = sql::register(app, &session, input, "").await?;
+    let row_id = sql::register(app, &session, input, "").await?.row_id;
     app.tell_warnings();
     let (_, format) = app.open(Format::Auto)?;
     let mut prompt = Prompt { app, input, session, format, timing: true, row_id };
@@ -154,7 +154,7 @@ impl Prompt<'_> {
 
     async fn sql(&mut self, text: &str) -> Result<(), Failure> {
         if self.row_id != root_engine::names_row_id(text) {
-            self.row_id = sql::register(self.app, &self.session, self.input, text).await?;
+            self.row_id = sql::register(self.app, &self.session, self.input, text).await?.row_id;
         }
         for statement in sql::statements(&self.session, text)? {
             let started = Instant::now();

@@ -61,7 +61,10 @@ pub async fn check(app: &App, input: &InputArgs) -> Outcome {
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
-                denied = denied.or_else(|| authentication(&error));
+                if let Some(exit) = authentication(&error) {
+                    denied = Some(exit);
+                    inputs::note(app, wanted, root_engine::Outcome::Denied { reason: error.to_string() });
+                }
                 faults.push(fault(wanted, error));
                 continue;
             }

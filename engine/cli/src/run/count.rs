@@ -1,29 +1,39 @@
-//! `count`: entries, from the trees' metadata.
+//! `count`: entries, from the trees' metadata, or from a query where only some of them count.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::Int64Type;
+use root_engine::Inputs;
 use root_reader::Tree;
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
+use super::sql::register;
 use crate::app::App;
-use crate::args::CountArgs;
+use crate::args::{CountArgs, InputArgs};
 use crate::console::printable;
 use crate::exit::{Exit, Failure};
 use crate::inputs::{self, Wanted};
 use crate::output::{Format, Target};
+use crate::progress;
 
 /// What the files are counted under that belong to no sample.
 const NO_SAMPLE: &str = "(none)";
+/// Counts what is selected.
+const BY_FILE: &str = "SELECT _file, count(*) AS entries FROM t GROUP BY _file";
 
 /// Prints the number of entries of all files together, or of each, or of each sample.
 pub async fn count(app: &App, args: &CountArgs) -> Outcome {
-    let trees = inputs::trees(app, &args.input).await?;
-    let total: u64 = trees.iter().map(|(_, tree)| tree.entries()).sum();
+    let files = match inputs::are_selected(app, &args.input).await? {
+        true => by_query(app, &args.input).await?,
+        false => from_metadata(app, &args.input).await?,
+    };
+    let total: u64 = files.iter().map(|file| file.entries).sum();
     let bare = app.settings.format == Format::Auto && matches!(app.target()?, Target::Stdout { .. });
-    let has_samples = trees.iter().any(|(wanted, _)| wanted.sample.is_some());
-    let samples = if has_samples && !args.by_file { by_sample(&trees) } else { Vec::new() };
+    let has_samples = files.iter().any(|file| file.sample.is_some());
+    let samples = if has_samples && !args.by_file { by_sample(&files) } else { Vec::new() };
     if bare && has_samples && !args.by_file {
         let all = samples.iter().map(|(name, entries)| (*name, *entries)).chain([("total", total)]);
         app.emit_text(&aligned(&all.collect::<Vec<_>>()))?;
@@ -34,8 +44,8 @@ pub async fn count(app: &App, args: &CountArgs) -> Outcome {
         return Ok(app.conclude());
     }
     let columns: Vec<(&str, ArrayRef)> = if args.by_file {
-        let names: StringArray = trees.iter().map(|(wanted, _)| Some(wanted.name())).collect();
-        let entries: UInt64Array = trees.iter().map(|(_, tree)| Some(tree.entries())).collect();
+        let names: StringArray = files.iter().map(|file| Some(file.name.as_str())).collect();
+        let entries: UInt64Array = files.iter().map(|file| Some(file.entries)).collect();
         vec![("file", Arc::new(names)), ("entries", Arc::new(entries))]
     } else if has_samples {
         let names: StringArray = samples.iter().map(|(name, _)| Some(*name)).collect();
@@ -49,14 +59,62 @@ pub async fn count(app: &App, args: &CountArgs) -> Outcome {
     Ok(app.conclude())
 }
 
+/// A file, and how many of its entries count.
+struct Counted {
+    name: String,
+    sample: Option<String>,
+    entries: u64,
+}
+
+/// All entries of each file, of which the trees tell.
+async fn from_metadata(app: &App, input: &InputArgs) -> Result<Vec<Counted>, Failure> {
+    let trees = inputs::trees(app, input).await?;
+    let counted = |(wanted, tree): &(Wanted, Tree)| Counted {
+        name: wanted.name().to_string(),
+        sample: wanted.sample.as_ref().map(|sample| sample.name().to_string()),
+        entries: tree.entries(),
+    };
+    Ok(trees.iter().map(counted).collect())
+}
+
+/// The entries of each file that are selected.
+async fn by_query(app: &App, input: &InputArgs) -> Result<Vec<Counted>, Failure> {
+    let inputs = Inputs::find(&inputs::some_specs(app, &input.files)?, &app.stores).await?;
+    let session = app.session();
+    let bar = app.bar(progress::of_session(&session));
+    app.record.set_query(BY_FILE);
+    let Some(table) = register(app, &session, input, BY_FILE).await?.table else { return Ok(Vec::new()) };
+    let mut entries = HashMap::new();
+    for batch in session.sql(BY_FILE).await?.collect().await? {
+        let (files, counts) = (batch.column_by_name("_file"), batch.column_by_name("entries"));
+        let files = files.and_then(|files| files.as_string_opt::<i32>());
+        let counts = counts.and_then(|counts| counts.as_primitive_opt::<Int64Type>());
+        let Some((files, counts)) = files.zip(counts) else { continue };
+        for (file, count) in files.iter().zip(counts.values()) {
+            entries.insert(file.unwrap_or_default().to_string(), u64::try_from(*count).unwrap_or_default());
+        }
+    }
+    drop(bar);
+    let counted = |name: String| {
+        let input = inputs.files().iter().find(|input| input.entry.location.name() == name);
+        Counted {
+            sample: input.and_then(|input| Some(input.sample()?.name().to_string())),
+            // A file of which nothing is selected has no group.
+            entries: entries.get(&name).copied().unwrap_or_default(),
+            name: input.map_or(name, |input| input.entry.location.display.clone()),
+        }
+    };
+    Ok(table.files().into_iter().map(counted).collect())
+}
+
 /// The entries of each sample, in the order in which the samples were named.
-fn by_sample(trees: &[(Wanted, Tree)]) -> Vec<(&str, u64)> {
+fn by_sample(files: &[Counted]) -> Vec<(&str, u64)> {
     let mut samples: Vec<(&str, u64)> = Vec::new();
-    for (wanted, tree) in trees {
-        let name = wanted.sample.as_ref().map_or(NO_SAMPLE, |sample| sample.name());
+    for file in files {
+        let name = file.sample.as_deref().unwrap_or(NO_SAMPLE);
         match samples.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, entries)) => *entries += tree.entries(),
-            None => samples.push((name, tree.entries())),
+            Some((_, entries)) => *entries += file.entries,
+            None => samples.push((name, file.entries)),
         }
     }
     samples

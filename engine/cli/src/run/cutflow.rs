@@ -7,7 +7,7 @@ use root_engine::{Cutflow, CutflowResult, Passed};
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
-use super::sql::{TABLE, explain_table, register};
+use super::sql::{TABLE, explain_table, register, tell_sample_weight, with_sample_weight};
 use super::types::counted;
 use crate::app::App;
 use crate::args::CutflowArgs;
@@ -18,17 +18,20 @@ use crate::progress;
 
 /// Counts the events of the files that pass the cuts.
 pub async fn cutflow(app: &App, args: &CutflowArgs) -> Outcome {
-    let cutflow = cuts(app, args)?;
-    let sql = cutflow.sql(TABLE);
-    app.record.set_query(&sql);
+    let mut cutflow = cuts(app, args)?;
     let session = app.session();
     let mut bar = app.bar(progress::of_session(&session));
-    register(app, &session, &args.input, &sql).await?;
-    if !session.context().table_exist(TABLE)? {
+    let Some(table) = register(app, &session, &args.input, &cutflow.sql(TABLE)).await?.table else {
         return Err(Failure::usage(
             "no file is named; add FILE, FILE:TREE, a pattern, a directory or --files-from LIST",
         ));
+    };
+    if table.has_sample_weights() {
+        tell_sample_weight(app);
+        let weight = with_sample_weight(cutflow.weight_sql());
+        cutflow = cutflow.weight(weight)?;
     }
+    app.record.set_query(&cutflow.sql(TABLE));
     let result = cutflow.of(&session, TABLE).await.map_err(|error| explain_table(&session, error))?;
     bar.stop();
     if result.without_weight() > 0 {

@@ -1,25 +1,31 @@
-//! `head`: the first entries of a tree, read without a query engine.
+//! `head`: the first entries of a tree, read without a query engine unless only some of them count.
 
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
-use root_engine::Layout;
+use futures::StreamExt;
+use root_engine::{Layout, Ordered};
 use root_reader::{NestedPlan, ScanOptions, Tree};
 
-use super::Outcome;
-use super::types::counted;
+use super::sql::{TABLE, register};
+use super::types::{counted, quoted};
+use super::{Outcome, columns};
 use crate::app::App;
 use crate::args::HeadArgs;
 use crate::exit::{Exit, Failure, did_you_mean};
 use crate::inputs::{self, Wanted};
 use crate::output::{self, Format};
+use crate::progress;
 
 /// Rows per batch; jagged rows can be long.
 const BATCH_ROWS: u64 = 4096;
 
 /// Writes the first entries.
 pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
+    if inputs::are_selected(app, &args.input).await? {
+        return selected(app, args).await;
+    }
     let trees = inputs::trees(app, &args.input).await?;
     let Some((_, first)) = trees.first() else {
         return Err(Failure::new(Exit::Input, "none of the files can be read"));
@@ -68,6 +74,44 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
             writer.write(&beside(&own.view(batch)?, &with_samples, wanted)?)?;
         }
         app.record.add_bytes(metrics.bytes_read());
+    }
+    let note = writer.finish()?;
+    drop(writer);
+    to.commit()?;
+    if let Some(note) = note {
+        app.console.note(&note);
+    }
+    Ok(app.conclude())
+}
+
+/// Writes the first of the entries that are selected, which takes a query.
+async fn selected(app: &App, args: &HeadArgs) -> Outcome {
+    let session = app.session();
+    let mut bar = app.bar(progress::of_session(&session));
+    let registered = register(app, &session, &args.input, &args.columns.join(" ")).await?;
+    let schema = session.context().table_provider(TABLE).await?.schema();
+    let unreadable = registered.table.as_ref().map_or(&[][..], |table| table.unreadable());
+    let chosen = columns::select(&schema, &args.columns, unreadable)?;
+    let names = chosen.iter().filter_map(|index| schema.fields().get(*index)).map(|field| quoted(field.name()));
+    let sql = format!("SELECT {} FROM {TABLE}", names.collect::<Vec<_>>().join(", "));
+    app.record.set_query(&sql);
+    let rows = Ordered::new(session.sql(&sql).await?, app.settings.threads.get()).await?;
+    let (mut to, format) = app.open(Format::Auto)?;
+    let style = app.style(to.target(), 0);
+    let mut writer = output::writer(format, rows.schema(), &mut to, style)?;
+    let mut left = usize::try_from(args.entries).unwrap_or(usize::MAX);
+    // One partition after the other: what lies behind the first entries is not to be read.
+    let mut batches = rows.all(1);
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        let batch = batch.slice(0, left.min(batch.num_rows()));
+        left -= batch.num_rows();
+        bar.stop();
+        app.record.add_rows(batch.num_rows() as u64);
+        writer.write(&batch)?;
+        if left == 0 {
+            break;
+        }
     }
     let note = writer.finish()?;
     drop(writer);

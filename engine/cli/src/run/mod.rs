@@ -11,6 +11,7 @@ mod explain;
 mod head;
 mod hist;
 mod ls;
+mod lumi;
 mod print_schema;
 mod schema;
 mod skim;
@@ -44,6 +45,7 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         None => sql::sql(app, &SqlArgs::default()).await,
         Some(Verb::Sql(args)) => sql::sql(app, &args).await,
         Some(Verb::Explain(args)) => explain::explain(app, &args).await,
+        Some(Verb::Lumi(args)) => lumi::lumi(app, &args).await,
         Some(Verb::Ls(args)) => ls::ls(app, &args).await,
         Some(Verb::Schema(args)) => schema::schema(app, &args).await,
         Some(Verb::Head(args)) => head::head(app, &args).await,

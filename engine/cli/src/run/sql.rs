@@ -2,10 +2,11 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
-use root_engine::{RootSession, TableOptions};
+use root_engine::{RootSession, RootTable, SAMPLE_WEIGHT, TableOptions};
 
 use super::{Outcome, explain};
 use crate::app::App;
@@ -73,11 +74,20 @@ pub fn statements(session: &RootSession, text: &str) -> Result<Vec<String>, Fail
     Ok(parsed)
 }
 
+/// What the files on the command line became.
+#[derive(Debug, Default)]
+pub struct Registered {
+    /// Their table, if any were named.
+    pub table: Option<Arc<RootTable>>,
+    /// Whether it has `_file` and `_entry`.
+    pub row_id: bool,
+}
+
 /// Makes the files on the command line the table `t`. Its columns `_file` and `_entry` are there if the SQL names them.
-pub async fn register(app: &App, session: &RootSession, input: &InputArgs, text: &str) -> Result<bool, Failure> {
+pub async fn register(app: &App, session: &RootSession, input: &InputArgs, text: &str) -> Result<Registered, Failure> {
     let specs = inputs::specs(app, &input.files)?;
     if specs.is_empty() {
-        return Ok(false);
+        return Ok(Registered::default());
     }
     let mut options: TableOptions = app.settings.table.clone();
     if let Some(tree) = &input.tree {
@@ -86,8 +96,24 @@ pub async fn register(app: &App, session: &RootSession, input: &InputArgs, text:
     options.row_id |= root_engine::names_row_id(text);
     // At the prompt, the table may be there already, without or with these columns.
     session.context().deregister_table(TABLE)?;
-    session.register(TABLE, &specs, &options).await?;
-    Ok(options.row_id)
+    let table = session.register(TABLE, &specs, &options).await?;
+    Ok(Registered { table: Some(table), row_id: options.row_id })
+}
+
+/// Tells that samples have weights.
+pub fn tell_sample_weight(app: &App) {
+    app.console
+        .note(&format!("events have the weight of their sample, the column {SAMPLE_WEIGHT} (1 where it is empty)"));
+}
+
+/// The weight of an event that samples have weights for as well.
+pub fn with_sample_weight(weight: Option<&str>) -> String {
+    let of_sample = format!("coalesce({SAMPLE_WEIGHT}, 1.0)");
+    match weight {
+        // The weight may end in a comment.
+        Some(weight) => format!("({weight}\n) * {of_sample}"),
+        None => of_sample,
+    }
 }
 
 /// What became of a statement.

@@ -19,6 +19,7 @@ mod output;
 mod remote;
 mod report;
 mod root_output;
+mod selection;
 mod skim;
 mod sql;
 mod support;

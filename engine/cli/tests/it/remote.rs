@@ -245,6 +245,7 @@ fn trouble_that_is_put_right_is_told_once_and_counted() {
     assert!(done.stderr.contains("requests were made again"), "{}", done.stderr);
     let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     assert!(report["servers"]["retries"].as_u64().unwrap() >= 2, "{report}");
+    assert_eq!((&report["files"][0]["outcome"], &report["files"][0]["retries"]), (&"retried".into(), &2.into()));
 }
 
 #[test]
@@ -281,6 +282,78 @@ fn credentials_that_are_missing_are_4_with_what_helps() {
     assert_eq!(run_with(server.env(), &["count", &url]).ok().text(), "1000\n");
     run_with(&Variables::new(), &["count", &url]).fails(4, &["sss", "XrdSecSSSKT"]);
     run_with(&SssKey::new().env(), &["count", &url]).fails(4, &["sss"]);
+}
+
+/// Runs, and gives what the report says of each file, by the end of its name.
+fn outcomes(env: &Variables, args: &[&str]) -> (i32, Vec<(String, String)>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.json");
+    let run = run_with(env, &[args, &["--report", path.to_str().unwrap()]].concat());
+    let report: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let line = |file: &Value| {
+        let name = file["file"].as_str().unwrap().rsplit('/').next().unwrap().to_string();
+        (name, file["outcome"].as_str().unwrap().to_string())
+    };
+    let mut told: Vec<_> = report["files"].as_array().unwrap().iter().map(line).collect();
+    told.sort();
+    (run.code, told)
+}
+
+#[test]
+fn a_refusal_is_never_skipped_and_stands_in_the_report() {
+    SERVER.volume().write("/mixed/bad.root", "no ROOT file").write("/mixed/good.root", fs::read(sample()).unwrap());
+    let (nothing, is) = (Variables::new(), |name: &str, outcome: &str| (name.to_string(), outcome.to_string()));
+    let skip = "--on-bad-file=skip";
+    let count = "SELECT count(*) FROM t WHERE nMuon = 2";
+    let both = SERVER.url("/mixed/*.root");
+    for verb in [&["count", &both, skip][..], &["sql", "-c", count, &both, skip]] {
+        assert_eq!(outcomes(&nothing, verb), (5, vec![is("bad.root", "skipped"), is("good.root", "ok")]), "{verb:?}");
+    }
+    SERVER.volume().write("/mixed/closed.root", fs::read(sample()).unwrap()).permit("/mixed/closed.root", 0o000);
+    let over_http = [SERVER.http_url("/mixed/closed.root"), SERVER.http_url("/mixed/good.root")];
+    for files in [&[both][..], &over_http] {
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        for verb in [
+            &["count", skip][..],
+            &["sql", "-c", count, skip],
+            &["check", skip],
+            &["cutflow", "--cut", "nMuon = 2", skip],
+        ] {
+            let args = [verb, &files].concat();
+            let (code, told) = outcomes(&nothing, &args);
+            assert_eq!(code, 4, "{args:?}");
+            assert!(told.contains(&is("closed.root", "auth")), "{args:?}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn missing_and_wrong_credentials_are_never_skipped() {
+    let server = Xrootd::sss().start();
+    server.volume().write("/d/1.root", fs::read(sample()).unwrap());
+    let url = server.url("/d/1.root");
+    for env in [Variables::new(), SssKey::new().env()] {
+        for verb in [&["count"][..], &["sql", "-c", "SELECT count(*) FROM t"], &["hist", "MET_pt[2,0,100]"]] {
+            let args = [verb, &[&url, "--on-bad-file=skip"]].concat();
+            assert_eq!(outcomes(&env, &args), (4, vec![("1.root".to_string(), "auth".to_string())]), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_mask_at_a_server_is_read_and_a_refusal_is_4() {
+    let mask = fs::read(crate::support::data("lumi/events.json")).unwrap();
+    SERVER.volume().write("/masks/open.json", &mask).write("/masks/closed.json", &mask);
+    SERVER.volume().permit("/masks/closed.json", 0o000);
+    let files = crate::support::data("runs/*.root");
+    let masked = |url: &str| run(&["count", &files, "--lumi-columns", "run,event", "--lumi-mask", url]);
+    for url in [SERVER.url("/masks/open.json"), SERVER.http_url("/masks/open.json")] {
+        assert_eq!(masked(&url).ok().text(), "20\n");
+        let sql = format!("SELECT count(*) AS n FROM t WHERE in_lumi_mask(run, event, '{url}')");
+        assert_eq!(run(&["sql", "-c", &sql, &files]).ok().text(), "n\n20\n");
+    }
+    masked(&SERVER.url("/masks/closed.json")).fails(4, &["/masks/closed.json"]);
+    masked(&SERVER.url("/masks/none.json")).fails(3, &["/masks/none.json"]);
 }
 
 /// The steps of a diagnosis: name, whether it went well, and what helps.

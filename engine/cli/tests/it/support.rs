@@ -119,6 +119,11 @@ pub fn sample() -> String {
     path("../../examples/data/Run2012B_SingleMu_1000.root")
 }
 
+/// A file of the engine's tests, or a pattern of such.
+pub fn data(name: &str) -> String {
+    format!("{}/{name}", path("../tests/data"))
+}
+
 /// A file of the reader's fixtures.
 pub fn fixture(name: &str) -> String {
     path(&format!("../../root-reader/tests/fixtures/{name}"))

@@ -22,6 +22,12 @@ pub enum LumiError {
         /// What should.
         expected: &'static str,
     },
+    /// A table of rates, which are no luminosity.
+    #[error("line {line}: the table has rates (hz), not luminosity; have brilcalc write another unit, such as -u /pb")]
+    Rate {
+        /// The line of the heading, from 1.
+        line: u64,
+    },
     /// A run and luminosity section stand twice in a table, with different luminosities.
     #[error("line {line}: run {run}, section {section} has another luminosity here than before; use one table")]
     Contradiction {
@@ -31,6 +37,12 @@ pub enum LumiError {
         run: u32,
         /// The luminosity section.
         section: u32,
+    },
+    /// Bytes that were to be luminosity sections are not.
+    #[error("{bytes} bytes are no luminosity sections, of which each has eight")]
+    State {
+        /// How many they are.
+        bytes: usize,
     },
     /// Columns of runs and sections are not of equal lengths.
     #[error("there are {runs} runs, but {sections} luminosity sections")]

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 pub(super) use kernel::{documentation, kernel_type, list_of, member_of};
 pub(crate) use kinematics::members_needed;
+pub(crate) use lumi::{IN_LUMI_MASK, InLumiMask, ReadMask, in_lumi_mask};
 
 /// The members of structs that momenta are read from.
 pub(crate) const MOMENTUM: &[&str] = &["pt", "eta", "phi", "mass", "px", "py", "pz", "e"];
@@ -24,7 +25,7 @@ pub(crate) const MOMENTUM: &[&str] = &["pt", "eta", "phi", "mass", "px", "py", "
 /// All scalar functions.
 pub(super) fn scalar_functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
     let all = [kinematics::functions(), zip::functions(), tuples::functions(), lists::functions(), near::functions()];
-    all.into_iter().flatten().chain([lumi::in_lumi_mask()]).map(Arc::new)
+    all.into_iter().flatten().chain([in_lumi_mask(None)]).map(Arc::new)
 }
 
 /// All functions that take lambdas.

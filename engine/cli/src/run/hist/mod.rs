@@ -1,5 +1,6 @@
 //! `hist`: histograms of any SQL over files, all filled in one pass.
 
+mod fill;
 mod root;
 mod spec;
 
@@ -10,6 +11,7 @@ use root_engine::{Histogram, histograms};
 use root_hist::plot::{Plot, Terminal};
 use root_hist::{write_csv, write_uhi};
 
+use self::fill::{Fill, Variation, fills, query};
 use self::root::identifier;
 use self::spec::Spec;
 use super::{Outcome, sql};
@@ -36,22 +38,34 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
     let form = Form::of(app.settings.format, &target)?;
     let drawn = args.plot.as_deref().map(|path| drawn_form(path).map(|form| (path, form))).transpose()?;
 
-    let query = query(&specs, args);
-    app.record.set_query(&query);
+    let variations = Variation::of(args)?;
     let session = app.session();
     let mut bar = app.bar(progress::of_session(&session));
     let input = InputArgs { files, tree: args.tree.clone() };
-    sql::register(app, &session, &input, &query).await?;
+    let fills = fills(&specs, args.weight.as_deref(), args.condition.as_deref(), &variations)?;
+    let table = sql::register(app, &session, &input, &query(&fills)).await?.table;
+    let fills = match table.is_some_and(|table| table.has_sample_weights()) {
+        true => {
+            sql::tell_sample_weight(app);
+            let weighted = |fill: Fill| Fill { weight: Some(sql::with_sample_weight(fill.weight.as_deref())), ..fill };
+            fills.into_iter().map(weighted).collect()
+        }
+        false => fills,
+    };
+    let query = query(&fills);
+    app.record.set_query(&query);
     let frame = session.sql(&query).await.map_err(|error| sql::explain_table(&session, error))?;
     let mut found = Vec::new();
     for batch in frame.collect().await? {
         found.extend(histograms(&batch)?.into_iter().map(|(_, histogram)| histogram));
     }
     bar.stop();
-    let filled: Vec<(String, Histogram)> = specs
+    let filled: Vec<(String, Histogram)> = fills
         .iter()
         .zip(found)
-        .map(|(spec, histogram)| (spec.name.clone(), histogram.with_labels(spec.columns.iter().map(String::as_str))))
+        .map(|(fill, histogram)| {
+            (fill.spec.name.clone(), histogram.with_labels(fill.labels.iter().map(String::as_str)))
+        })
         .collect();
     tell_tally(app, &filled);
     write(app, args, form, target, app.settings.output.as_deref(), &filled)?;
@@ -60,13 +74,6 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
     }
     app.record.add_rows(filled.len() as u64);
     Ok(app.conclude())
-}
-
-/// One statement for all histograms, which are read together.
-fn query(specs: &[Spec], args: &HistArgs) -> String {
-    let aggregates = specs.iter().enumerate().map(|(n, spec)| format!("{} AS h{n}", spec.sql(args.weight.as_deref())));
-    let condition = args.condition.as_ref().map(|sql| format!(" WHERE {sql}")).unwrap_or_default();
-    format!("SELECT {} FROM {}{condition}", aggregates.collect::<Vec<_>>().join(", "), sql::TABLE)
 }
 
 /// Gives histograms of one name numbers, in the names that files have as well.

@@ -84,11 +84,11 @@ fn axis(axis: &Axis) -> HistogramAxis {
 
 /// A name that a key of a file and an identifier in a macro can have.
 pub fn identifier(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let trimmed = plain.trim_matches('_');
-    let mut parts = trimmed.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_");
-    if parts.is_empty() {
-        parts.push('h');
-    }
-    parts
+    let words = |name: &str| -> String {
+        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        plain.split('_').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
+    };
+    // Two stand in front of the name of a variation.
+    let parts: Vec<String> = name.split("__").map(words).filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { "h".to_owned() } else { parts.join("__") }
 }

@@ -62,6 +62,11 @@ impl Spec {
         Ok(Self { name, columns, bins })
     }
 
+    /// The same bins for other columns.
+    pub fn with(&self, name: String, columns: Vec<String>) -> Self {
+        Self { name, columns, bins: self.bins.clone() }
+    }
+
     /// The aggregate that fills it.
     pub fn sql(&self, weight: Option<&str>) -> String {
         let (function, bins) = match (&self.bins, self.columns.len()) {

@@ -1,0 +1,25 @@
+//! What users write in place of an expression is one expression, and nothing that would end the query around it.
+
+use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::dialect::RootDialect;
+
+/// Reads a text that is one SQL expression, or says what is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<Expr, String> {
+    let parsed = Parser::new(&RootDialect).try_with_sql(text).and_then(|mut parser| {
+        let expression = parser.parse_expr()?;
+        Ok((expression, parser.peek_token().token))
+    });
+    match parsed {
+        Ok((expression, Token::EOF)) => Ok(expression),
+        Ok((_, behind)) => Err(format!("'{text}' is not one SQL expression: it ends before '{behind}'")),
+        Err(error) => Err(format!("'{text}' is not an SQL expression: {error}")),
+    }
+}
+
+/// Says what is wrong with a text that is not one SQL expression.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    parse(text).map(|_| ())
+}
