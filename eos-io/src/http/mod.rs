@@ -2,6 +2,7 @@
 
 mod authorization;
 mod byteranges;
+mod change;
 mod client;
 mod failure;
 #[cfg(fuzzing)]

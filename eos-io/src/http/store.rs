@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,8 +24,6 @@ use reqwest::{Method, Response, StatusCode};
 
 use crate::checksum::{Checksum, ChecksumKind};
 use crate::ranges::{Part, merged, pick};
-use crate::site;
-use crate::walk::JoinRaw;
 
 use super::byteranges::{self, ContentRange, Parts};
 use super::client::{Body, Call, Client, pause};
@@ -55,13 +53,13 @@ pub(crate) struct HttpStore {
 /// A server and what was found out about it.
 #[derive(Debug)]
 pub(super) struct Server {
-    client: Client,
+    pub(super) client: Client,
     /// Whether several ranges in one request are worth a try.
     takes_ranges: AtomicBool,
     /// Whether only `PROPFIND` tells files from directories, and when they were changed.
     is_terse: AtomicBool,
     /// Whether files can be renamed, as far as is known.
-    renames: AtomicBool,
+    pub(super) renames: AtomicBool,
 }
 
 impl HttpStore {
@@ -99,19 +97,15 @@ impl fmt::Display for HttpStore {
     }
 }
 
-fn generic(message: impl Into<String>) -> Error {
+pub(super) fn generic(message: impl Into<String>) -> Error {
     Error::Generic { store: STORE, source: Box::new(Failure::Protocol(message.into())) }
 }
 
-fn unsupported(message: impl Into<String>) -> Error {
+pub(super) fn unsupported(message: impl Into<String>) -> Error {
     Error::NotSupported { source: Box::new(Failure::Protocol(message.into())) }
 }
 
-fn method(name: &'static str) -> Result<Method> {
-    Method::from_bytes(name.as_bytes()).map_err(|e| generic(e.to_string()))
-}
-
-fn text(response: &Response, name: HeaderName) -> Option<&str> {
+pub(super) fn text(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
 }
 
@@ -235,7 +229,7 @@ impl Server {
         Ok(Asked::Answer(Box::new(Answer { meta: meta(&response, path, size), response, body, wanted })))
     }
 
-    async fn head(&self, path: &Path) -> Result<ObjectMeta> {
+    pub(super) async fn head(&self, path: &Path) -> Result<ObjectMeta> {
         if self.is_terse.load(Ordering::Relaxed)
             && let Some(meta) = self.describe(path).await?
         {
@@ -406,140 +400,6 @@ impl Server {
         };
         webdav::listing(&xml, directory).map_err(|why| generic(format!("the listing cannot be read: {why}")))
     }
-
-    /// Writes a file, with the directories it is in.
-    pub(super) async fn put(&self, path: &Path, body: Body) -> Result<PutResult> {
-        let call = Call::new(Method::PUT, path)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
-            .body(body);
-        let response = match self.client.send(&call).await {
-            // What servers answer where a directory on the way is missing.
-            Err(failure) if failure.status().is_some_and(|s| matches!(s.as_u16(), 404 | 409)) => {
-                self.make_parents(path).await?;
-                self.client.send(&call).await
-            }
-            answer => answer,
-        };
-        let response = response.map_err(|failure| failure.into_store(path))?;
-        Ok(PutResult { e_tag: text(&response, ETAG).map(str::to_owned), version: None })
-    }
-
-    /// Writes a file that has its name only when it is complete, where the server can rename.
-    pub(super) async fn put_whole(&self, path: &Path, body: Body) -> Result<PutResult> {
-        // Some servers take the target of a rename as it is, without decoding it.
-        let is_plain = site::encode(path) == path.as_ref();
-        // A signed URL is good for one name only.
-        if !is_plain || self.client.has_query() || !self.renames.load(Ordering::Relaxed) {
-            return self.put(path, body).await;
-        }
-        let staging = staging_path(path);
-        let moved = match self.put(&staging, body.clone()).await {
-            Ok(put) => self.transfer("MOVE", &staging, path, true).await.map(|()| put.e_tag),
-            Err(error) => Err(error),
-        };
-        let error = match moved {
-            Ok(None) => return Ok(PutResult { e_tag: None, version: None }),
-            // What the server says of a version may hold its name.
-            Ok(Some(_)) => return Ok(PutResult { e_tag: self.head(path).await?.e_tag, version: None }),
-            Err(error) => error,
-        };
-        // What went wrong first is what counts, and what is left now has a name that nobody looks for.
-        drop(self.delete(&staging).await);
-        match error {
-            Error::NotSupported { .. } => {
-                self.renames.store(false, Ordering::Relaxed);
-                self.put(path, body).await
-            }
-            error => Err(error),
-        }
-    }
-
-    /// Makes the directories above a file, from the lowest that has a parent downwards.
-    async fn make_parents(&self, path: &Path) -> Result<()> {
-        let mut missing = Vec::new();
-        let mut directory = path.parent();
-        while let Some(next) = directory.filter(|directory| !directory.is_root()) {
-            let is_made = self.make_directory(&next).await?;
-            directory = next.parent();
-            if is_made {
-                break;
-            }
-            missing.push(next);
-        }
-        for directory in missing.iter().rev() {
-            self.make_directory(directory).await?;
-        }
-        Ok(())
-    }
-
-    /// Whether there is such a directory now; there is none if its own parent is missing.
-    async fn make_directory(&self, path: &Path) -> Result<bool> {
-        match self.client.send(&Call::new(method("MKCOL")?, path).directory()).await {
-            Ok(_) => Ok(true),
-            Err(failure) => match failure.status().map_or(0, |status| status.as_u16()) {
-                405 => Ok(true),
-                404 | 409 => Ok(false),
-                _ => Err(failure.into_store(path)),
-            },
-        }
-    }
-
-    async fn delete(&self, path: &Path) -> Result<()> {
-        let mut may_be_done = false;
-        match self.client.send_change(&Call::new(Method::DELETE, path), &mut may_be_done).await {
-            // The answer to an earlier request was lost, and that has deleted it.
-            Err(failure) if may_be_done && failure.is_missing() => Ok(()),
-            other => other.map(drop).map_err(|failure| failure.into_store(path)),
-        }
-    }
-
-    /// Whether a file that was to be moved is at its new place alone.
-    async fn is_moved(&self, from: &Path, to: &Path) -> bool {
-        matches!(self.head(from).await, Err(Error::NotFound { .. })) && self.head(to).await.is_ok()
-    }
-
-    async fn transfer(&self, name: &'static str, from: &Path, to: &Path, overwrite: bool) -> Result<()> {
-        let destination = self.client.url(to, false).map_err(|failure| failure.into_store(to))?;
-        let destination = HeaderValue::try_from(destination.as_str()).map_err(|e| generic(e.to_string()))?;
-        let call = Call::new(method(name)?, from)
-            .header(HeaderName::from_static("destination"), destination)
-            .header(HeaderName::from_static("overwrite"), HeaderValue::from_static(if overwrite { "T" } else { "F" }));
-        let mut may_be_done = false;
-        let answer = match self.client.send_change(&call, &mut may_be_done).await {
-            Err(failure) if failure.status() == Some(StatusCode::CONFLICT) => {
-                self.make_parents(to).await?;
-                self.client.send_change(&call, &mut may_be_done).await
-            }
-            answer => answer,
-        };
-        match answer {
-            Ok(_) => Ok(()),
-            // The answer to an earlier request was lost, and that has moved it.
-            Err(failure)
-                if may_be_done
-                    && name == "MOVE"
-                    && (failure.is_missing() || failure.status() == Some(StatusCode::PRECONDITION_FAILED))
-                    && self.is_moved(from, to).await =>
-            {
-                Ok(())
-            }
-            Err(failure) => Err(match failure.status().map_or(0, |status| status.as_u16()) {
-                412 if !overwrite => Error::AlreadyExists { path: to.to_string(), source: Box::new(failure) },
-                405 | 501 => unsupported(format!("the server cannot {}", name.to_lowercase())),
-                _ => failure.into_store(from),
-            }),
-        }
-    }
-}
-
-/// A name in the same directory that nobody else uses, as the client of XRootD makes them too: `.<name>.<16 digits>.part`.
-fn staging_path(path: &Path) -> Path {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos() as u64);
-    let unique = nanos ^ (u64::from(std::process::id()) << 40);
-    let unique = unique.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
-    let name = format!(".{}.{unique:016x}.part", path.filename().unwrap_or_default());
-    path.parent().unwrap_or_default().join_raw(&name)
 }
 
 /// Whether an answer tells neither what it is nor how old it is.
