@@ -2,7 +2,8 @@
 //!
 //! Four contenders do the same work on the same files: `floor` only reads and decompresses the baskets of a query's
 //! branches, `bound` is a loop written by hand for the one query, `scan` reads the branches into Arrow, and `sql` runs
-//! the query through the engine. `run.py` runs them in turns, with other software, and prints the ratios.
+//! the query through the engine. `run.py` runs them in turns, with other software, and prints the ratios. `write`
+//! is measured beside `peers/write_uproot.py`.
 
 // Measurements stop at the first thing that is wrong: there is nobody to recover for.
 #![allow(
@@ -23,3 +24,4 @@ pub mod measure;
 pub mod queries;
 pub mod scan;
 pub mod sql;
+pub mod write;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use root_benches::queries::Query;
-use root_benches::{bound, floor, measure, scan, sql};
+use root_benches::write::WriteArgs;
+use root_benches::{bound, floor, measure, scan, sql, write};
 use serde_json::{Value, json};
 
 /// The allocator of the command-line program.
@@ -22,13 +23,16 @@ struct Args {
     contender: Contender,
     /// File with a tree `Events`, as benches/data/make_data.py makes it; for aod and muons one of CMS AOD.
     file: PathBuf,
-    /// Queries, or the columns of queries: q1 to q8, dimuon, aod, muons.
-    #[arg(long, value_delimiter = ',', required = true)]
+    /// Queries, or the columns of queries: q1 to q8, dimuon, aod, muons; by default q1.
+    #[arg(long, value_delimiter = ',', default_value = "q1")]
     query: Vec<String>,
     /// Runs that are measured, after one that is not.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
-    /// Threads that bound and sql compute with.
+    /// What is written, and how.
+    #[command(flatten)]
+    writing: WriteArgs,
+    /// Threads that bound, sql and write compute with.
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Prints the histogram as well.
@@ -50,6 +54,8 @@ enum Contender {
     Sql,
     /// The reduction of CMS AOD through the Rust API: queries aod and muons.
     Reduce,
+    /// All columns of some entries, which are in memory, into a ROOT file.
+    Write,
     /// Runs bound, scan and sql once and compares their histograms.
     Check,
 }
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
             Contender::Open => measure::repeat(args.repeat, || scan::open(path, query)),
             Contender::Sql => measure::repeat(args.repeat, || sql::sql(path, query, threads)),
             Contender::Reduce => measure::repeat(args.repeat, || scan::reduce(path, query)),
+            Contender::Write => measure::repeat(args.repeat, write::write(path, &args.writing, threads)),
             Contender::Check => match check(path, query) {
                 Ok(line) => line,
                 Err(difference) => {

@@ -28,7 +28,7 @@ use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
-use root_writer::{Codec, Compression, FileOptions, FileWriter, TreeId, TreeOptions};
+use root_writer::{Codec, Compression, FileOptions, FileWriter, Nulls, TreeId, TreeOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::Receiver;
 
@@ -54,19 +54,23 @@ const BUFFER: usize = 1 << 20;
 /// assert_eq!(options.tree, "Events");
 /// # Ok::<(), root_engine::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RootOptions {
     /// `tree`: name of the tree, with directories in front if there are any. `Events` by default.
     pub tree: String,
     /// `compression`: codec and level, `zlib:1` by default, which all versions of ROOT read; `none`, `lz4`, `zstd:5`.
     pub compression: Compression,
+    /// `null_value`: what takes the place of NULLs, which branches cannot hold: `-999`, or `-1,nan` for integers and for
+    /// floating-point numbers. Truth values become false for 0 and otherwise true, texts and lists empty. By default a
+    /// NULL is an error.
+    pub nulls: Nulls,
     /// Threads that compress.
     pub threads: usize,
 }
 
 impl Default for RootOptions {
     fn default() -> Self {
-        Self { tree: "Events".into(), compression: Codec::Zlib.into(), threads: 1 }
+        Self { tree: "Events".into(), compression: Codec::Zlib.into(), nulls: Nulls::Refuse, threads: 1 }
     }
 }
 
@@ -78,7 +82,11 @@ impl RootOptions {
             "tree" if value.is_empty() => return Err(bad("a tree has a name".into())),
             "tree" => self.tree = value.into(),
             "compression" => self.compression = value.parse().map_err(|e: root_writer::Error| bad(e.to_string()))?,
-            _ => return Err(bad("there is no such option of ROOT files; there are tree and compression".into())),
+            "null_value" => self.nulls = value.parse().map_err(|e: root_writer::Error| bad(e.to_string()))?,
+            _ => {
+                let known = "there is no such option of ROOT files; there are tree, compression and null_value";
+                return Err(bad(known.into()));
+            }
         }
         Ok(())
     }
@@ -96,7 +104,8 @@ impl<W: Write + Seek> RootFileWriter<W> {
         let of_file =
             FileOptions { compression: options.compression, threads: options.threads, ..FileOptions::default() };
         let mut file = FileWriter::new(sink, name, of_file)?;
-        let tree = file.tree(&options.tree, schema, TreeOptions::default())?;
+        let of_tree = TreeOptions { nulls: options.nulls, ..TreeOptions::default() };
+        let tree = file.tree(&options.tree, schema, of_tree)?;
         Ok(Self { file, tree })
     }
 

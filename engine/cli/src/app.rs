@@ -74,13 +74,15 @@ impl App {
     pub fn root_options(&self, format: Format) -> Result<RootOptions, Failure> {
         let settings = &self.settings;
         let refused = |what: &str| Failure::usage(format!("{what} is for ROOT files; end the name behind -o in .root"));
-        match (format, settings.compression, &settings.root_tree) {
-            (Format::Root, ..) | (_, None, None) => {}
-            (_, Some(_), _) => return Err(refused("--compression")),
+        match (format, settings.compression, settings.null_value, &settings.root_tree) {
+            (Format::Root, ..) | (_, None, None, None) => {}
+            (_, Some(_), ..) => return Err(refused("--compression")),
+            (_, _, Some(_), _) => return Err(refused("--null-value")),
             (.., Some(tree)) => return Err(refused(&format!("the tree ':{tree}' of the output"))),
         }
         let mut options = RootOptions { threads: settings.threads.get(), ..RootOptions::default() };
         options.compression = settings.compression.unwrap_or(options.compression);
+        options.nulls = settings.null_value.unwrap_or(options.nulls);
         options.tree = settings.root_tree.clone().unwrap_or(options.tree);
         Ok(options)
     }

@@ -8,7 +8,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use eos_io::ChecksumKind;
-use root_writer::Compression;
+use root_writer::{Compression, Nulls};
 
 use crate::output::Format;
 
@@ -68,6 +68,10 @@ pub struct GlobalArgs {
     /// default zlib:1. The tree is called Events, or as -o out.root:NAME says.
     #[arg(long, global = true, value_name = "CODEC")]
     pub compression: Option<Compression>,
+    /// What takes the place of NULLs in ROOT files, whose branches cannot hold them: a number (-999), or one for integers and
+    /// one for floating-point numbers (-1,nan); texts and lists become empty. By default a NULL is an error.
+    #[arg(long, global = true, value_name = "VALUE", allow_hyphen_values = true)]
+    pub null_value: Option<Nulls>,
     /// Rows that a table on the terminal shows; 0 shows all.
     #[arg(long, global = true, value_name = "N", env = "ROOT_QUERY_MAX_ROWS", hide_env = true)]
     pub max_rows: Option<usize>,
@@ -295,6 +299,7 @@ A histogram is any SQL, and its bins in brackets behind it:
   'MET_pt[log,50,1,1000]'           bins of equal width in the logarithm
   'MET_pt[edges,0,10,30,100]'       bins between edges
   'nMuon[]'                         a bin for each value
+  'nJet,MET_pt[profile,10,0,10]'    the mean of the second in bins of the first
   'MET_pt / 1000 [50,0,1] AS met'   with a name
 
 Examples:

@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use eos_io::Cache;
 use root_engine::TableOptions;
-use root_writer::Compression;
+use root_writer::{Compression, Nulls};
 use serde::Deserialize;
 
 use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
@@ -32,6 +32,8 @@ pub struct Settings {
     pub root_tree: Option<String>,
     /// See `root_tree`.
     pub compression: Option<Compression>,
+    /// What takes the place of NULLs in it.
+    pub null_value: Option<Nulls>,
     /// Rows that a table shows.
     pub max_rows: usize,
     /// Whether only errors are told.
@@ -147,6 +149,7 @@ impl Settings {
             output: output.filter(|path| path.as_os_str() != "-"),
             root_tree,
             compression: args.compression,
+            null_value: args.null_value,
             max_rows,
             quiet,
             progress,

@@ -30,10 +30,29 @@ pub(crate) struct Table {
 pub(crate) struct Flat(ArrayRef);
 
 /// A column of lists: where each begins and ends among the elements.
-struct Lists {
-    offsets: Vec<usize>,
+struct Lists<'a> {
+    offsets: Offsets<'a>,
     elements: ArrayRef,
     nulls: Option<NullBuffer>,
+}
+
+/// Where lists begin, as Arrow has it: nothing is copied, as the same column may fill many histograms.
+enum Offsets<'a> {
+    Small(&'a [i32]),
+    Large(&'a [i64]),
+    /// Lists of the same length.
+    Fixed(usize),
+}
+
+impl Offsets<'_> {
+    /// Where a list begins, or the one before it ends.
+    fn at(&self, entry: usize) -> usize {
+        match self {
+            Self::Small(offsets) => offsets.get(entry).map_or(0, |&offset| offset as usize),
+            Self::Large(offsets) => offsets.get(entry).map_or(0, |&offset| offset as usize),
+            Self::Fixed(length) => entry * length,
+        }
+    }
 }
 
 impl Table {
@@ -67,29 +86,32 @@ impl Table {
 
 /// Columns without lists, the number of their rows, and the number of entries left out.
 fn flatten(roles: &[(String, &dyn Array)], length: usize) -> Result<(usize, usize, Vec<ArrayRef>)> {
-    let lists: Vec<Option<Lists>> = roles.iter().map(|(_, column)| Lists::of(*column)).collect();
+    let lists: Vec<Option<Lists<'_>>> = roles.iter().map(|(_, column)| Lists::of(*column)).collect();
     let Some(first) = lists.iter().flatten().next() else {
         return Ok((length, 0, roles.iter().map(|(_, column)| whole(*column)).collect()));
     };
     let nulls = lists.iter().flatten().fold(None, |nulls, list| NullBuffer::union(nulls.as_ref(), list.nulls.as_ref()));
     let valid = |entry: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(entry));
     for ((role, _), list) in roles.iter().zip(&lists) {
-        let Some(list) = list else { continue };
+        let Some(list) = list.as_ref().filter(|list| !std::ptr::eq(*list, first)) else { continue };
         let differs = |entry: &usize| valid(*entry) && list.length(*entry) != first.length(*entry);
         if let Some(entry) = (0..length).find(differs) {
             let (expected, found) = (first.length(entry), list.length(entry));
             return Err(Error::ListLength { entry, role: role.clone(), expected, found });
         }
     }
-    let rows = (0..length).filter(|&entry| valid(entry)).map(|entry| first.length(entry)).sum();
     let null_lists = nulls.as_ref().map_or(0, NullBuffer::null_count);
+    let rows = match null_lists {
+        0 => first.range(0..length).len(),
+        _ => (0..length).filter(|&entry| valid(entry)).map(|entry| first.length(entry)).sum(),
+    };
     // Which entry each element belongs to; made only if some column is no list.
     let mut parents: Option<UInt64Array> = None;
     let columns = roles.iter().zip(&lists).map(|((role, column), list)| {
         let taken = match list {
-            Some(list) if null_lists == 0 => return Ok(list.all()),
+            Some(list) if null_lists == 0 => return Ok(list.all(length)),
             Some(list) => {
-                let elements = (0..length).filter(|&entry| valid(entry)).flat_map(|entry| list.range(entry));
+                let elements = (0..length).filter(|&entry| valid(entry)).flat_map(|entry| list.range(entry..entry + 1));
                 take(&list.elements, &indices(elements), None)
             }
             None => {
@@ -116,42 +138,38 @@ fn whole(column: &dyn Array) -> ArrayRef {
     make_array(column.to_data())
 }
 
-impl Lists {
-    fn of(column: &dyn Array) -> Option<Self> {
+impl<'a> Lists<'a> {
+    fn of(column: &'a dyn Array) -> Option<Self> {
         let (offsets, elements) = match column.data_type() {
             DataType::List(_) => {
                 let list = column.as_list::<i32>();
-                (list.offsets().iter().map(|&offset| offset as usize).collect(), list.values())
+                (Offsets::Small(list.value_offsets()), list.values())
             }
             DataType::LargeList(_) => {
                 let list = column.as_list::<i64>();
-                (list.offsets().iter().map(|&offset| offset as usize).collect(), list.values())
+                (Offsets::Large(list.value_offsets()), list.values())
             }
             DataType::FixedSizeList(_, size) => {
-                let size = usize::try_from(*size).unwrap_or(0);
-                ((0..=column.len()).map(|entry| entry * size).collect(), column.as_fixed_size_list().values())
+                (Offsets::Fixed(usize::try_from(*size).unwrap_or(0)), column.as_fixed_size_list().values())
             }
             _ => return None,
         };
         Some(Self { offsets, elements: Arc::clone(elements), nulls: column.nulls().cloned() })
     }
 
-    fn range(&self, entry: usize) -> Range<usize> {
-        match self.offsets.get(entry..) {
-            Some(&[start, end, ..]) => start..end,
-            _ => 0..0,
-        }
+    /// The elements of some lists.
+    fn range(&self, entries: Range<usize>) -> Range<usize> {
+        self.offsets.at(entries.start)..self.offsets.at(entries.end)
     }
 
     fn length(&self, entry: usize) -> usize {
-        self.range(entry).len()
+        self.range(entry..entry + 1).len()
     }
 
     /// The elements of all lists, if none is left out.
-    fn all(&self) -> ArrayRef {
-        let start = self.offsets.first().copied().unwrap_or(0);
-        let end = self.offsets.last().copied().unwrap_or(0);
-        self.elements.slice(start, end - start)
+    fn all(&self, length: usize) -> ArrayRef {
+        let all = self.range(0..length);
+        self.elements.slice(all.start, all.len())
     }
 }
 

@@ -9,6 +9,8 @@ use crate::wire::Record;
 
 /// What a basket adds to its key.
 const BASKET_HEADER: usize = 19;
+/// Shorter tables are compressed together with the values.
+const OWN_FRAMES: usize = 512;
 
 /// A basket that is full and waits to be written.
 #[derive(Debug)]
@@ -31,9 +33,19 @@ pub(crate) struct BasketPlace {
     pub first_entry: u64,
 }
 
-/// Length of the key of a branch's baskets.
-pub(crate) fn basket_key_length(branch: &str, tree: &str) -> usize {
-    key_length("TBasket", branch, tree) + BASKET_HEADER
+/// What the keys of a branch's baskets are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label<'a> {
+    pub branch: &'a str,
+    /// The name of the tree, and blanks behind it.
+    pub title: &'a str,
+}
+
+impl Label<'_> {
+    /// Length of the key.
+    pub(crate) fn key_length(self) -> usize {
+        key_length("TBasket", self.branch, self.title) + BASKET_HEADER
+    }
 }
 
 impl Basket {
@@ -46,6 +58,13 @@ impl Basket {
         payload.extend(((end + key_length) as u32).to_be_bytes());
     }
 
+    /// What is compressed by itself: the values, and the table behind them if it is worth that.
+    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+        let table = self.payload.len() - self.values;
+        let border = if self.values > 0 && table >= OWN_FRAMES { self.values } else { self.payload.len() };
+        self.payload.split_at_checked(border).unwrap_or((&self.payload, &[]))
+    }
+
     /// Its memory, for another one.
     pub(crate) fn into_room(self) -> Vec<u8> {
         let mut room = self.payload;
@@ -56,16 +75,15 @@ impl Basket {
     /// Writes the basket, compressed into `frames` or as it is.
     pub(crate) fn write<W: Write + Seek>(
         &self,
-        branch: &str,
-        tree: &str,
+        label: Label<'_>,
         directory: usize,
-        frames: Option<&[u8]>,
+        frames: Option<[&[u8]; 2]>,
         out: &mut Container<W>,
     ) -> Result<BasketPlace> {
-        let length = basket_key_length(branch, tree);
-        let stored = frames.unwrap_or(&self.payload);
+        let length = label.key_length();
+        let stored = frames.unwrap_or([&self.payload, &[]]);
         let key = Key {
-            stored: (length + stored.len()) as u32,
+            stored: (length + stored.iter().map(|part| part.len()).sum::<usize>()) as u32,
             object_bytes: self.payload.len() as u32,
             date: out.date(),
             length: length as u16,
@@ -73,8 +91,8 @@ impl Basket {
             seek: out.position(),
             parent: out.seek_of(directory),
             class: "TBasket",
-            name: branch.into(),
-            title: tree.into(),
+            name: label.branch.into(),
+            title: label.title.into(),
         };
         let mut head = Record::default();
         key.put(&mut head);
@@ -90,7 +108,7 @@ impl Basket {
         head.u32((length + self.values) as u32);
         head.u8(0);
         out.append(&head.into_bytes())?;
-        out.append(stored)?;
+        stored.into_iter().try_for_each(|part| out.append(part))?;
         Ok(BasketPlace { seek: key.seek, bytes: key.stored, first_entry: self.first_entry })
     }
 }

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Fields, Schema};
 
 use crate::error::{Error, Place, Result};
 use crate::number::Number;
-use crate::tree::{Counters, Nulls};
+use crate::tree::Counters;
 
 /// A branch, and where its values come from.
 #[derive(Debug, Clone)]
@@ -54,10 +54,9 @@ impl Form {
 }
 
 /// The branches of a schema, counters in front of what they count.
-pub(crate) fn plan(schema: &Schema, counters: Counters, nulls: Nulls, place: &Place) -> Result<Vec<BranchPlan>> {
+pub(crate) fn plan(schema: &Schema, counters: Counters, place: &Place) -> Result<Vec<BranchPlan>> {
     let mut planner = Planner {
         place,
-        nulls,
         counters,
         columns: schema.fields().iter().enumerate().map(|(i, f)| (f.name().as_str(), (i, f.data_type()))).collect(),
         branches: Vec::new(),
@@ -92,7 +91,6 @@ fn check_name(branch: &BranchPlan, place: &Place) -> Result<()> {
 
 struct Planner<'a> {
     place: &'a Place,
-    nulls: Nulls,
     counters: Counters,
     columns: HashMap<&'a str, (usize, &'a DataType)>,
     branches: Vec<BranchPlan>,
@@ -261,20 +259,6 @@ impl Planner<'_> {
                 "leave the column out: its arrays have no elements",
             ));
         }
-        self.check_replacement(column, number)?;
         Ok((number, dims))
-    }
-
-    /// What takes the place of NULLs has to be a value of the type.
-    fn check_replacement(&self, column: &Column<'_>, number: Number) -> Result<()> {
-        match self.nulls {
-            Nulls::Replace { integer, .. } if number.is_integer() && !number.holds(integer) => Err(Error::OutOfRange {
-                place: self.place.at_column(&column.label),
-                value: integer.to_string(),
-                branch_type: number.name(),
-                advice: "choose a value for NULLs that all types of the columns hold",
-            }),
-            _ => Ok(()),
-        }
     }
 }

@@ -146,104 +146,181 @@ impl FromStr for Compression {
     }
 }
 
+/// What is compressed, which decides how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Anything, with the effort that the level says.
+    Any,
+    /// Numbers of 32 bits that grow, where entries begin. Tables repeat all but the last byte of a number in the next one,
+    /// which is found by some methods and not by others, with little regard to the level.
+    Table,
+}
+
+/// Frames one behind the other, in memory that is used again without being cleared.
+#[derive(Default)]
+pub(crate) struct Frames {
+    memory: Vec<u8>,
+    length: usize,
+}
+
+impl Frames {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.memory.get(..self.length).unwrap_or_default()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// The next so many bytes, with anything in them.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let end = self.length + bytes;
+        if self.memory.len() < end {
+            self.memory.resize(end, 0);
+        }
+        self.memory.get_mut(self.length..end).unwrap_or_default()
+    }
+}
+
 /// Compression contexts, reused from record to record. Each thread has its own.
 #[derive(Default)]
 pub(crate) struct Compressor {
     /// Of the level that was last used.
     deflate: Option<(u8, libdeflater::Compressor)>,
+    /// Of the level for tables.
+    deflate_tables: Option<(u8, libdeflater::Compressor)>,
     zstd: Option<zstd_safe::CCtx<'static>>,
 }
 
 impl Compressor {
     /// Puts the frames of `content` into `frames`, in place of what is there. Says whether they are smaller; otherwise the
     /// content is to be stored as it is.
-    pub(crate) fn compress(&mut self, compression: Compression, content: &[u8], frames: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn compress(&mut self, compression: Compression, content: &[u8], frames: &mut Frames) -> Result<bool> {
         if compression.codec == Codec::None || content.len() < WORTH_COMPRESSING {
             return Ok(false);
         }
         frames.clear();
+        Ok(self.append(compression, Content::Any, content, frames)? && frames.length < content.len())
+    }
+
+    /// Appends the frames of `content`, smaller or not. Says whether there can be any: content that grows may be too large
+    /// for them.
+    pub(crate) fn append(
+        &mut self,
+        compression: Compression,
+        kind: Content,
+        content: &[u8],
+        frames: &mut Frames,
+    ) -> Result<bool> {
         for piece in content.chunks(MAX_FRAME) {
-            let start = frames.len();
-            frames.resize(start + FRAME_HEADER, 0);
-            self.frame(compression, piece, frames)?;
-            let compressed = frames.len() - start - FRAME_HEADER;
-            if frames.len() >= content.len() || compressed > MAX_FRAME {
+            let room = frames.room(FRAME_HEADER + bound(compression.codec, piece.len()));
+            let (header, slot) = room.split_at_mut(FRAME_HEADER);
+            let compressed = self.frame(compression, kind, piece, slot)?;
+            if compressed > MAX_FRAME {
                 return Ok(false);
             }
             let [a, b, method] = compression.codec.letters();
             let [c0, c1, c2, _] = (compressed as u32).to_le_bytes();
             let [u0, u1, u2, _] = (piece.len() as u32).to_le_bytes();
-            if let Some(header) = frames.get_mut(start..start + FRAME_HEADER) {
-                header.copy_from_slice(&[a, b, method, c0, c1, c2, u0, u1, u2]);
-            }
+            header.copy_from_slice(&[a, b, method, c0, c1, c2, u0, u1, u2]);
+            frames.length += FRAME_HEADER + compressed;
         }
         Ok(true)
     }
 
-    /// Appends the compressed `piece` to `out`.
-    fn frame(&mut self, compression: Compression, piece: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    /// Compresses a piece into `slot`, and says how long it is there.
+    fn frame(&mut self, compression: Compression, kind: Content, piece: &[u8], slot: &mut [u8]) -> Result<usize> {
         let fault = |why: String| Error::Compression { codec: compression.codec.name(), why };
-        let start = out.len();
-        let room = |out: &mut Vec<u8>, bound: usize| out.resize(start + bound, 0);
-        let written = match compression.codec {
-            Codec::None => 0,
+        let is_table = kind == Content::Table;
+        match compression.codec {
+            Codec::None => Ok(0),
             Codec::Zlib => {
-                let deflate = self.deflate(compression.level)?;
-                room(out, deflate.zlib_compress_bound(piece.len()));
-                let slot = out.get_mut(start..).unwrap_or_default();
-                deflate.zlib_compress(piece, slot).map_err(|e| fault(e.to_string()))?
+                // From this level on libdeflate sees what repeats in a table, in hardly more time.
+                const OF_TABLES: u8 = 6;
+                let deflate = match is_table {
+                    true => deflate(&mut self.deflate_tables, compression.level.max(OF_TABLES))?,
+                    false => deflate(&mut self.deflate, compression.level)?,
+                };
+                deflate.zlib_compress(piece, slot).map_err(|e| fault(e.to_string()))
             }
             Codec::Lz4 => {
-                const CHECKSUM: usize = 8;
-                let bound = lz4::block::compress_bound(piece.len()).map_err(|e| fault(e.to_string()))?;
-                room(out, CHECKSUM + bound);
-                let slot = out.get_mut(start..).unwrap_or_default();
-                let (checksum, block) = slot.split_at_mut(CHECKSUM);
-                // ROOT takes the fast method below level 4.
+                let no_room = || fault("there is no room for a checksum".into());
+                let (checksum, block) = slot.split_first_chunk_mut::<CHECKSUM>().ok_or_else(no_room)?;
+                // ROOT takes the fast method below level 4. The other one makes no table smaller.
                 let mode = match compression.level {
-                    level @ 4.. => CompressionMode::HIGHCOMPRESSION(level.into()),
+                    level @ 4.. if !is_table => CompressionMode::HIGHCOMPRESSION(level.into()),
                     _ => CompressionMode::DEFAULT,
                 };
                 let length = lz4::block::compress_to_buffer(piece, Some(mode), false, block)
                     .map_err(|e| fault(e.to_string()))?;
                 let block = block.get(..length).unwrap_or_default();
-                checksum.copy_from_slice(&xxhash_rust::xxh64::xxh64(block, 0).to_be_bytes());
-                CHECKSUM + length
+                *checksum = xxhash_rust::xxh64::xxh64(block, 0).to_be_bytes();
+                Ok(CHECKSUM + length)
             }
             Codec::Zstd => {
                 let context = match &mut self.zstd {
                     Some(context) => context,
                     none => none.insert(zstd_safe::CCtx::try_create().ok_or_else(|| fault("no memory".into()))?),
                 };
-                room(out, zstd_safe::compress_bound(piece.len()));
-                let slot = out.get_mut(start..).unwrap_or_default();
-                // ROOT's nine levels are every other of zstd's.
-                context
-                    .compress(slot, piece, 2 * i32::from(compression.level))
-                    .map_err(|code| fault(zstd_safe::get_error_name(code).into()))?
+                let done = match compression.level {
+                    // The fast methods do not find repetitions of three bytes: more effort with them changes nothing.
+                    ..=2 if is_table => context.compress(slot, piece, 1),
+                    _ if is_table => zstd_table(context, slot, piece),
+                    // ROOT's nine levels are every other of zstd's.
+                    level => context.compress(slot, piece, 2 * i32::from(level)),
+                };
+                done.map_err(|code| fault(zstd_safe::get_error_name(code).into()))
             }
-            Codec::Lzma => {
-                room(out, piece.len() + piece.len() / 8 + 1024);
-                let slot = out.get_mut(start..).unwrap_or_default();
-                xz(compression.level, piece, slot).map_err(fault)?
-            }
-        };
-        out.truncate(start + written);
-        Ok(())
+            Codec::Lzma => xz(compression.level, piece, slot).map_err(fault),
+        }
     }
+}
 
-    fn deflate(&mut self, level: u8) -> Result<&mut libdeflater::Compressor> {
-        let slot = self.deflate.take().filter(|(known, _)| *known == level);
-        let made = match slot {
-            Some((_, known)) => known,
-            None => {
-                let level = CompressionLvl::new(level.into())
-                    .map_err(|_| Error::BadCompression { setting: format!("zlib:{level}") })?;
-                libdeflater::Compressor::new(level)
-            }
-        };
-        Ok(&mut self.deflate.insert((level, made)).1)
+/// Bytes of the checksum in front of LZ4's.
+const CHECKSUM: usize = 8;
+
+/// The most bytes that content of this length is compressed to.
+fn bound(codec: Codec, length: usize) -> usize {
+    match codec {
+        Codec::None => 0,
+        // Blocks that are stored have at most 5 bytes more, and are at least 5,000 bytes long but for the last.
+        Codec::Zlib => length + 5 * (length / 5000 + 2) + 16,
+        Codec::Lz4 => CHECKSUM + length + length / 255 + 16,
+        Codec::Zstd => zstd_safe::compress_bound(length),
+        Codec::Lzma => length + length / 8 + 1024,
     }
+}
+
+/// The compressor of a level, kept from one record to the next.
+fn deflate(kept: &mut Option<(u8, libdeflater::Compressor)>, level: u8) -> Result<&mut libdeflater::Compressor> {
+    let slot = kept.take().filter(|(known, _)| *known == level);
+    let made = match slot {
+        Some((_, known)) => known,
+        None => {
+            let level = CompressionLvl::new(level.into())
+                .map_err(|_| Error::BadCompression { setting: format!("zlib:{level}") })?;
+            libdeflater::Compressor::new(level)
+        }
+    };
+    Ok(&mut kept.insert((level, made)).1)
+}
+
+/// Compresses a table: looks for repetitions of three bytes, but only close by. That halves what the levels give, and the
+/// levels that look for them do so for four times as long.
+fn zstd_table(context: &mut zstd_safe::CCtx<'static>, slot: &mut [u8], table: &[u8]) -> zstd_safe::SafeResult {
+    use zstd_safe::CParameter;
+    for parameter in [
+        CParameter::WindowLog(12),
+        CParameter::ChainLog(6),
+        CParameter::HashLog(6),
+        CParameter::SearchLog(1),
+        CParameter::MinMatch(3),
+        CParameter::TargetLength(4),
+        CParameter::Strategy(zstd_safe::Strategy::ZSTD_btopt),
+    ] {
+        context.set_parameter(parameter)?;
+    }
+    context.compress2(slot, table)
 }
 
 /// One xz stream, with a dictionary no larger than the content.
@@ -300,8 +377,9 @@ mod tests {
     #[test]
     fn content_beyond_16_mib_is_several_frames() {
         let content = vec![7; MAX_FRAME + 1000];
-        let mut frames = Vec::new();
+        let mut frames = Frames::default();
         assert!(Compressor::default().compress(Codec::Lz4.into(), &content, &mut frames).is_ok_and(|smaller| smaller));
+        let frames = frames.bytes();
         let first = frames.get(..FRAME_HEADER).unwrap_or_default();
         assert_eq!(first.get(..3), Some(&b"L4\x01"[..]));
         assert_eq!(first.get(6..), Some(&[0xff, 0xff, 0xff][..]));
@@ -314,7 +392,7 @@ mod tests {
     fn what_does_not_become_smaller_is_stored_as_it_is() {
         let noise: Vec<u8> = (0..200u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
         for codec in [Codec::Zlib, Codec::Lz4, Codec::Zstd, Codec::Lzma] {
-            let done = Compressor::default().compress(codec.into(), &noise, &mut Vec::new());
+            let done = Compressor::default().compress(codec.into(), &noise, &mut Frames::default());
             assert!(done.is_ok_and(|is_smaller| !is_smaller), "{codec:?}");
         }
     }

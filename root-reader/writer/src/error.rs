@@ -94,8 +94,8 @@ pub enum Error {
     },
     /// A value that is NULL, which branches cannot hold.
     #[error(
-        "{place}: the value is NULL, which a branch cannot hold: replace it in the query (COALESCE), or choose values for \
-         NULLs (Nulls::Replace)"
+        "{place}: the value is NULL, which a branch cannot hold: replace it in the query (COALESCE), or choose what takes its \
+         place (`--null-value -999`, the option null_value of COPY, TreeOptions::nulls)"
     )]
     Null {
         /// The column and entry.
@@ -156,6 +156,15 @@ pub enum Error {
     BadCompression {
         /// What was asked for.
         setting: String,
+    },
+    /// A text that says no values for NULLs.
+    #[error(
+        "'{text}' is no value for NULLs: a whole number stands for those of all types (-999), two values for those of \
+         integers and of floating-point numbers (-1,nan)"
+    )]
+    BadNulls {
+        /// The text.
+        text: String,
     },
     /// A compression library failed.
     #[error("{codec} failed to compress: {why}")]

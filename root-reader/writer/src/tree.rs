@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::io::{Seek, Write};
 use std::ops::Range;
+use std::str::FromStr;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 
-use crate::basket::{Basket, BasketPlace, basket_key_length};
+use crate::basket::{Basket, BasketPlace, Label};
 use crate::column::{BranchPlan, Form, plan};
 use crate::compression::Compression;
 use crate::error::{Error, Place, Result};
@@ -36,6 +37,30 @@ pub enum Nulls {
         /// For floating-point numbers; NaN is a good choice.
         float: f64,
     },
+}
+
+impl FromStr for Nulls {
+    type Err = Error;
+
+    /// What takes the place of NULLs: one whole number, or two values for integers and for floating-point numbers. The
+    /// word `refuse` lets nothing do so.
+    ///
+    /// ```
+    /// use root_writer::Nulls;
+    ///
+    /// assert_eq!("-999".parse::<Nulls>()?, Nulls::Replace { integer: -999, float: -999.0 });
+    /// assert!(matches!("-1,nan".parse()?, Nulls::Replace { integer: -1, float } if float.is_nan()));
+    /// # Ok::<(), root_writer::Error>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self> {
+        if text.trim().eq_ignore_ascii_case("refuse") {
+            return Ok(Self::Refuse);
+        }
+        let (integer, float) = text.split_once(',').unwrap_or((text, text));
+        let values = integer.trim().parse().ok().zip(float.trim().parse().ok());
+        let (integer, float) = values.ok_or_else(|| Error::BadNulls { text: text.into() })?;
+        Ok(Self::Replace { integer, float })
+    }
 }
 
 /// Which branch counts the elements of a list.
@@ -86,6 +111,8 @@ impl Default for TreeOptions {
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub plan: BranchPlan,
+    /// Title and length of the keys of its baskets.
+    key_title: String,
     pub key_length: usize,
     /// Baskets that are in the file.
     pub baskets: Vec<BasketPlace>,
@@ -107,6 +134,7 @@ impl Branch {
     fn new(plan: BranchPlan) -> Self {
         Self {
             plan,
+            key_title: String::new(),
             key_length: 0,
             baskets: Vec::new(),
             total_bytes: 0,
@@ -166,7 +194,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// A tree that has no name yet.
     pub(crate) fn new(place: Place, schema: &Schema, options: TreeOptions, compression: Compression) -> Result<Self> {
-        let plans = plan(schema, options.counters, options.nulls, &place)?;
+        let plans = plan(schema, options.counters, &place)?;
         let fixed: usize = plans.iter().map(|plan| fixed_bytes(&plan.form)).sum();
         Ok(Self {
             place,
@@ -185,10 +213,25 @@ impl Tree {
         })
     }
 
-    /// The tree with its name in its directory, which is in the keys of all baskets.
+    /// The tree with its name in its directory, which is in the keys of all baskets. Blanks behind it make the keys of the
+    /// lists that have a counter together equally long. Their tables, which count from the beginning of the key, are the
+    /// same then.
     pub(crate) fn named(mut self, name: String, directory: usize) -> Result<Self> {
+        let mut longest: HashMap<usize, usize> = HashMap::new();
+        for plan in self.branches.iter().map(|branch| &branch.plan) {
+            if let Form::Counted { counter, .. } = &plan.form {
+                let length = longest.entry(counter.branch).or_default();
+                *length = plan.name.len().max(*length);
+            }
+        }
         for branch in &mut self.branches {
-            branch.key_length = basket_key_length(&branch.plan.name, &name);
+            let counter = match &branch.plan.form {
+                Form::Counted { counter, .. } => longest.get(&counter.branch),
+                _ => None,
+            };
+            let blanks = counter.map_or(0, |longest| longest - branch.plan.name.len());
+            branch.key_title = format!("{name}{:blanks$}", "");
+            branch.key_length = Label { branch: &branch.plan.name, title: &branch.key_title }.key_length();
             if branch.key_length > usize::from(u16::MAX) {
                 let place = self.place.at_column(&branch.plan.column);
                 return Err(Error::BadName { place, name: branch.plan.name.clone(), why: "it is too long" });
@@ -331,7 +374,8 @@ impl Tree {
             let Some(branch) = self.branches.get_mut(basket.branch) else {
                 return Ok(());
             };
-            let place = basket.write(&branch.plan.name, &self.name, self.directory, frames, out)?;
+            let label = Label { branch: &branch.plan.name, title: &branch.key_title };
+            let place = basket.write(label, self.directory, frames, out)?;
             let whole = (branch.key_length + basket.payload.len()) as u32;
             branch.total_bytes += u64::from(whole);
             branch.zip_bytes += u64::from(place.bytes);

@@ -93,6 +93,7 @@ impl Values {
     ) -> Result<Self> {
         let place = *place.at_column(&plan.column);
         let opened = Walk { place: &place, nulls, first_entry }.open(plan, batch)?;
+        opened.check_replacement(nulls, first_entry, &place)?;
         let mismatch =
             || Error::Schema { place: place.clone().into(), difference: "the type of the column is another".into() };
         let values = |opened: &Opened| numbers(&opened.leaf, opened.nulls.as_ref(), nulls).ok_or_else(mismatch);
@@ -217,6 +218,26 @@ struct Opened {
 }
 
 impl Opened {
+    /// What takes the place of a NULL has to be a value of the type.
+    fn check_replacement(&self, replacement: Nulls, first_entry: u64, place: &Place) -> Result<()> {
+        let (Nulls::Replace { integer, .. }, Some(number)) = (replacement, Number::of(self.leaf.data_type())) else {
+            return Ok(());
+        };
+        let null = self.nulls.as_ref().filter(|nulls| nulls.null_count() > 0).and_then(|n| n.iter().position(|v| !v));
+        let Some(item) = null.filter(|_| number.is_integer() && !number.holds(integer)) else {
+            return Ok(());
+        };
+        let item = item / self.per_item.max(1);
+        let row = self.offsets.as_ref().map_or(item, |offsets| offsets.row_of(item));
+        Err(Error::OutOfRange {
+            place: place.at_entry(first_entry + row as u64),
+            value: integer.to_string(),
+            branch_type: number.name(),
+            advice: "it would take the place of a NULL: choose a value that the type holds, or replace the NULL in the query \
+                     (COALESCE, CAST)",
+        })
+    }
+
     fn texts(&self, place: &Place) -> Result<Texts> {
         // A struct around the texts may be NULL where they are not.
         let array = match &self.nulls {

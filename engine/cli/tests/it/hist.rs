@@ -120,6 +120,30 @@ print(json.dumps([f.classnames(cycle=False), f["Muon_pt"].values(flow=True).toli
 }
 
 #[test]
+fn profiles_and_three_axes_are_what_numpy_computes() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("h.root");
+    let profile = "MET_pt,MET_sumet[profile,3,0,60] AS profile";
+    let cube = "MET_pt,MET_phi,MET_sumet[2,0,60,2,-3.2,3.2,3,0,900] AS cube";
+    run(&["hist", &sample(), profile, cube, "-o", path.to_str().unwrap()]).ok();
+    let script = format!(
+        r#"
+import numpy as np
+events = uproot.open({:?})["Events"].arrays(["MET_pt", "MET_phi", "MET_sumet"], library="np")
+pt, phi, total = (events[name].astype("f8") for name in ("MET_pt", "MET_phi", "MET_sumet"))
+f = uproot.open(path)
+found = f["profile"].values()
+means = [total[(pt >= low) & (pt < low + 20)].mean() for low in (0, 20, 40)]
+counts, _ = np.histogramdd((pt, phi, total), bins=[[0, 30, 60], [-3.2, 0, 3.2], [0, 300, 600, 900]])
+print(json.dumps([f.classnames(cycle=False), bool(np.allclose(found, means, rtol=1e-12)), f["cube"].values().tolist() == counts.tolist()]))
+"#,
+        sample()
+    );
+    assert_eq!(python(&script, &path), json!([{"profile": "TProfile", "cube": "TH3D"}, true, true]));
+    run(&["hist", &sample(), "MET_pt[profile,3,0,60]"]).fails(2, &["is no profile", "X,Y[profile,BINS,LOW,HIGH]"]);
+}
+
+#[test]
 fn json_holds_all_histograms_by_name() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("h.json");

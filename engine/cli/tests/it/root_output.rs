@@ -86,11 +86,30 @@ fn a_null_is_refused_with_the_column_and_what_to_do() {
     let out = in_dir(&dir, "x.root");
     let sql = "SELECT nMuon, CASE WHEN nMuon < 6 THEN MET_pt END AS met FROM t";
     let run1 = run(&["sql", "-c", sql, "-o", &out, &sample()]);
-    run1.fails(1, &["x.root", "tree 'Events'", "column 'met'", "entry 2", "NULL", "COALESCE"]);
+    run1.fails(1, &["x.root", "tree 'Events'", "column 'met'", "entry 2", "NULL", "COALESCE", "--null-value"]);
     assert!(names(dir.path()).is_empty());
     let copied = format!("COPY ({sql}) TO '{out}'");
     run(&["sql", "-c", &copied, &sample()]).fails(1, &["column 'met'", "entry 2", "COALESCE"]);
     assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn values_can_take_the_place_of_nulls() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (in_dir(&dir, "a.root"), in_dir(&dir, "b.root"));
+    let sql = "SELECT nMuon, CASE WHEN nMuon < 6 THEN CAST(nMuon AS INT) END AS n, CASE WHEN nMuon < 6 THEN 0.5 END AS x FROM t LIMIT 3";
+    run(&["sql", "-c", sql, "-o", &a, "--null-value", "-9", &sample()]).ok();
+    let copied = format!("COPY ({sql}) TO '{b}' OPTIONS (null_value '-1,nan')");
+    run(&["sql", "-c", &copied, &sample()]).ok();
+    let script = "print(json.dumps([str(uproot.open(p)['Events'].arrays(library='np')[c].tolist())\n\
+                  for p in sys.argv[1:] for c in ('n', 'x')]))";
+    assert_eq!(python(script, &[&a, &b]), json!(["[1, 1, -9]", "[0.5, 0.5, -9.0]", "[1, 1, -1]", "[0.5, 0.5, nan]"]));
+    let unsigned = "SELECT CASE WHEN nMuon < 6 THEN nMuon END AS n FROM t";
+    let refused = run(&["sql", "-c", unsigned, "-o", &a, "--null-value", "-9", &sample()]);
+    refused.fails(1, &["column 'n', entry 2", "-9 does not fit into uint32_t", "CAST"]);
+    run(&["sql", "-c", sql, "-o", &a, "--null-value", "nan", &sample()]).fails(2, &["'nan'", "-1,nan"]);
+    let csv = in_dir(&dir, "x.csv");
+    run(&["sql", "-c", sql, "-o", &csv, "--null-value", "0", &sample()]).fails(2, &["--null-value", "ROOT files"]);
 }
 
 #[test]
@@ -150,7 +169,7 @@ fn an_option_of_copy_that_does_not_exist_is_a_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let out = in_dir(&dir, "x.root");
     for (option, words) in
-        [("codec 'zstd'", ["codec", "tree and compression"]), ("compression 'gzip'", ["gzip", "zstd:5"])]
+        [("codec 'zstd'", ["codec", "tree, compression and null_value"]), ("compression 'gzip'", ["gzip", "zstd:5"])]
     {
         let sql = format!("COPY (SELECT 1 AS a) TO '{out}' STORED AS ROOT OPTIONS ({option})");
         run(&["sql", "-c", &sql]).fails(2, &words);

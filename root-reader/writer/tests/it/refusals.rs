@@ -21,7 +21,8 @@ fn a_null_names_its_column_and_entry() {
     assert_eq!(
         refused(&columns, TreeOptions::default()),
         "out.root, tree 'Events', column 'x', entry 2: the value is NULL, which a branch cannot hold: replace it in the \
-         query (COALESCE), or choose values for NULLs (Nulls::Replace)"
+         query (COALESCE), or choose what takes its place (`--null-value -999`, the option null_value of COPY, \
+         TreeOptions::nulls)"
     );
     let list =
         ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![Some(1.0)]), Some(vec![Some(1.0), None])]);
@@ -71,9 +72,19 @@ fn names_that_a_branch_cannot_have_are_refused() {
 #[test]
 fn a_value_for_nulls_has_to_be_one_of_the_type() {
     let nulls = Nulls::Replace { integer: -1, float: 0.0 };
-    let columns = batch([("u", Arc::new(arrow_array::UInt8Array::from(vec![1])) as ArrayRef)]);
+    let columns = batch([("u", Arc::new(arrow_array::UInt8Array::from(vec![Some(1), None])) as ArrayRef)]);
     let message = refused(&columns, TreeOptions { nulls, ..TreeOptions::default() });
-    assert!(message.contains("column 'u': -1 does not fit into uint8_t"), "{message}");
+    assert!(message.contains("column 'u', entry 1: -1 does not fit into uint8_t"), "{message}");
+}
+
+#[test]
+fn texts_that_say_no_values_for_nulls_are_refused() {
+    for text in ["", "nan", "0.5", "-1,", ",1", "1,2,3", "9223372036854775808"] {
+        let message = text.parse::<Nulls>().unwrap_err().to_string();
+        assert!(message.contains(&format!("'{text}'")) && message.contains("-1,nan"), "{message}");
+    }
+    assert_eq!(" Refuse".parse::<Nulls>().unwrap(), Nulls::Refuse);
+    assert_eq!("3, -1e9".parse::<Nulls>().unwrap(), Nulls::Replace { integer: 3, float: -1e9 });
 }
 
 #[test]

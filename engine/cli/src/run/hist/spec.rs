@@ -3,7 +3,8 @@
 use crate::exit::Failure;
 
 const FORMS: &str = "write 'SQL[BINS,LOW,HIGH]', such as 'Muon_pt[100,0,200]'; 'X,Y[NX,XLOW,XHIGH,NY,YLOW,YHIGH]'; \
-                     'SQL[log,BINS,LOW,HIGH]'; 'SQL[edges,E,E,…]'; or 'SQL[]' with a bin for each value";
+                     'SQL[log,BINS,LOW,HIGH]'; 'SQL[edges,E,E,…]'; 'X,Y[profile,BINS,LOW,HIGH]' for the mean of Y; or \
+                     'SQL[]' with a bin for each value";
 
 /// A histogram that is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ enum Bins {
     Regular(Vec<f64>),
     Log(Vec<f64>),
     Edges(Vec<f64>),
+    /// Of the mean of the second column.
+    Profile(Vec<f64>),
     Category,
 }
 
@@ -49,6 +52,8 @@ impl Spec {
         let bins = match (columns.len(), words.as_slice()) {
             (1, []) => Bins::Category,
             (1, ["log", rest @ ..]) if rest.len() == 3 => Bins::Log(numbers(rest)?),
+            (2, ["profile", rest @ ..]) if rest.len() == 3 => Bins::Profile(numbers(rest)?),
+            (_, ["profile", ..]) => return Err(bad("is no profile")),
             (1, ["edges", rest @ ..]) if rest.len() >= 2 => Bins::Edges(numbers(rest)?),
             (axes @ 1..=3, words) if words.len() == 3 * axes => Bins::Regular(numbers(words)?),
             (axes @ 1..=3, words) => {
@@ -75,6 +80,7 @@ impl Spec {
             (Bins::Regular(bins), _) => ("hist3d", numbers(bins)),
             (Bins::Log(bins), _) => ("hist_log", numbers(bins)),
             (Bins::Edges(edges), _) => ("hist_edges", vec![format!("[{}]", numbers(edges).join(", "))]),
+            (Bins::Profile(bins), _) => ("profile", numbers(bins)),
             (Bins::Category, _) => ("hist_category", Vec::new()),
         };
         let weight = weight.map(str::to_owned);
@@ -144,6 +150,7 @@ mod tests {
         assert_eq!(sql("f(a, ',[')[edges,0,1,5]"), pair("f(a, ',[')", "hist_edges(f(a, ',['), [0.0, 1.0, 5.0])"));
         assert_eq!(sql("x,y[2,0,1,3,0,2]"), pair("x,y", "hist2d(x, y, 2.0, 0.0, 1.0, 3.0, 0.0, 2.0)"));
         assert_eq!(sql("x[log,2,1,10]"), pair("x", "hist_log(x, 2.0, 1.0, 10.0)"));
+        assert_eq!(sql("x,y*2[profile,2,1,10]"), pair("x,y*2", "profile(x, y*2, 2.0, 1.0, 10.0)"));
         assert_eq!(Spec::parse("n[]").unwrap().sql(Some("w")), "hist_category(n, w)");
     }
 
@@ -155,6 +162,7 @@ mod tests {
             ("x[10,0,inf]", "'inf' where"),
             ("[1,2,3]", "no SQL"),
             ("a,b,c,d[1,2,3]", "three are the most"),
+            ("a[profile,1,2,3]", "is no profile"),
         ] {
             let error = Spec::parse(word).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("'Muon_pt[100,0,200]'"), "{error}");
