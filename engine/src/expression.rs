@@ -19,7 +19,12 @@ pub(crate) fn parse(text: &str) -> Result<Expr, String> {
     }
 }
 
-/// Says what is wrong with a text that is not one SQL expression.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+/// Whether a text is one SQL expression, so that it can be put into a statement; the error says what is wrong.
+///
+/// ```
+/// assert!(root_engine::check_expression("nMuon = 2 AND MET_pt > 20").is_ok());
+/// assert!(root_engine::check_expression("nMuon = 2 GROUP BY run").is_err());
+/// ```
+pub fn check(text: &str) -> Result<(), String> {
     parse(text).map(|_| ())
 }

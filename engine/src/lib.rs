@@ -84,6 +84,7 @@ mod yaml;
 pub use cutflow::{Cut, Cutflow, CutflowResult, Passed};
 pub use dataset::{CONDITION as SAMPLE_CONDITION, InputFile, Inputs, Sample, WEIGHT as SAMPLE_WEIGHT};
 pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
+pub use expression::check as check_expression;
 pub use friends::{Friend, OnMissingFriend};
 pub use histogram::{HISTOGRAM_EXTENSION, histograms, spell_histograms};
 pub use in_order::Ordered;

@@ -27,7 +27,7 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("eos", &["default_host", "hosts"]),
-    ("http", &["connect_timeout", "read_timeout", "retries", "token_hosts", "headers"]),
+    ("http", &["connect_timeout", "read_timeout", "retries", "token_hosts", "plain_redirects", "headers"]),
     ("s3", &["endpoint", "region", "anonymous", "virtual_hosted", "machine_role"]),
     ("hdfs", &["config_dir", "timeout", "options"]),
     ("credentials", &["token_file", "certificate", "key", "authorities_dir", "authorities_file"]),
@@ -155,6 +155,7 @@ struct Http {
     read_timeout: Option<Time>,
     retries: Option<u32>,
     token_hosts: Option<Vec<String>>,
+    plain_redirects: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,6 +207,7 @@ impl Sections {
         settings.http.read_timeout = time(http.read_timeout).unwrap_or(settings.http.read_timeout);
         settings.http.retries = http.retries.unwrap_or(settings.http.retries);
         settings.http.token_hosts = http.token_hosts;
+        settings.http.plain_redirects = http.plain_redirects;
         settings.s3.endpoint = s3.endpoint;
         settings.s3.region = s3.region;
         settings.s3.anonymous = s3.anonymous;
@@ -276,7 +278,7 @@ mod tests {
                 let value = match *key {
                     "hosts" | "headers" | "options" => "{ a = \"b\" }",
                     "token_hosts" => "[\"a\"]",
-                    "verify" | "anonymous" | "virtual_hosted" | "machine_role" => "true",
+                    "verify" | "plain_redirects" | "anonymous" | "virtual_hosted" | "machine_role" => "true",
                     "connections" | "retries" => "3",
                     key if key.contains("timeout") || key.ends_with("_limit") || key.ends_with("_after") => "\"3s\"",
                     _ => "\"text\"",

@@ -30,9 +30,8 @@ impl PartFile {
         let Some(path) = final_name(path)? else {
             return Ok(Opened::Special(OpenOptions::new().write(true).open(path)?));
         };
-        let temporary = temporary_name(&path);
+        let (temporary, file) = create_beside(&path)?;
         shutdown.unfinished(&temporary);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&temporary)?;
         Ok(Opened::Part(Self { file, temporary, path, shutdown: shutdown.clone() }))
     }
 
@@ -84,9 +83,43 @@ fn final_name(path: &Path) -> io::Result<Option<PathBuf>> {
     std::fs::canonicalize(path).map(Some)
 }
 
-fn temporary_name(path: &Path) -> PathBuf {
+/// Makes a file of a new name in the same directory. Process ids are not enough to tell names apart: in containers, and
+/// on disks that several hosts share, what another run has left may have the same.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut attempts = 1_u32..=1000;
+    loop {
+        let attempt = attempts.next();
+        let temporary = temporary_name(path, attempt.unwrap_or_default());
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt.is_some() => {}
+            Err(error) => return Err(error),
+            Ok(file) => return Ok((temporary, file)),
+        }
+    }
+}
+
+fn temporary_name(path: &Path, attempt: u32) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
+    name.push(format!(".{}-{attempt}.part", std::process::id()));
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_of_the_same_process_id_has_left_is_not_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.csv");
+        std::fs::write(temporary_name(&path, 1), "left over").unwrap();
+
+        let Ok(Opened::Part(mut part)) = PartFile::open(&path, &Shutdown::default()) else { panic!("no file") };
+        part.write_all(b"whole").unwrap();
+        part.commit().unwrap();
+
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+        assert_eq!(std::fs::read_to_string(temporary_name(&path, 1)).unwrap(), "left over");
+    }
 }

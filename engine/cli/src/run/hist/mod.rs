@@ -4,12 +4,13 @@ mod fill;
 mod root;
 mod spec;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use root_engine::{Histogram, histograms};
 use root_hist::plot::{Plot, Terminal};
 use root_hist::{write_csv, write_uhi};
+use root_writer::Compression;
 
 use self::fill::{Fill, Variation, fills, query};
 use self::root::identifier;
@@ -33,6 +34,10 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
         return Err(Failure::usage("no histogram is asked for; add one or several such as 'Muon_pt[100,0,200]'"));
     }
     let specs = unique(specs.iter().map(|word| Spec::parse(word)).collect::<Result<_, _>>()?);
+    for (option, sql) in [("--where", &args.condition), ("--weight", &args.weight)] {
+        let Some(sql) = sql else { continue };
+        root_engine::check_expression(sql).map_err(|problem| Failure::usage(format!("{option}: {problem}")))?;
+    }
     inputs::some_specs(app, &files)?;
     let target = app.target()?;
     let form = Form::of(app.settings.format, &target)?;
@@ -43,6 +48,11 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
     let mut bar = app.bar(progress::of_session(&session));
     let input = InputArgs { files, tree: args.tree.clone() };
     let fills = fills(&specs, args.weight.as_deref(), args.condition.as_deref(), &variations)?;
+    // Opened before anything is computed, so that a refusal costs nothing.
+    let mut outputs = open(app, form, target, app.settings.output.as_deref(), &fills)?;
+    if let Some((path, form)) = drawn {
+        outputs.extend(open(app, form, Target::named(path, &app.stores)?, Some(path), &fills)?);
+    }
     let table = sql::register(app, &session, &input, &query(&fills)).await?.table;
     let fills = match table.is_some_and(|table| table.has_sample_weights()) {
         true => {
@@ -60,6 +70,10 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
         found.extend(histograms(&batch)?.into_iter().map(|(_, histogram)| histogram));
     }
     bar.stop();
+    if found.len() != fills.len() {
+        let problem = format!("{} histograms came of {} that were asked for", found.len(), fills.len());
+        return Err(Failure::new(Exit::Query, problem));
+    }
     let filled: Vec<(String, Histogram)> = fills
         .iter()
         .zip(found)
@@ -68,9 +82,13 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
         })
         .collect();
     tell_tally(app, &filled);
-    write(app, args, form, target, app.settings.output.as_deref(), &filled)?;
-    if let Some((path, form)) = drawn {
-        write(app, args, form, Target::named(path, &app.stores)?, Some(path), &filled)?;
+    // Nothing gets its name before all is written.
+    for output in &mut outputs {
+        let bytes = output.render(app, args, &filled)?;
+        output.to.put(&bytes)?;
+    }
+    for output in outputs {
+        output.to.commit()?;
     }
     app.record.add_rows(filled.len() as u64);
     Ok(app.conclude())
@@ -78,12 +96,13 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
 
 /// Gives histograms of one name numbers, in the names that files have as well.
 fn unique(mut specs: Vec<Spec>) -> Vec<Spec> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut seen = HashSet::new();
     for spec in &mut specs {
-        let count = seen.entry(identifier(&spec.name)).or_default();
-        *count += 1;
-        if *count > 1 {
-            spec.name = format!("{}_{count}", spec.name);
+        let name = spec.name.clone();
+        let mut number = 1;
+        while !seen.insert(identifier(&spec.name)) {
+            number += 1;
+            spec.name = format!("{name}_{number}");
         }
     }
     specs
@@ -98,6 +117,10 @@ fn tell_tally(app: &App, filled: &[(String, Histogram)]) {
         }
         if tally.nans > 0 {
             app.console.note(&format!("{name}: {} values are not numbers (NaN), and count as overflow", tally.nans));
+        }
+        if tally.outside > 0 {
+            app.console
+                .note(&format!("{name}: {} values lie outside of the axis, which has no bin for them", tally.outside));
         }
     }
 }
@@ -138,44 +161,60 @@ fn drawn_form(path: &Path) -> Result<Form, Failure> {
     }
 }
 
-fn write(
-    app: &App,
-    args: &HistArgs,
+/// Where histograms go: all of them, or the picture of one.
+struct Output {
+    to: Destination,
     form: Form,
-    target: Target,
-    path: Option<&Path>,
-    filled: &[(String, Histogram)],
-) -> Result<(), Failure> {
-    let put = |target: Target, bytes: &[u8]| {
-        let mut to = Destination::open(target, &app.shutdown)?;
-        to.put(bytes)?;
-        to.commit()
-    };
-    let bytes = match form {
-        Form::Text => text(app, args, &target, filled)?.into_bytes(),
-        Form::Csv => csv(filled)?.into_bytes(),
-        Form::Json => {
-            let named: Vec<(&str, &Histogram)> = filled.iter().map(|(name, h)| (name.as_str(), h)).collect();
-            (write_uhi(&named, &[]).map_err(failed)? + "\n").into_bytes()
+    compression: Compression,
+    /// Which histogram, of a picture.
+    picture: Option<usize>,
+}
+
+/// Opens an output, or one for each histogram if it is a picture.
+fn open(app: &App, form: Form, target: Target, path: Option<&Path>, fills: &[Fill]) -> Result<Vec<Output>, Failure> {
+    let compression = match form {
+        Form::Root if app.settings.root_tree.is_some() => {
+            return Err(Failure::usage("a name behind -o is that of a tree; histograms are named by ' AS name'"));
         }
-        Form::Root => root::file(&target.name(), filled).map_err(|e| Failure::new(Exit::Query, e.to_string()))?,
-        Form::Svg | Form::Png => {
-            for (name, histogram) in filled {
-                let plot = Plot::new(histogram).map_err(failed)?.with_log(args.log);
-                let bytes = match form {
-                    Form::Png => plot.to_png(PIXELS).map_err(failed)?,
-                    _ => plot.to_svg().map_err(failed)?.into_bytes(),
-                };
-                let target = match path {
-                    Some(path) if filled.len() > 1 => Target::named(&beside(path, name), &app.stores)?,
-                    _ => target.clone(),
-                };
-                put(target, &bytes)?;
-            }
-            return Ok(());
-        }
+        Form::Root => app.root_options(Format::Root)?.compression,
+        _ => app.root_options(Format::Auto)?.compression,
     };
-    put(target, &bytes)
+    let output = |target: Target, picture| {
+        Ok(Output { to: Destination::open(target, &app.shutdown)?, form, compression, picture })
+    };
+    if !matches!(form, Form::Svg | Form::Png) {
+        return Ok(vec![output(target, None)?]);
+    }
+    if let Some(fill) = fills.iter().find(|fill| fill.spec.columns.len() > 2) {
+        return Err(Failure::usage(format!("{}: a picture shows one axis or two, not three", fill.spec.name)));
+    }
+    let of_one = |(at, fill): (usize, &Fill)| match path {
+        Some(path) if fills.len() > 1 => output(Target::named(&beside(path, &fill.spec.name), &app.stores)?, Some(at)),
+        _ => output(target.clone(), Some(at)),
+    };
+    fills.iter().enumerate().map(of_one).collect()
+}
+
+impl Output {
+    fn render(&self, app: &App, args: &HistArgs, filled: &[(String, Histogram)]) -> Result<Vec<u8>, Failure> {
+        Ok(match (self.form, self.picture.and_then(|at| filled.get(at))) {
+            (Form::Png, Some((_, one))) => picture(one, args)?.to_png(PIXELS).map_err(failed)?,
+            (_, Some((_, one))) => picture(one, args)?.to_svg().map_err(failed)?.into_bytes(),
+            (Form::Csv, None) => csv(filled)?.into_bytes(),
+            (Form::Json, None) => (write_uhi(&named(filled), &[]).map_err(failed)? + "\n").into_bytes(),
+            (Form::Root, None) => root::file(&self.to.target().name(), filled, self.compression)
+                .map_err(|error| Failure::new(Exit::Query, error.to_string()))?,
+            (Form::Text | Form::Svg | Form::Png, None) => text(app, args, self.to.target(), filled)?.into_bytes(),
+        })
+    }
+}
+
+fn picture<'a>(histogram: &'a Histogram, args: &HistArgs) -> Result<Plot<'a>, Failure> {
+    Ok(Plot::new(histogram).map_err(failed)?.with_log(args.log))
+}
+
+fn named(filled: &[(String, Histogram)]) -> Vec<(&str, &Histogram)> {
+    filled.iter().map(|(name, histogram)| (name.as_str(), histogram)).collect()
 }
 
 /// The file for one of several pictures.
@@ -213,8 +252,7 @@ fn csv(filled: &[(String, Histogram)]) -> Result<String, Failure> {
     if let [(_, only)] = filled {
         return Ok(only.to_csv());
     }
-    let named: Vec<(&str, &Histogram)> = filled.iter().map(|(name, h)| (name.as_str(), h)).collect();
-    write_csv(&named).map_err(|error| {
+    write_csv(&named(filled)).map_err(|error| {
         Failure::usage(format!("{error}; ask for one, or for --format json, or -o with .json or .root"))
     })
 }

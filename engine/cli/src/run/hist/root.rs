@@ -3,11 +3,14 @@
 use std::io::Cursor;
 
 use root_hist::{Axis, AxisKind, Content, Histogram};
-use root_writer::{Binning, FileOptions, FileWriter, HistogramAxis, HistogramObject, ProfileErrors, ProfileSums};
+use root_writer::{
+    Binning, Compression, FileOptions, FileWriter, HistogramAxis, HistogramObject, ProfileErrors, ProfileSums,
+};
 
 /// A ROOT file with these histograms.
-pub fn file(name: &str, histograms: &[(String, Histogram)]) -> root_writer::Result<Vec<u8>> {
-    let mut writer = FileWriter::new(Cursor::new(Vec::new()), name, FileOptions::default())?;
+pub fn file(name: &str, histograms: &[(String, Histogram)], compression: Compression) -> root_writer::Result<Vec<u8>> {
+    let options = FileOptions { compression, ..FileOptions::default() };
+    let mut writer = FileWriter::new(Cursor::new(Vec::new()), name, options)?;
     for (name, histogram) in histograms {
         writer.histogram(&object(name, histogram))?;
     }

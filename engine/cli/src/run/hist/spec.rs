@@ -43,6 +43,9 @@ impl Spec {
         if columns.iter().any(String::is_empty) {
             return Err(bad("has no SQL before its bins"));
         }
+        for column in &columns {
+            root_engine::check_expression(column).map_err(|problem| bad(&format!("is not of one value: {problem}")))?;
+        }
         let words: Vec<&str> = bins.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
         let numbers = |words: &[&str]| -> Result<Vec<f64>, Failure> {
             let number = |word: &&str| word.parse().ok().filter(|number: &f64| number.is_finite());
@@ -83,8 +86,10 @@ impl Spec {
             (Bins::Profile(bins), _) => ("profile", numbers(bins)),
             (Bins::Category, _) => ("hist_category", Vec::new()),
         };
-        let weight = weight.map(str::to_owned);
-        let arguments: Vec<String> = self.columns.iter().cloned().chain(bins).chain(weight).collect();
+        // A comment at the end of an expression ends with its line.
+        let closed = |sql: &str| if sql.contains("--") { format!("{sql}\n") } else { sql.to_owned() };
+        let columns = self.columns.iter().map(|sql| closed(sql));
+        let arguments: Vec<String> = columns.chain(bins).chain(weight.map(closed)).collect();
         format!("{function}({})", arguments.join(", "))
     }
 }
