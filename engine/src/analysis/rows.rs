@@ -46,7 +46,8 @@ impl Events {
     }
 
     /// Writes these columns of the events into a file, in a pass of its own, and says how many events they are. The ending
-    /// of the name says which format: `.root`, `.parquet`, `.csv` or `.json`. URLs can be written to as well as paths.
+    /// of the name says which format: `.root`, `.parquet`, `.csv` or `.json`. URLs can be written to as well as paths. On
+    /// several threads the events come in no particular order; [`Ordered`](crate::Ordered) keeps that of [`rows`](Self::rows).
     ///
     /// # Errors
     /// Where there is no such column, the format is not known, or the file cannot be written.
