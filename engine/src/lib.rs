@@ -31,7 +31,8 @@
 //! # Modules
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
-//! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
+//! finds the files, `friends` puts other trees beside them, `selection` chooses among their rows, `cache`, `split`, `union`,
+//! `merge` and `defaults` serve the table; `lumi` reads the masks and tables of luminosity that queries name; `names`
 //! knows what names in SQL stand for, and `prune` keeps scans to the members that a query touches; `sort_keys`, `accelerate` and
 //! `functions` are the operators and functions that queries over events need fast, and `histogram` the aggregates;
 //! `cutflow` counts events by the cuts that they pass; `output` writes results as ROOT files and `in_order` gives rows in the order of the files; `options`,
