@@ -51,9 +51,11 @@ fmt-check:
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# The examples are modules of the tests and clippy compiles them; linking each would take minutes.
 .PHONY: unit
 unit: test-packages ## All tests, those in the documentation included
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --no-fail-fast --lib --bins --tests
+	$(CARGO) test --workspace --doc
 
 # With the binary that the tests have just built.
 .PHONY: demo-check

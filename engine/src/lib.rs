@@ -31,12 +31,13 @@
 //! # Modules
 //!
 //! `session` is the front door; `table` plans scans and `source` with `opener`, `filter` and `shape` run them; `dataset`
-//! finds the files, `friends` puts other trees beside them, `cache`, `split`, `union` and `merge` serve the table; `names`
-//! knows what names in SQL stand for, `prune` keeps scans to the members that a query touches, and `compute_once` keeps
-//! filters from computing twice; `sort_keys`, `accelerate` and `functions` are the operators and functions that queries
-//! over events need fast, `histogram` the aggregates, and [`expr_fn`] gives them to expressions in Rust; `cutflow` counts
-//! events by the cuts that they pass, and [`analysis`] makes one plan of many results; `output` writes results as ROOT
-//! files and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
+//! finds the files, `friends` puts other trees beside them, `selection` chooses among their rows, `cache`, `split`,
+//! `union`, `merge` and `defaults` serve the table; `lumi` reads the masks and tables of luminosity that queries name;
+//! `names` knows what names in SQL stand for, `prune` keeps scans to the members that a query touches, and `compute_once`
+//! keeps filters from computing twice; `sort_keys`, `accelerate` and `functions` are the operators and functions that
+//! queries over events need fast, `histogram` the aggregates, and [`expr_fn`] gives them to expressions in Rust; `cutflow`
+//! counts events by the cuts that they pass, and [`analysis`] makes one plan of many results; `output` writes results as
+//! ROOT files and `in_order` gives rows in the order of the files; `options`, `ledger`, `progress` and
 //! `error` are what users set and see.
 
 #![forbid(unsafe_code)]

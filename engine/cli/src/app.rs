@@ -152,7 +152,8 @@ impl App {
 
     /// Tells what stands between the files and the result: masks, and defaults of columns.
     fn tell_selection(&self) {
-        for mask in self.ledger().masks() {
+        // A plan that is only explained asks no mask.
+        for mask in self.ledger().masks().into_iter().filter(|mask| mask.events() > 0) {
             let (certified, events) = (HumanCount(mask.certified()), HumanCount(mask.events()));
             self.console.note(&format!("{}: {certified} of {events} events read are certified", mask.file()));
         }

@@ -7,7 +7,7 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Float64Type, Schema};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, plan_err};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::cell::Cell;
@@ -53,7 +53,8 @@ pub(super) fn compute_weight(row: &mut Row, columns: &Fields) -> Result<(), Faul
     let value = evaluate(&sql, row, columns).map_err(|error| {
         // What follows in other lines lists the columns, and one that stands for none.
         let message = message_of(&error);
-        let reason = message.lines().next().unwrap_or_default().trim_start_matches("Schema error: ").to_string();
+        let reason = message.lines().next().unwrap_or_default();
+        let reason = reason.trim_start_matches("Schema error: ").trim_start_matches("Error during planning: ");
         fault(&sql, format!("{reason}; the sample has the columns {}", known.join(", ")))
     })?;
     let value = value.filter(|value| value.is_finite());
@@ -86,7 +87,11 @@ fn evaluate(sql: &str, row: &Row, columns: &Fields) -> Result<Option<f64>, DataF
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), values)?;
     let schema = DFSchema::try_from(batch.schema())?;
     let expression = state.create_physical_expr(state.create_logical_expr(sql, &schema)?, &schema)?;
-    let value = cast(&expression.evaluate(&batch)?.into_array(1)?, &DataType::Float64)?;
+    let value = expression.evaluate(&batch)?.into_array(1)?;
+    if !value.data_type().is_numeric() {
+        return plan_err!("it is {}, and a number is needed", value.data_type());
+    }
+    let value = cast(&value, &DataType::Float64)?;
     Ok(value.as_primitive::<Float64Type>().iter().next().flatten())
 }
 
@@ -128,7 +133,7 @@ mod tests {
             ("xsec / evnts", "evnts"),
             ("xsec / none", "no finite number"),
             ("xsec / 0", "no finite number"),
-            ("name", "Cannot cast"),
+            ("name", "a number is needed"),
             ("xsec, events", "not one SQL expression"),
             ("xsec *", "not an SQL expression"),
             ("true", "no number"),

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use eos_testbed::{Fault, FaultProxy, Request, Rule, SssKey, Tool, Variables, Volume, Xrootd};
+use eos_testbed::{Fault, FaultProxy, Request, Rule, SssKey, TokenIssuer, Tool, Variables, Volume, Xrootd};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -337,6 +337,23 @@ fn missing_and_wrong_credentials_are_never_skipped() {
             let args = [verb, &[&url, "--on-bad-file=skip"]].concat();
             assert_eq!(outcomes(&env, &args), (4, vec![("1.root".to_string(), "auth".to_string())]), "{args:?}");
         }
+    }
+}
+
+#[test]
+fn an_expired_token_is_never_skipped() {
+    let issuer = Arc::new(TokenIssuer::new());
+    let server = Xrootd::ztn(&issuer).start();
+    server.volume().write("/d/1.root", fs::read(sample()).unwrap());
+    let (url, skip) = (server.url("/d/1.root"), "--on-bad-file=skip");
+    let is = |outcome: &str| vec![("1.root".to_string(), outcome.to_string())];
+    assert_eq!(outcomes(server.env(), &["count", &url, skip]), (0, is("ok")));
+    let mut env = server.env().clone();
+    env.retain(|(name, _)| name != "BEARER_TOKEN_FILE");
+    let file = issuer.file("old", &issuer.expired_token());
+    env.push(("BEARER_TOKEN_FILE".into(), file.display().to_string()));
+    for verb in [&["count"][..], &["sql", "-c", "SELECT count(*) FROM t WHERE nMuon = 2"]] {
+        assert_eq!(outcomes(&env, &[verb, &[&url, skip]].concat()), (4, is("auth")), "{verb:?}");
     }
 }
 
