@@ -49,7 +49,7 @@ impl FromStr for Nulls {
     /// use root_writer::Nulls;
     ///
     /// assert_eq!("-999".parse::<Nulls>()?, Nulls::Replace { integer: -999, float: -999.0 });
-    /// assert!(matches!("-1,nan".parse()?, Nulls::Replace { integer: -1, float } if float.is_nan()));
+    /// assert!(matches!("-1,nan".parse::<Nulls>()?, Nulls::Replace { integer: -1, float } if float.is_nan()));
     /// # Ok::<(), root_writer::Error>(())
     /// ```
     fn from_str(text: &str) -> Result<Self> {
