@@ -181,6 +181,16 @@ impl Destination {
         self.flush().map_err(|e| self.failure(&e))
     }
 
+    /// The result is complete: sees to it that it is on the disk. A quota that is full shows at the latest here, before
+    /// any of several files has its name.
+    pub fn settle(&mut self) -> Result<(), Failure> {
+        self.pass_on()?;
+        match self.out.as_mut().map(|out| out.get_mut()) {
+            Some(Sink::File(file)) => file.settle().map_err(|e| Failure::output(&self.name, &e)),
+            _ => Ok(()),
+        }
+    }
+
     /// The result is complete: gives the file its name.
     pub fn commit(mut self) -> Result<(), Failure> {
         self.pass_on()?;

@@ -40,10 +40,14 @@ impl PartFile {
         &mut self.file
     }
 
+    /// The file is complete: sees to it that it is on the disk. Network file systems report a full quota only now.
+    pub fn settle(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// The file is complete: gives it its name.
     pub fn commit(self) -> io::Result<()> {
-        // Network file systems report a full quota only now.
-        self.file.sync_all()?;
+        self.settle()?;
         self.shutdown.finished(&self.temporary, &self.path)
     }
 }

@@ -165,7 +165,10 @@ async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: 
             done.map_err(|e| Failure::new(Exit::Query, format!("a thread that writes ended early: {e}")))?
         }
     });
-    let parts = try_join_all(parts.collect::<Vec<_>>()).await?;
+    let mut parts = try_join_all(parts.collect::<Vec<_>>()).await?;
+    for (to, _) in &mut parts {
+        to.settle()?;
+    }
     let place = format!("{} in {}", counted(parts.len() as u64, "file"), output.display());
     let mut written = Written { rows: 0, bytes: 0, place };
     for (to, rows) in parts {

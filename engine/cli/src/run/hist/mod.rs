@@ -86,6 +86,7 @@ pub async fn hist(app: &App, args: &HistArgs) -> Outcome {
     for output in &mut outputs {
         let bytes = output.render(app, args, &filled)?;
         output.to.put(&bytes)?;
+        output.to.settle()?;
     }
     for output in outputs {
         output.to.commit()?;
