@@ -46,4 +46,4 @@ say "5. On the data at CERN: 61 million events, from where they lie"
 echo "\$ root-query sql -f examples/dimuon.sql \\"
 echo "    $remote:Events"
 echo
-echo "This version has no XRootD client yet, so root:// is refused; the line works as it stands once there is one."
+echo "Not run here, as the demo needs no network: with one, the line works as it stands."
