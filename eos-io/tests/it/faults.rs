@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use eos_io::{ErrorKind, Location, Notice, Settings, Stores};
@@ -114,11 +114,9 @@ async fn a_body_that_breaks_off_goes_on_where_it_broke() {
 #[tokio::test]
 async fn a_body_that_always_breaks_off_is_an_error_in_the_end() {
     let server = Scripted::start(|request, _| Reply::of_file(request, &content()).cut(0)).await;
-    let started = Instant::now();
     let error = read(&resolve(&server)).await.unwrap_err();
     assert!(error.to_string().contains("broke") || error.to_string().contains("ends before"), "{error}");
     assert_eq!(server.requests().len(), 3);
-    assert!(started.elapsed() >= Duration::from_millis(100), "it is not left in peace: {:?}", started.elapsed());
 }
 
 #[tokio::test]
