@@ -606,11 +606,20 @@ async fn open_for_reading(
     let started = Instant::now();
     let trace = manner.trace.clone();
     let answered = shared.ask(place, &make, manner).await;
-    let target =
-        answered.as_ref().map_or_else(|_| place.url.authority(), |answered| answered.endpoint.shown().to_owned());
-    trace.step("open", &target, started, &answered, |_| String::new());
-    let Answered { connection, endpoint, redirected_to, body } = answered?;
-    let (id, stat) = opened(&body).map_err(|error| Error::protocol(connection.host(), error))?;
+    let opened = answered.and_then(|answered| {
+        let opened = opened(&answered.body).map_err(|error| Error::protocol(answered.connection.host(), error));
+        opened.map(|opened| (answered, opened))
+    });
+    // A failure took all attempts together, and a success what came after the login.
+    let (target, started) = match &opened {
+        Ok((answered, _)) => (answered.endpoint.shown().to_owned(), answered.asked),
+        Err(_) => (place.url.authority(), started),
+    };
+    trace.step("open", &target, started, &opened, |(_, (_, stat))| match stat {
+        Some(stat) => format!("{} bytes", stat.size),
+        None => String::new(),
+    });
+    let (Answered { connection, endpoint, redirected_to, .. }, (id, stat)) = opened?;
     add(&shared.counters().opens, 1);
     Ok((Handle { connection, endpoint, id, redirected_to, has_failed: AtomicBool::new(false) }, stat))
 }

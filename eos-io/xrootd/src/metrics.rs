@@ -104,6 +104,10 @@ impl Counters {
         }
     }
 
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// Counts time that was spent because a server asked for it.
     pub(crate) fn waited(&self, time: Duration) {
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

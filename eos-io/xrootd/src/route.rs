@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, mask};
 use crate::metrics::{Event, add};
 use crate::recovery::{Attempts, Tried};
 use crate::url::XrootdUrl;
+use crate::wire::codes::error as code;
 use crate::wire::{Redirect, Request, Response, Target};
 
 /// Redirects are followed this often for one request.
@@ -31,6 +32,8 @@ pub(crate) struct Answered {
     pub(crate) endpoint: Arc<Endpoint>,
     /// The host as the redirect named it, unless the first server answered itself.
     pub(crate) redirected_to: Option<String>,
+    /// When the server that answered was asked, after all that came before.
+    pub(crate) asked: Instant,
     pub(crate) body: Vec<u8>,
 }
 
@@ -80,6 +83,7 @@ impl Shared {
     ) -> Result<Answered, Error> {
         let mut attempts = Attempts::new(if manner.is_persistent { self.options().retries } else { 0 });
         let mut waiting = Waiting::new(self.options().wait_limit);
+        let mut missing_at = Vec::new();
         loop {
             let failed = match self.attempt(place, make, &manner, &mut waiting).await {
                 Ok(answered) => {
@@ -97,9 +101,18 @@ impl Shared {
             let host = redirected_to.filter(|_| is_transient);
             let is_manager_out_of_servers =
                 !manner.tried.is_empty() && host.is_none() && error.kind() == ErrorKind::NotFound;
+            // A manager that knows no other server leads to the same one again.
+            let is_missing_everywhere = match (&host, &error) {
+                (Some(_), Error::Server { host, code: code::NOT_FOUND, .. }) => {
+                    let is_known = missing_at.contains(host);
+                    missing_at.push(host.clone());
+                    is_known
+                }
+                _ => false,
+            };
             let may_retry = is_transient || is_manager_out_of_servers;
             *may_be_done |= error.leaves_doubt();
-            if !may_retry && manner.tried.is_empty() {
+            if is_missing_everywhere || (!may_retry && manner.tried.is_empty()) {
                 // The answer itself, whatever had to be tried to get it.
                 return Err(error);
             }
@@ -148,7 +161,9 @@ impl Shared {
             let started = Instant::now();
             let response = self.patiently(&connection, &request, manner.patience, waiting, &path).await;
             match response.map_err(failed)? {
-                Response::Ok(body) => return Ok(Answered { connection, endpoint, redirected_to, body }),
+                Response::Ok(body) => {
+                    return Ok(Answered { connection, endpoint, redirected_to, asked: started, body });
+                }
                 Response::Redirect(redirect) => {
                     let next = follow(&url, &redirect).map_err(|reason| {
                         let host = endpoint.shown().to_owned();

@@ -136,7 +136,8 @@ fn text(step: &Step) -> String {
         Err(trouble) => ("FAILED", &trouble.message, trouble.hint.as_ref()),
     };
     let milliseconds = step.elapsed.as_secs_f64() * 1e3;
-    let line = format!("{:<14} {milliseconds:>10.1} ms  {outcome:<6}  {}: {detail}\n", step.name, step.target);
+    let colon = if detail.is_empty() { "" } else { ": " };
+    let line = format!("{:<14} {milliseconds:>10.1} ms  {outcome:<6}  {}{colon}{detail}\n", step.name, step.target);
     let hint = hint.map(|hint| format!("{:<14} {hint}\n", "  what helps:"));
     printable(&(line + &hint.unwrap_or_default()))
 }

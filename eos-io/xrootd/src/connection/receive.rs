@@ -1,6 +1,7 @@
 //! The loop that receives answers and hands each to the request that it is for.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio::io::AsyncRead;
 
 use super::Shared;
 use super::incoming::Incoming;
-use super::slots::{Answer, BadPage, Sink, Slot};
+use super::slots::{Answer, BadPage, Sink, Slot, Terms};
 use crate::error::Error;
 use crate::metrics::{Event, add};
 use crate::wire::codes::{attention, status};
@@ -139,14 +140,10 @@ async fn receive_into<R: AsyncRead + Unpin>(
             let body = control(incoming, shared, header).await?;
             if let Response::Later { seconds } = body {
                 slot.terms.patience_ms.fetch_add(u64::from(seconds) * 1000, Ordering::Relaxed);
-                slot.terms.waiting_since.get_or_init(Instant::now);
                 add(&shared.counters.waits, 1);
-                shared.counters.tell(|| Event::Waiting {
-                    host: shared.host.clone(),
-                    path: String::new(),
-                    time: Duration::from_secs(u64::from(seconds)),
-                    message: String::new(),
-                });
+                if slot.terms.waiting_since.set(Instant::now()).is_ok() {
+                    tell_if_late(shared, &slot.terms, Duration::from_secs(u64::from(seconds)));
+                }
             }
             return Ok(None);
         }
@@ -181,6 +178,23 @@ async fn receive_into<R: AsyncRead + Unpin>(
         }
         Sink::Pages { .. } => Err(WireError::new("a page read was answered as a plain one").into()),
     }
+}
+
+/// Tells of an answer that was put off, once it has been missing for a while: the time that a server names is what it takes
+/// at most, and the usual checksum of a small file is there at once.
+fn tell_if_late(shared: &Shared, terms: &Arc<Terms>, time: Duration) {
+    const GRACE: Duration = Duration::from_secs(1);
+    if !shared.counters.has_listener() {
+        return;
+    }
+    let (terms, counters, host) = (Arc::downgrade(terms), Arc::clone(&shared.counters), shared.host.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(GRACE.min(time)).await;
+        if terms.strong_count() > 0 {
+            let time = time.saturating_sub(GRACE);
+            counters.tell(|| Event::Waiting { host, path: String::new(), time, message: String::new() });
+        }
+    });
 }
 
 /// An answer without data.

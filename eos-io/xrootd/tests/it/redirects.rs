@@ -87,6 +87,16 @@ async fn a_redirect_to_a_dead_server_leads_back_to_the_manager_with_its_name() {
 }
 
 #[tokio::test]
+async fn a_file_is_missing_when_the_manager_leads_to_the_same_server_again() {
+    let setup = setup();
+    setup.manager.set_rules([Rule::on(Request::Open).then(to(setup.data.port(), ""))]);
+    let store = behind(&setup.manager, steady());
+    let error = guarded(read(&store, "d/none.bin")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::NotFound, "{error}");
+    assert_eq!(setup.data.counts().of(Request::Open), 2);
+}
+
+#[tokio::test]
 async fn when_all_servers_are_dead_the_first_failure_is_told() {
     let setup = setup();
     let port = closed_port();

@@ -18,6 +18,14 @@ fn setup() -> (Xrootd, FaultProxy, Vec<u8>) {
     (server, proxy, content)
 }
 
+/// What a client is told, and the options that make it so.
+fn listening(options: Options) -> (Arc<Mutex<Vec<Event>>>, Options) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&told);
+    let listener: xrootd_client::Listener = Arc::new(move |event| ear.lock().unwrap().push(event));
+    (told, Options { listener: Some(listener), ..options })
+}
+
 /// The sum of RFC 1950, computed byte by byte.
 pub fn adler32(bytes: &[u8]) -> u32 {
     let (a, b) = bytes.iter().fold((1_u32, 0_u32), |(a, b), &byte| {
@@ -81,9 +89,11 @@ async fn pauses_add_up_to_the_limit() {
 async fn a_file_is_brought_from_tape() {
     for server in [Xrootd::stage().start(), Xrootd::stage_async().start()] {
         let content = server.volume().read("/staged.bin");
-        let store = store_with(&server, Options::default());
+        let (told, options) = listening(Options::default());
+        let store = store_with(&server, options);
         assert!(guarded(read(&store, "stage/a.bin")).await.unwrap() == content);
         assert!(store.client().metrics().waits >= 1);
+        assert!(told.lock().unwrap().iter().any(|event| matches!(event, Event::Waiting { .. })));
     }
 }
 
@@ -100,10 +110,13 @@ async fn a_file_that_never_comes_from_tape_is_given_up() {
 #[tokio::test]
 async fn a_checksum_comes_when_the_server_has_computed_it() {
     let (_server, proxy, content) = setup();
-    let store = behind(&proxy, steady());
+    let (told, options) = listening(steady());
+    let store = behind(&proxy, options);
     let path = Path::from("f.bin");
     let (kind, value) = guarded(store.checksum(&path, "adler32")).await.unwrap();
     assert_eq!((kind.as_str(), u32::from_str_radix(&value, 16).unwrap()), ("adler32", adler32(&content)));
+    // The server puts the answer off, and then is quick.
+    assert_eq!((store.client().metrics().waits, told.lock().unwrap().len()), (1, 0));
 }
 
 #[tokio::test]
@@ -131,10 +144,8 @@ async fn a_login_may_have_to_wait_as_well() {
         (request::READ, _) => asked.answer(0, &[5; 8]),
         _ => Reply::Usual,
     });
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let ear = Arc::clone(&told);
-    let listener: xrootd_client::Listener = Arc::new(move |event| ear.lock().unwrap().push(event));
-    let store = store_at(&server.url(), Options { listener: Some(listener), ..steady() });
+    let (told, options) = listening(steady());
+    let store = store_at(&server.url(), options);
     guarded(store.get_range(&Path::from("f.bin"), 0..8)).await.unwrap();
     let metrics = store.client().metrics();
     assert_eq!((server.count(request::LOGIN), metrics.waits, metrics.waited_ms), (2, 1, 1000));
