@@ -68,17 +68,16 @@ pub(crate) fn decode(
         Decode::Fixed { number, per_entry } => {
             let stride = number.width() * per_entry;
             let values = out.number_values()?;
-            rows.iter().try_for_each(|run| {
-                values.append(fixed_slice(basket, stride, &run)?);
-                Ok(())
-            })
+            let spans = rows.iter().map(|run| fixed_span(basket, stride, &run)).collect::<Result<Vec<_>>>()?;
+            values.append_spans(basket.values, &spans);
+            Ok(())
         }
         Decode::Record { members, stride } => {
             let Output::Record(children) = out else {
                 return Err(mismatch());
             };
             for run in rows.iter() {
-                let records = fixed_slice(basket, *stride, &run)?;
+                let records = basket.values.get(fixed_span(basket, *stride, &run)?).unwrap_or_default();
                 for (member, child) in members.iter().zip(children.iter_mut()) {
                     let width = member.number.width() * member.count;
                     child.number_values()?.append_strided(records, *stride, member.offset, width);
@@ -109,16 +108,19 @@ pub(crate) fn decode(
     }
 }
 
-fn fixed_slice<'a>(basket: &Basket<'a>, stride: usize, rows: &Range<usize>) -> Result<&'a [u8]> {
-    let range = rows.start.saturating_mul(stride)..rows.end.saturating_mul(stride);
-    basket.values.get(range).ok_or_else(|| {
-        FormatError::invalid(format!(
-            "entries {}..{} of {stride} bytes do not fit into the {} bytes of the basket",
-            rows.start,
-            rows.end,
-            basket.values.len()
-        ))
-    })
+/// Where a run of entries of `stride` bytes lies within the values.
+#[inline]
+fn fixed_span(basket: &Basket<'_>, stride: usize, rows: &Range<usize>) -> Result<Range<usize>> {
+    let span = rows.start.saturating_mul(stride)..rows.end.saturating_mul(stride);
+    if span.start <= span.end && span.end <= basket.values.len() {
+        return Ok(span);
+    }
+    Err(FormatError::invalid(format!(
+        "entries {}..{} of {stride} bytes do not fit into the {} bytes of the basket",
+        rows.start,
+        rows.end,
+        basket.values.len()
+    )))
 }
 
 /// Where an entry lies within the values.
@@ -146,26 +148,23 @@ fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, ou
     let values = child.number_values()?;
     let outside = || FormatError::invalid("entries lie outside of their basket");
     match basket.extents {
-        Extents::Elements { totals, width: element } if header == 0 => rows.iter().try_for_each(|run| {
-            let totals = totals.get(run.start..=run.end).ok_or_else(outside)?;
-            let [first, .., last] = totals else { return Ok(()) };
-            let bytes = *first as usize * element..*last as usize * element;
-            values.append(basket.values.get(bytes).ok_or_else(outside)?);
-            shift_offsets(offsets, totals, |t| t)
-        }),
-        Extents::Bytes(bounds) if header == 0 => rows.iter().try_for_each(|run| {
-            let bounds = bounds.get(run.start..=run.end).ok_or_else(outside)?;
-            let [first, .., last] = bounds else { return Ok(()) };
-            values.append(basket.values.get(*first as usize..*last as usize).ok_or_else(outside)?);
+        Extents::Elements { totals, width: element } if header == 0 => {
+            let spans = list_spans(totals, rows, *element, offsets, |total| total)?;
+            values.append_spans(basket.values, &spans);
+            Ok(())
+        }
+        Extents::Bytes(bounds) if header == 0 => {
             // Division by a constant that the compiler knows costs a shift.
-            match width {
-                1 => shift_offsets(offsets, bounds, |b| b),
-                2 => shift_offsets(offsets, bounds, |b| b / 2),
-                4 => shift_offsets(offsets, bounds, |b| b / 4),
-                8 => shift_offsets(offsets, bounds, |b| b / 8),
-                width => shift_offsets(offsets, bounds, |b| b / width as u32),
-            }
-        }),
+            let spans = match width {
+                1 => list_spans(bounds, rows, 1, offsets, |bound| bound),
+                2 => list_spans(bounds, rows, 1, offsets, |bound| bound / 2),
+                4 => list_spans(bounds, rows, 1, offsets, |bound| bound / 4),
+                8 => list_spans(bounds, rows, 1, offsets, |bound| bound / 8),
+                width => list_spans(bounds, rows, 1, offsets, |bound| bound / width as u32),
+            }?;
+            values.append_spans(basket.values, &spans);
+            Ok(())
+        }
         _ => rows.iter().flatten().try_for_each(|row| {
             let entry = basket.values.get(entry(basket, row)?).unwrap_or_default();
             // A null pointer, or a counted array of nothing, has no bytes at all or only its flag.
@@ -190,20 +189,42 @@ fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, ou
     }
 }
 
-/// Appends list offsets for checked, ascending `bounds`, scaled from what they count to elements.
+/// Where the bytes of each run lie, from checked and ascending `bounds` of the entries, and the offsets of its lists.
+/// `element` turns a bound into bytes, and `scale` a difference of bounds into elements.
 #[inline]
-fn shift_offsets(offsets: &mut Vec<i32>, bounds: &[u32], scale: impl Fn(u32) -> u32) -> Result<()> {
-    let (Some((first, rest)), Some(last)) = (bounds.split_first(), bounds.last()) else {
-        return Ok(());
-    };
-    let base = offsets.last().copied().unwrap_or(0);
-    let more = i32::try_from(scale(last.saturating_sub(*first))).ok();
-    if more.and_then(|m| base.checked_add(m)).is_none() {
-        return Err(FormatError::invalid("more than 2^31 elements in one batch; ask for fewer rows per batch"));
+fn list_spans(
+    bounds: &[u32],
+    rows: &Rows<'_>,
+    element: usize,
+    offsets: &mut Vec<i32>,
+    scale: impl Fn(u32) -> u32,
+) -> Result<Vec<Range<usize>>> {
+    let mut spans = Vec::with_capacity(rows.runs.len());
+    let mut end = u64::from(offsets.last().copied().unwrap_or(0).unsigned_abs());
+    for run in rows.iter() {
+        let outside = || FormatError::invalid("entries lie outside of their basket");
+        let [first, rest @ ..] = bounds.get(run.start..=run.end).ok_or_else(outside)? else { continue };
+        let (base, first) = (end as u32, *first);
+        let offset = |bound: &u32| base.wrapping_add(scale(bound.wrapping_sub(first))) as i32;
+        let last = match rest {
+            [] => continue,
+            // Selections leave many runs of one entry.
+            [last] => {
+                offsets.push(offset(last));
+                *last
+            }
+            [.., last] => {
+                offsets.extend(rest.iter().map(offset));
+                *last
+            }
+        };
+        end += u64::from(scale(last.wrapping_sub(first)));
+        spans.push(first as usize * element..last as usize * element);
     }
-    let first = *first;
-    offsets.extend(rest.iter().map(|bound| base + scale(bound.wrapping_sub(first)) as i32));
-    Ok(())
+    match i32::try_from(end) {
+        Ok(_) => Ok(spans),
+        Err(_) => Err(FormatError::invalid("more than 2^31 elements in one batch; ask for fewer rows per batch")),
+    }
 }
 
 /// Finds the extents of the entries of a basket that was written without an offset table, by walking through them.

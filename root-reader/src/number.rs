@@ -1,5 +1,6 @@
 //! The kinds of number that ROOT writes, their width in the file, and their bulk conversion into native values.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::{
@@ -241,6 +242,21 @@ trait Native: Copy + Default {
 
     fn append(bytes: &[u8], out: &mut Vec<Self>);
 
+    fn append_spans(bytes: &[u8], spans: &[Range<usize>], out: &mut Vec<Self>) {
+        // So few are converted one by one: wide instructions take longer to set up.
+        const FEW: usize = 4;
+        let width = size_of::<Self>();
+        out.reserve(spans.iter().map(|span| span.len() / width).sum());
+        for span in spans {
+            let slice = bytes.get(span.clone()).unwrap_or_default();
+            if slice.len() <= FEW * width {
+                (0..slice.len() / width).for_each(|at| out.push(Self::at(slice, at * width)));
+            } else {
+                Self::append(slice, out);
+            }
+        }
+    }
+
     fn append_strided(bytes: &[u8], stride: usize, offset: usize, width: usize, out: &mut Vec<Self>) {
         for record in bytes.chunks_exact(stride.max(1)) {
             Self::append(record.get(offset..offset + width).unwrap_or_default(), out);
@@ -292,6 +308,17 @@ impl Values {
             out => Native::append(bytes, out),
             flags => flags.extend_from_slice(bytes),
             packed out, form => unpack(bytes, *form, |value| out.push(value as _))
+        );
+    }
+
+    /// Appends all values in parts of `bytes`, each of which holds whole values.
+    pub(crate) fn append_spans(&mut self, bytes: &[u8], spans: &[Range<usize>]) {
+        let slices = || spans.iter().filter_map(|span| bytes.get(span.clone()));
+        for_plain_values!(
+            self,
+            out => Native::append_spans(bytes, spans, out),
+            flags => slices().for_each(|slice| flags.extend_from_slice(slice)),
+            packed out, form => slices().for_each(|slice| unpack(slice, *form, |value| out.push(value as _)))
         );
     }
 

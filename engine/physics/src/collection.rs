@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, ListArray, StructArray, UInt32Array};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 use arrow_select::take::take;
@@ -77,7 +77,7 @@ impl Collection {
             let ranges = || ranges(column.offsets()).zip(nulls.iter()).map(|(r, valid)| if valid { r } else { 0..0 });
             offsets = OffsetBuffer::from_lengths(ranges().map(|r| r.len()));
             let places: UInt32Array = ranges().flatten().map(|place| place as u32).collect::<Vec<_>>().into();
-            members.push(take(column.values(), &places, None)?);
+            members.push(taken(column.values(), &places)?);
         }
         Ok(Self { offsets, nulls: Some(nulls), members })
     }
@@ -135,6 +135,18 @@ impl Collection {
             rows.resize(range.end, row);
         }
         rows
+    }
+}
+
+/// The values at some places; null where the place is. Arrow asks each place of a struct whether it is null there, also
+/// where none is: members of such structs are taken one by one.
+pub fn taken(values: &dyn Array, places: &UInt32Array) -> Result<ArrayRef> {
+    match values.as_struct_opt() {
+        Some(objects) if objects.null_count() == 0 && objects.num_columns() > 0 => {
+            let columns = objects.columns().iter().map(|column| taken(column, places)).collect::<Result<_>>()?;
+            Ok(Arc::new(StructArray::try_new(objects.fields().clone(), columns, places.nulls().cloned())?))
+        }
+        _ => Ok(take(values, places, None)?),
     }
 }
 

@@ -65,7 +65,7 @@ pub mod lists;
 pub mod lumi;
 mod values;
 
-pub use collection::Collection;
+pub use collection::{Collection, taken};
 pub use error::{Error, Result};
 pub use kinematics::Function;
 pub use values::Values;

@@ -315,11 +315,8 @@ impl Mapped {
             None => (decides(&flags), None),
             Some(nulls) => (&decides(&flags) & nulls.inner(), Some(!nulls.inner())),
         };
-        let found: BooleanBuffer = Ranks::new(&deciding).between(offsets).map(|n| n > 0).collect();
-        let nulls = unknown.map(|unknown| {
-            let none: BooleanBuffer = Ranks::new(&unknown).between(offsets).map(|n| n == 0).collect();
-            NullBuffer::new(&none | &found)
-        });
+        let found = Ranks::new(&deciding).any_between(offsets);
+        let nulls = unknown.map(|unknown| NullBuffer::new(&!&Ranks::new(&unknown).any_between(offsets) | &found));
         let nulls = NullBuffer::union(self.collection.nulls(), nulls.as_ref());
         let answers = if answer { found } else { !&found };
         Ok(Arc::new(BooleanArray::new(answers, nulls)))

@@ -42,6 +42,12 @@ impl Ranks {
             until - std::mem::replace(&mut last, until)
         })
     }
+
+    /// Which lists have set bits.
+    pub(super) fn any_between(&self, offsets: &OffsetBuffer<i32>) -> BooleanBuffer {
+        let mut counts = self.between(offsets);
+        BooleanBuffer::collect_bool(counts.len(), |_| counts.next().is_some_and(|count| count > 0))
+    }
 }
 
 #[cfg(test)]

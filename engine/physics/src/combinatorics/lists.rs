@@ -5,10 +5,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, ListArray, StructArray, UInt32Array};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{Field, Fields};
-use arrow_select::take::take;
 
 use super::tuples::Tuples;
-use crate::collection::{Collection, list_of};
+use crate::collection::{Collection, list_of, taken};
 use crate::error::{Error, Result};
 
 /// The subsets of so many elements of each list, as structs whose members are called `0`, `1` and so on, or by the names
@@ -32,25 +31,17 @@ fn tuples(tuples: &Tuples<'_>, collections: &[&Collection], names: Option<&[&str
         return Err(Error::TooMany { count, limit: i32::MAX as u64 });
     }
     let names = member_names(tuples.size(), names)?;
-    let mut offsets = OffsetBuffer::new_empty();
     let mut nulls = None;
     for collection in collections {
         nulls = NullBuffer::union(nulls.as_ref(), collection.nulls());
     }
+    let (offsets, places) = tuples.all().into_parts();
+    let offsets = OffsetBuffer::new(offsets.into_iter().map(|offset| offset as i32).collect());
     let mut members: Vec<ArrayRef> = Vec::with_capacity(tuples.size());
-    // All fit into one chunk; without rows there is none.
-    tuples.for_each_chunk(i32::MAX as usize, |chunk| {
-        offsets = OffsetBuffer::new(chunk.offsets().iter().map(|offset| *offset as i32).collect());
-        for (places, collection) in chunk.members().iter().zip(collections) {
-            let places = UInt32Array::from(places.clone());
-            if let Some(values) = collection.members().first() {
-                members.push(take(values, &places, None)?);
-            }
+    for (places, collection) in places.into_iter().zip(collections) {
+        if let Some(values) = collection.members().first() {
+            members.push(taken(values, &UInt32Array::from(places))?);
         }
-        Ok::<_, Error>(())
-    })?;
-    if members.is_empty() {
-        members.extend(collections.iter().filter_map(|c| c.members().first()).map(|values| values.slice(0, 0)));
     }
     let fields: Fields =
         names.into_iter().zip(&members).map(|(name, m)| Field::new(name, m.data_type().clone(), true)).collect();

@@ -1,5 +1,6 @@
 //! All tuples of each row, in pieces of bounded size: 84 million trijets need not be in memory at once.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use crate::collection::Collection;
@@ -52,6 +53,11 @@ impl Chunk {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The offsets and the members.
+    pub fn into_parts(self) -> (Vec<u32>, Vec<Vec<u32>>) {
+        (self.offsets, self.members)
     }
 
     fn start(&mut self, row: usize, size: usize) {
@@ -130,9 +136,34 @@ impl<'a> Tuples<'a> {
         }
     }
 
+    /// All tuples at once; [`Self::count`] says how much memory that takes.
+    pub fn all(&self) -> Chunk {
+        let mut chunk = Chunk::default();
+        chunk.start(0, self.size);
+        if let ([only], [firsts, seconds]) = (self.collections.as_slice(), chunk.members.as_mut_slice()) {
+            pairs(only, &mut chunk.offsets, firsts, seconds);
+            return chunk;
+        }
+        let mut prefix = Vec::with_capacity(self.size);
+        for (row, count) in self.counts().enumerate() {
+            if count > 0 {
+                let Ok(()) = self.runs::<Infallible>(row, &mut prefix, &mut |prefix, last| {
+                    chunk.push(prefix, last);
+                    Ok(())
+                });
+            }
+            chunk.end_row();
+        }
+        chunk
+    }
+
     /// Calls a function with all tuples, at most `limit` at a time and nearly as many.
     pub fn for_each_chunk<E>(&self, limit: usize, mut visit: impl FnMut(&Chunk) -> Result<(), E>) -> Result<(), E> {
         let limit = limit.clamp(1, u32::MAX as usize);
+        if self.count() <= limit as u64 {
+            let chunk = self.all();
+            return if chunk.rows().is_empty() { Ok(()) } else { visit(&chunk) };
+        }
         let mut chunk = Chunk::default();
         chunk.start(0, self.size);
         let mut prefix = Vec::with_capacity(self.size);
@@ -184,6 +215,28 @@ impl<'a> Tuples<'a> {
             prefix.pop();
         }
         Ok(())
+    }
+}
+
+/// All pairs of the elements of each row. Most analyses want pairs, and most events have one, or none.
+fn pairs(collection: &Collection, offsets: &mut Vec<u32>, firsts: &mut Vec<u32>, seconds: &mut Vec<u32>) {
+    offsets.reserve(collection.len());
+    for row in 0..collection.len() {
+        let range = elements(collection, row);
+        match range.len() {
+            0 | 1 => {}
+            2 => {
+                firsts.push(range.start);
+                seconds.push(range.start + 1);
+            }
+            _ => {
+                for first in range.clone() {
+                    seconds.extend(first + 1..range.end);
+                    firsts.resize(seconds.len(), first);
+                }
+            }
+        }
+        offsets.push(firsts.len() as u32);
     }
 }
 

@@ -11,7 +11,7 @@ use arrow_select::interleave::interleave;
 
 use super::reduce::member;
 use crate::align::{conditions, numbers};
-use crate::collection::{Collection, as_list, list_of};
+use crate::collection::{Collection, as_list, list_of, taken};
 use crate::error::{Error, Result};
 
 /// The element at one place of each list, counted from 0. Null where the list or the place is null, and where nothing is
@@ -25,7 +25,7 @@ pub fn take(list: &ListArray, places: &Int32Array) -> Result<ArrayRef> {
     for (range, place) in collection.valid_ranges().zip(places) {
         chosen.append_option(range.zip(place).and_then(|(range, place)| locate(&range, place)));
     }
-    Ok(arrow_select::take::take(member(&collection)?, &chosen.finish(), None)?)
+    taken(member(&collection)?, &chosen.finish())
 }
 
 /// The elements at several places of each list, counted from 0, in the order of the places; an element is null where
@@ -43,7 +43,7 @@ pub fn take_list(list: &ListArray, places: &ListArray) -> Result<ListArray> {
             chosen.append_option(from.clone().zip(place).and_then(|(range, place)| locate(&range, place)));
         }
     }
-    places.wrap(arrow_select::take::take(member(&elements)?, &chosen.finish(), None)?)
+    places.wrap(taken(member(&elements)?, &chosen.finish())?)
 }
 
 /// The first elements of each list, at most so many.
@@ -126,7 +126,7 @@ pub fn spread(values: &dyn Array, list: &ListArray) -> Result<ListArray> {
     }
     let collection = Collection::new(&[list])?;
     let rows = UInt32Array::from(collection.row_of_elements());
-    collection.wrap(arrow_select::take::take(values, &rows, None)?)
+    collection.wrap(taken(values, &rows)?)
 }
 
 /// Lists of the elements whose places are chosen for each row.
@@ -140,7 +140,7 @@ pub(super) fn choose(collection: &Collection, mut of: impl FnMut(Range<usize>, &
             chosen.len() - before
         })
         .collect();
-    let values = arrow_select::take::take(member(collection)?, &UInt32Array::from(chosen), None)?;
+    let values = taken(member(collection)?, &UInt32Array::from(chosen))?;
     list_of(values, OffsetBuffer::from_lengths(lengths), collection.nulls().cloned())
 }
 

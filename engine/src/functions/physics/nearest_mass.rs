@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::builder::{Float64Builder, Int32Builder};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt32Array};
 use datafusion::arrow::buffer::{BooleanBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{take, take_arrays};
+use datafusion::arrow::compute::take_arrays;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 use root_physics::combinatorics::{Best, Momenta, Momentum, Tuples, best_tuple, distance_to_mass};
-use root_physics::{Collection, lists};
+use root_physics::{Collection, lists, taken};
 
 use super::failed;
 use super::kernel::{as_list, documentation, kernel_type, list_of, member_of};
@@ -186,16 +186,10 @@ impl Allowed {
         if count > MOST_TUPLES {
             return Err(failed(root_physics::Error::TooMany { count, limit: MOST_TUPLES }));
         }
-        // All fit into one chunk; without rows there is none.
-        let (mut members, mut offsets) = (vec![Vec::new(); size], vec![0]);
-        tuples.for_each_chunk(MOST_TUPLES as usize, |chunk| {
-            members = chunk.members().to_vec();
-            offsets = chunk.offsets().to_vec();
-            Ok::<_, DataFusionError>(())
-        })?;
+        let (offsets, members) = tuples.all().into_parts();
         let Some(particles) = collection.members().first() else { return exec_err!("{NAME} takes a list") };
         let places: Vec<UInt32Array> = members.iter().map(|places| places.clone().into()).collect();
-        let given: Vec<_> = places.iter().map(|places| move || Ok(take(particles, places, None)?)).collect();
+        let given: Vec<_> = places.iter().map(|places| move || taken(particles, places).map_err(failed)).collect();
         let mut given: Vec<&dyn Fn() -> Result<ArrayRef>> = given.iter().map(|member| member as _).collect();
         let beyond = || exec_err!("the condition of {NAME} has more than {size} parameters");
         given.resize(LARGEST, &beyond);
