@@ -146,7 +146,6 @@ fn entry(basket: &Basket<'_>, row: usize) -> Result<Range<usize>> {
 fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, out: &mut Output) -> Result<()> {
     let (offsets, child) = out.list_parts()?;
     let values = child.number_values()?;
-    let outside = || FormatError::invalid("entries lie outside of their basket");
     match basket.extents {
         Extents::Elements { totals, width: element } if header == 0 => {
             let spans = list_spans(totals, rows, *element, offsets, |total| total)?;

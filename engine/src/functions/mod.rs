@@ -36,6 +36,7 @@ mod operators;
 mod physics;
 mod power;
 mod ranks;
+mod reduce;
 
 use std::sync::Arc;
 
@@ -65,7 +66,8 @@ impl Functions {
             .into_iter()
             .chain(lengths);
         let transform = Arc::new(lambda::list_transform());
-        let higher_order = [count, transform.clone()].into_iter().chain(lambda::list_functions().map(Arc::new));
+        let reduce = Arc::new(reduce::array_reduce());
+        let higher_order = [count, transform.clone(), reduce].into_iter().chain(lambda::list_functions().map(Arc::new));
         Self {
             scalar: scalar.chain(physics::scalar_functions()).collect(),
             higher_order: higher_order.chain(physics::higher_order_functions()).collect(),
