@@ -143,7 +143,7 @@ class Bench:
                 total = sum(expected.values())
                 if sum(found.values()) != total or moved > total / 100_000:
                     sys.exit(f"{query}, {codec}: uproot counts {sum(found.values())} values, bound {total}; {moved} moved")
-        print("bound, scan, sql and uproot fill the same histograms", flush=True)
+        print("bound, scan, sql, api and uproot fill the same histograms", flush=True)
 
     def measure(self):
         args = self.args
@@ -163,6 +163,7 @@ class Bench:
                     for query in sql:
                         self.ours("bound", "large", codec, query)
                         self.ours("sql", "large", codec, query)
+                        self.ours("api", "large", codec, query)
                         self.ours("sql", "large", codec, query, threads=2)
                         self.uproot(codec, query, True)
                         self.uproot(codec, query, False)
@@ -241,16 +242,16 @@ class Bench:
             rows = []
             for codec in args.codecs:
                 for q in sql:
-                    bound, ours, tuned, shipped = (
-                        self.median((c, "large", codec, q, 1)) for c in ("bound", "sql", "uproot tuned", "uproot"))
+                    bound, ours, api, tuned, shipped = (
+                        self.median((c, "large", codec, q, 1)) for c in ("bound", "sql", "api", "uproot tuned", "uproot"))
                     limit = 1.25 if codec in ("zlib", "zstd") and q not in ("q6", "q6b") else 1.5
-                    met = ours / bound <= limit and tuned / ours >= faster_than_uproot(q, codec)
-                    rows.append([q, codec, ms(bound), ms(ours), f"{ours / bound:.2f}", f"≤ {limit}", ms(tuned),
+                    met = max(ours, api) / bound <= limit and tuned / max(ours, api) >= faster_than_uproot(q, codec)
+                    rows.append([q, codec, ms(bound), ms(ours), f"{ours / bound:.2f}", f"{api / bound:.2f}", f"≤ {limit}", ms(tuned),
                                  f"{tuned / ours:.2f}", f"≥ {faster_than_uproot(q, codec)}", f"{shipped / ours:.2f}",
                                  verdict(met)])
-            head = ["query", "codec", "bound ms", "sql ms", "ratio", "goal", "uproot tuned ms", "÷ sql", "goal",
+            head = ["query", "codec", "bound ms", "sql ms", "ratio", "api's ratio", "goal", "uproot tuned ms", "÷ sql", "goal",
                     "uproot as shipped ÷ sql", ""]
-            self.show("Query, planning and open included, one thread", head, rows, "bound", "sql", "uproot tuned", "uproot")
+            self.show("Query, planning and open included, one thread", head, rows, "bound", "sql", "api", "uproot tuned", "uproot")
             rows = []
             for codec in args.codecs:
                 for q in sql:

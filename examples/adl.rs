@@ -73,7 +73,7 @@ fn q6b(events: &Events) -> Query {
 /// Sum of the transverse momenta of jets above 30 GeV that have no lepton above 10 GeV within 0.4.
 fn q7(events: &Events) -> Query {
     events
-        .define("jets", "named_zip('pt', Jet_pt, 'eta', Jet_eta, 'phi', Jet_phi)")?
+        .define("jets", "array_filter(named_zip('pt', Jet_pt, 'eta', Jet_eta, 'phi', Jet_phi), jet -> jet.pt > 30)")?
         .define("muons", "array_filter(named_zip('pt', Muon_pt, 'eta', Muon_eta, 'phi', Muon_phi), l -> l.pt > 10)")?
         .define(
             "electrons",
@@ -82,7 +82,7 @@ fn q7(events: &Events) -> Query {
         .define(
             "good_jets",
             "array_filter(jets, any_near(jets, muons, 0.4), any_near(jets, electrons, 0.4),
-                 (jet, at_muon, at_electron) -> jet.pt > 30 AND NOT at_muon AND NOT at_electron)",
+                 (jet, at_muon, at_electron) -> NOT at_muon AND NOT at_electron)",
         )?
         .filter("cardinality(good_jets) > 0")?
         .hist("array_sum(good_jets.pt)", Axis::regular(100, 15.0, 200.0)?)

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use root_benches::queries::Query;
 use root_benches::write::WriteArgs;
-use root_benches::{bound, floor, measure, scan, sql, write};
+use root_benches::{api, bound, floor, measure, scan, sql, write};
 use serde_json::{Value, json};
 
 /// The allocator of the command-line program.
@@ -32,7 +32,7 @@ struct Args {
     /// What is written, and how.
     #[command(flatten)]
     writing: WriteArgs,
-    /// Threads that bound, sql and write compute with.
+    /// Threads that bound, sql, api and write compute with.
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Prints the histogram as well.
@@ -52,11 +52,13 @@ enum Contender {
     Open,
     /// The query through the engine.
     Sql,
+    /// The query through the Rust API.
+    Api,
     /// The reduction of CMS AOD through the Rust API: queries aod and muons.
     Reduce,
     /// All columns of some entries, which are in memory, into a ROOT file.
     Write,
-    /// Runs bound, scan and sql once and compares their histograms.
+    /// Runs bound, scan, sql and api once and compares their histograms.
     Check,
 }
 
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
             Contender::Scan => measure::repeat(args.repeat, || scan::scan(path, query)),
             Contender::Open => measure::repeat(args.repeat, || scan::open(path, query)),
             Contender::Sql => measure::repeat(args.repeat, || sql::sql(path, query, threads)),
+            Contender::Api => measure::repeat(args.repeat, || api::api(path, query, threads)),
             Contender::Reduce => measure::repeat(args.repeat, || scan::reduce(path, query)),
             Contender::Write => measure::repeat(args.repeat, write::write(path, &args.writing, threads)),
             Contender::Check => match check(path, query) {
@@ -102,7 +105,9 @@ fn main() -> ExitCode {
 /// Compares the histograms of all who fill one.
 fn check(path: &Path, query: &'static Query) -> Result<Value, String> {
     let expected = bound::bound(path, query, 1)().histogram.unwrap();
-    for (who, outcome) in [("scan", scan::checked(path, query)), ("sql", sql::sql(path, query, 1))] {
+    let others =
+        [("scan", scan::checked(path, query)), ("sql", sql::sql(path, query, 1)), ("api", api::api(path, query, 1))];
+    for (who, outcome) in others {
         let histogram = outcome.histogram.unwrap();
         let moved = expected.moved(&histogram);
         if expected.total() != histogram.total() || moved > expected.total() / 100_000 {

@@ -93,7 +93,7 @@ async fn each_query_of_the_benchmark_alone_gives_the_same_as_all_together() {
 async fn the_dimuon_spectrum_has_the_pairs_of_the_reference() {
     for threads in [1, 3] {
         let events = events(threads).await;
-        let mass = dimuon_example::spectrum(&events).unwrap();
+        let mass = dimuon_example::spectrum(&events, Axis::log(300, 0.25, 300.0).unwrap()).unwrap();
         let results = events.run().await.unwrap();
         // The number by uproot and numpy, as in the tests of SQL.
         assert_eq!(results[&mass].tally().entries, 113);
