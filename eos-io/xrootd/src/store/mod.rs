@@ -179,11 +179,26 @@ impl XrootdStore {
         creating.await.map(Arc::new).map_err(|error| to_store(error, path))
     }
 
-    /// What is told of a file that has been written.
+    /// What is told of a file that has been written. A manager that was asked for the name before learns from the data
+    /// server that it is there now, which takes a moment.
     async fn written(&self, path: &Path) -> Result<PutResult> {
+        const LONGEST: Duration = Duration::from_secs(2);
         self.files.forget(path);
-        let meta = meta(path.clone(), &self.stat(path).await?);
-        Ok(PutResult { e_tag: meta.e_tag, version: None })
+        let mut pause = Duration::from_millis(20);
+        let stat = loop {
+            match self.stat(path).await {
+                Err(object_store::Error::NotFound { .. }) if pause <= LONGEST => {
+                    let waiting = self.client.run(|_| async move {
+                        tokio::time::sleep(pause).await;
+                        Ok(())
+                    });
+                    waiting.await.map_err(|error| to_store(error, path))?;
+                    pause *= 2;
+                }
+                other => break other?,
+            }
+        };
+        Ok(PutResult { e_tag: meta(path.clone(), &stat).e_tag, version: None })
     }
 
     async fn delete_one(&self, path: Path) -> Result<Path> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eos_testbed::{Fault, FaultProxy, Request, Rule, Volume, Xrootd, random_bytes};
+use eos_testbed::{Cluster, Fault, FaultProxy, Request, Rule, Volume, Xrootd, random_bytes};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use xrootd_client::{ErrorKind, Options};
@@ -20,6 +20,21 @@ fn files(volume: &Volume) -> Vec<String> {
 
 fn payload(bytes: &[u8]) -> PutPayload {
     PutPayload::from(bytes.to_vec())
+}
+
+#[tokio::test]
+async fn a_file_is_there_when_it_has_been_written_although_the_manager_knew_that_it_was_not() {
+    let cluster = Cluster::start();
+    let store = store_with(cluster.manager(), steady());
+    let writing = (0..8).map(|n| {
+        let (store, path) = (store.clone(), Path::from(format!("new{n}.bin")));
+        async move {
+            assert_eq!(kind(&store.head(&path).await.unwrap_err()), ErrorKind::NotFound);
+            store.put(&path, payload(&[n; 1000])).await.unwrap();
+            assert_eq!(store.head(&path).await.unwrap().size, 1000);
+        }
+    });
+    guarded(futures::future::join_all(writing)).await;
 }
 
 #[tokio::test]
