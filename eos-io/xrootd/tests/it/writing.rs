@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eos_testbed::{Cluster, Fault, FaultProxy, Request, Rule, Volume, Xrootd, random_bytes};
+use eos_testbed::{Fault, FaultProxy, Request, Rule, Volume, Xrootd, random_bytes};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use xrootd_client::{ErrorKind, Options};
@@ -23,18 +23,18 @@ fn payload(bytes: &[u8]) -> PutPayload {
 }
 
 #[tokio::test]
-async fn a_file_is_there_when_it_has_been_written_although_the_manager_knew_that_it_was_not() {
-    let cluster = Cluster::start();
-    let store = store_with(cluster.manager(), steady());
-    let writing = (0..8).map(|n| {
-        let (store, path) = (store.clone(), Path::from(format!("new{n}.bin")));
-        async move {
-            assert_eq!(kind(&store.head(&path).await.unwrap_err()), ErrorKind::NotFound);
-            store.put(&path, payload(&[n; 1000])).await.unwrap();
-            assert_eq!(store.head(&path).await.unwrap().size, 1000);
-        }
-    });
-    guarded(futures::future::join_all(writing)).await;
+async fn a_file_is_there_when_it_has_been_written_although_the_manager_learns_of_it_late() {
+    let server = Xrootd::standalone().start();
+    let manager = FaultProxy::to(server.port()).start();
+    let late = || Fault::Error(3011);
+    manager.set_rules([Rule::on(Request::Stat).nth(1..=3).then(late())]);
+    let store = behind(&manager, steady());
+    guarded(store.put(&Path::from("a.bin"), payload(b"abc"))).await.unwrap();
+    assert_eq!(manager.counts().of(Request::Stat), 4);
+
+    manager.set_rules([Rule::on(Request::Stat).then(late())]);
+    let error = guarded(store.put(&Path::from("b.bin"), payload(b"abc"))).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::NotFound, "{error}");
 }
 
 #[tokio::test]
