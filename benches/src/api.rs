@@ -10,10 +10,10 @@ use tokio::runtime::Builder;
 use crate::measure::Outcome;
 use crate::queries::Query;
 
-#[allow(dead_code, reason = "a program of its own, whose main is not called here")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "a program of its own, which shares a part with the other")]
 #[path = "../../examples/adl.rs"]
 mod adl;
-#[allow(dead_code, reason = "a program of its own, whose main is not called here")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "a program of its own, which shares a part with the other")]
 #[path = "../../examples/dimuon.rs"]
 mod dimuon;
 

@@ -214,6 +214,9 @@ impl RootFile {
             let start = head.get(..head.len().min(8)).unwrap_or_default();
             return Err(not_root(format!("it starts with '{}'", start.escape_ascii())));
         }
+        if [&b"root://"[..], b"roots://"].iter().any(|scheme| head.starts_with(scheme)) {
+            return Err(not_root("it is a text that begins with a URL, like a list of files".into()));
+        }
         let header = Header::parse(&head).map_err(|e| not_root(e.to_string()))?;
         let source = read_metadata_ahead(source, &header).await?;
         let mut opening =

@@ -23,6 +23,9 @@ fn patterns_directories_and_lists_name_files() {
     run_with_input(&["sql", "--files-from", "-"], "SELECT 1").fails(2, &["both the SQL and the list"]);
     run(&["count", "--files-from", "/no/such.txt"]).fails(3, &["/no/such.txt"]);
     run(&["count", &format!("{base}/x*.root")]).fails(3, &["no file matches"]);
+    // It begins with the four letters that ROOT files begin with.
+    std::fs::write(&list, "root://host//a.root\nroot://host//b.root\n").unwrap();
+    run(&["count", list.to_str().unwrap()]).fails(3, &["list.txt", "like a list of files"]);
 }
 
 #[test]

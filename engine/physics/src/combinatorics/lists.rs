@@ -26,16 +26,12 @@ pub fn cartesian(lists: &[&ListArray], names: Option<&[&str]>) -> Result<ListArr
 }
 
 fn tuples(tuples: &Tuples<'_>, collections: &[&Collection], names: Option<&[&str]>) -> Result<ListArray> {
-    let count = tuples.count();
-    if count > i32::MAX as u64 {
-        return Err(Error::TooMany { count, limit: i32::MAX as u64 });
-    }
     let names = member_names(tuples.size(), names)?;
     let mut nulls = None;
     for collection in collections {
         nulls = NullBuffer::union(nulls.as_ref(), collection.nulls());
     }
-    let (offsets, places) = tuples.all().into_parts();
+    let (offsets, places) = tuples.all(i32::MAX as u32)?.into_parts();
     let offsets = OffsetBuffer::new(offsets.into_iter().map(|offset| offset as i32).collect());
     let mut members: Vec<ArrayRef> = Vec::with_capacity(tuples.size());
     for (places, collection) in places.into_iter().zip(collections) {

@@ -136,8 +136,14 @@ impl<'a> Tuples<'a> {
         }
     }
 
-    /// All tuples at once; [`Self::count`] says how much memory that takes.
-    pub fn all(&self) -> Chunk {
+    /// All tuples at once, if there are not more than `limit`.
+    pub fn all(&self, limit: u32) -> Result<Chunk> {
+        let (count, limit) = (self.count(), u64::from(limit));
+        if count > limit { Err(Error::TooMany { count, limit }) } else { Ok(self.whole()) }
+    }
+
+    /// All tuples, which 32 bits can count.
+    fn whole(&self) -> Chunk {
         let mut chunk = Chunk::default();
         chunk.start(0, self.size);
         if let ([only], [firsts, seconds]) = (self.collections.as_slice(), chunk.members.as_mut_slice()) {
@@ -161,7 +167,7 @@ impl<'a> Tuples<'a> {
     pub fn for_each_chunk<E>(&self, limit: usize, mut visit: impl FnMut(&Chunk) -> Result<(), E>) -> Result<(), E> {
         let limit = limit.clamp(1, u32::MAX as usize);
         if self.count() <= limit as u64 {
-            let chunk = self.all();
+            let chunk = self.whole();
             return if chunk.rows().is_empty() { Ok(()) } else { visit(&chunk) };
         }
         let mut chunk = Chunk::default();

@@ -168,7 +168,7 @@ fn element_of(list: &FieldRef) -> Result<FieldRef> {
 }
 
 /// How many tuples a condition can be asked about at once.
-const MOST_TUPLES: u64 = 1 << 26;
+const MOST_TUPLES: u32 = 1 << 26;
 
 /// All tuples, and for which of them the condition holds.
 struct Allowed {
@@ -181,12 +181,10 @@ struct Allowed {
 
 impl Allowed {
     fn evaluate(condition: &LambdaArgument, collection: &Collection, size: usize) -> Result<Self> {
-        let tuples = Tuples::combinations(collection, size).map_err(failed)?;
-        let count = tuples.count();
-        if count > MOST_TUPLES {
-            return Err(failed(root_physics::Error::TooMany { count, limit: MOST_TUPLES }));
-        }
-        let (offsets, members) = tuples.all().into_parts();
+        let tuples =
+            Tuples::combinations(collection, size).and_then(|tuples| tuples.all(MOST_TUPLES)).map_err(failed)?;
+        let count = tuples.len();
+        let (offsets, members) = tuples.into_parts();
         let Some(particles) = collection.members().first() else { return exec_err!("{NAME} takes a list") };
         let places: Vec<UInt32Array> = members.iter().map(|places| places.clone().into()).collect();
         let given: Vec<_> = places.iter().map(|places| move || taken(particles, places).map_err(failed)).collect();
@@ -200,7 +198,7 @@ impl Allowed {
                 (0u32..).zip(counts).flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect();
             Ok(take_arrays(captured, &UInt32Array::from(rows), None)?)
         };
-        let flags = condition.evaluate(&given, spread)?.into_array(count as usize)?;
+        let flags = condition.evaluate(&given, spread)?.into_array(count)?;
         let flags = flags.as_boolean_opt().ok_or_else(|| exec_datafusion_err!("{NAME} needs a condition"))?;
         let flags = match flags.nulls() {
             Some(nulls) => flags.values() & nulls.inner(),
