@@ -2,8 +2,8 @@
 //!
 //! Five contenders do the same work on the same files: `floor` only reads and decompresses the baskets of a query's
 //! branches, `bound` is a loop written by hand for the one query, `scan` reads the branches into Arrow, and `sql` and `api`
-//! run the query through the engine, as SQL and as an analysis in Rust. `run.py` runs them in turns, with other software, and prints the ratios. `write`
-//! is measured beside `peers/write_uproot.py`.
+//! run the query through the engine, as SQL and as an analysis in Rust. `run.py` runs them in turns, with other software,
+//! and prints the ratios. `write` is measured beside `peers/write_uproot.py`.
 
 // Measurements stop at the first thing that is wrong: there is nobody to recover for.
 #![allow(

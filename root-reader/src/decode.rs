@@ -148,18 +148,18 @@ fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, ou
     let values = child.number_values()?;
     match basket.extents {
         Extents::Elements { totals, width: element } if header == 0 => {
-            let spans = list_spans(totals, rows, *element, offsets, |total| total)?;
+            let spans = list_spans(basket, totals, rows, *element, offsets, |total| total)?;
             values.append_spans(basket.values, &spans);
             Ok(())
         }
         Extents::Bytes(bounds) if header == 0 => {
             // Division by a constant that the compiler knows costs a shift.
             let spans = match width {
-                1 => list_spans(bounds, rows, 1, offsets, |bound| bound),
-                2 => list_spans(bounds, rows, 1, offsets, |bound| bound / 2),
-                4 => list_spans(bounds, rows, 1, offsets, |bound| bound / 4),
-                8 => list_spans(bounds, rows, 1, offsets, |bound| bound / 8),
-                width => list_spans(bounds, rows, 1, offsets, |bound| bound / width as u32),
+                1 => list_spans(basket, bounds, rows, 1, offsets, |bound| bound),
+                2 => list_spans(basket, bounds, rows, 1, offsets, |bound| bound / 2),
+                4 => list_spans(basket, bounds, rows, 1, offsets, |bound| bound / 4),
+                8 => list_spans(basket, bounds, rows, 1, offsets, |bound| bound / 8),
+                width => list_spans(basket, bounds, rows, 1, offsets, |bound| bound / width as u32),
             }?;
             values.append_spans(basket.values, &spans);
             Ok(())
@@ -192,6 +192,7 @@ fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, ou
 /// `element` turns a bound into bytes, and `scale` a difference of bounds into elements.
 #[inline]
 fn list_spans(
+    basket: &Basket<'_>,
     bounds: &[u32],
     rows: &Rows<'_>,
     element: usize,
@@ -200,8 +201,8 @@ fn list_spans(
 ) -> Result<Vec<Range<usize>>> {
     let mut spans = Vec::with_capacity(rows.runs.len());
     let mut end = u64::from(offsets.last().copied().unwrap_or(0).unsigned_abs());
+    let outside = || FormatError::invalid("entries lie outside of their basket");
     for run in rows.iter() {
-        let outside = || FormatError::invalid("entries lie outside of their basket");
         let [first, rest @ ..] = bounds.get(run.start..=run.end).ok_or_else(outside)? else { continue };
         let (base, first) = (end as u32, *first);
         let offset = |bound: &u32| base.wrapping_add(scale(bound.wrapping_sub(first))) as i32;
@@ -218,7 +219,11 @@ fn list_spans(
             }
         };
         end += u64::from(scale(last.wrapping_sub(first)));
-        spans.push(first as usize * element..last as usize * element);
+        let span = first as usize * element..last as usize * element;
+        if span.start > span.end || span.end > basket.values.len() {
+            return Err(outside());
+        }
+        spans.push(span);
     }
     match i32::try_from(end) {
         Ok(_) => Ok(spans),

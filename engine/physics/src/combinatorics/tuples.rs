@@ -138,38 +138,26 @@ impl<'a> Tuples<'a> {
 
     /// All tuples at once, if there are not more than `limit`.
     pub fn all(&self, limit: u32) -> Result<Chunk> {
-        let (count, limit) = (self.count(), u64::from(limit));
-        if count > limit { Err(Error::TooMany { count, limit }) } else { Ok(self.whole()) }
-    }
-
-    /// All tuples, which 32 bits can count.
-    fn whole(&self) -> Chunk {
-        let mut chunk = Chunk::default();
-        chunk.start(0, self.size);
-        if let ([only], [firsts, seconds]) = (self.collections.as_slice(), chunk.members.as_mut_slice()) {
-            pairs(only, &mut chunk.offsets, firsts, seconds);
-            return chunk;
+        let count = self.count();
+        if count > u64::from(limit) {
+            return Err(Error::TooMany { count, limit: limit.into() });
         }
-        let mut prefix = Vec::with_capacity(self.size);
-        for (row, count) in self.counts().enumerate() {
-            if count > 0 {
-                let Ok(()) = self.runs::<Infallible>(row, &mut prefix, &mut |prefix, last| {
-                    chunk.push(prefix, last);
-                    Ok(())
-                });
-            }
-            chunk.end_row();
+        let mut all = Chunk::default();
+        all.start(0, self.size);
+        if let ([only], [firsts, seconds]) = (self.collections.as_slice(), all.members.as_mut_slice()) {
+            pairs(only, &mut all.offsets, firsts, seconds);
+            return Ok(all);
         }
-        chunk
+        let Ok(()) = self.for_each_chunk::<Infallible>(limit as usize, |chunk| {
+            all = chunk.clone();
+            Ok(())
+        });
+        Ok(all)
     }
 
     /// Calls a function with all tuples, at most `limit` at a time and nearly as many.
     pub fn for_each_chunk<E>(&self, limit: usize, mut visit: impl FnMut(&Chunk) -> Result<(), E>) -> Result<(), E> {
         let limit = limit.clamp(1, u32::MAX as usize);
-        if self.count() <= limit as u64 {
-            let chunk = self.whole();
-            return if chunk.rows().is_empty() { Ok(()) } else { visit(&chunk) };
-        }
         let mut chunk = Chunk::default();
         chunk.start(0, self.size);
         let mut prefix = Vec::with_capacity(self.size);

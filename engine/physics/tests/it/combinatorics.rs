@@ -76,14 +76,9 @@ fn chunks_are_bounded_and_together_hold_all_tuples() {
     let collection = Collection::new(&[&values]).unwrap();
     for size in [1, 2, 3] {
         let tuples = Tuples::combinations(&collection, size).unwrap();
-        let mut whole = Vec::new();
-        let keep = |chunk: &root_physics::combinatorics::Chunk| {
-            whole.push(chunk.clone());
-            Ok::<_, ()>(())
-        };
-        tuples.for_each_chunk(usize::MAX, keep).unwrap();
-        assert_eq!(whole.len(), 1);
-        assert_eq!(whole[0].len() as u64, tuples.count());
+        let whole = tuples.all(u32::MAX).unwrap();
+        assert_eq!(whole.len() as u64, tuples.count());
+        assert!(matches!(tuples.all(whole.len() as u32 - 1), Err(Error::TooMany { .. })));
         for limit in [1, 7, 64] {
             let mut members = vec![Vec::new(); size];
             let mut per_row = vec![0u64; lengths.len()];
@@ -96,8 +91,9 @@ fn chunks_are_bounded_and_together_hold_all_tuples() {
                 Ok::<_, ()>(())
             };
             tuples.for_each_chunk(limit, visit).unwrap();
-            assert_eq!(members, whole[0].members());
+            assert_eq!(members, whole.members());
             assert_eq!(per_row, tuples.counts().collect::<Vec<_>>());
+            assert!(whole.offsets().windows(2).map(|bounds| u64::from(bounds[1] - bounds[0])).eq(tuples.counts()));
         }
     }
 }
