@@ -38,7 +38,7 @@ mod special {
 #[derive(Debug, Clone)]
 pub(crate) struct ExactSums {
     cells: usize,
-    /// By digit, lowest first; empty where no number had that digit.
+    /// By digit, lowest first, up to the highest that some number had; empty where no number had that digit.
     planes: Vec<Vec<i128>>,
     /// Flags of `special`; empty where all numbers were finite.
     special: Vec<u8>,
@@ -51,7 +51,7 @@ type Balanced = [i32; DIGITS];
 
 impl ExactSums {
     pub(crate) fn new(cells: usize) -> Self {
-        Self { cells, planes: vec![Vec::new(); DIGITS], special: Vec::new(), pending: 0 }
+        Self { cells, planes: Vec::new(), special: Vec::new(), pending: 0 }
     }
 
     /// Bytes on the heap.
@@ -63,10 +63,9 @@ impl ExactSums {
     /// Adds each value to the bin beside it.
     pub(crate) fn add_all(&mut self, cells: &[u32], values: &[f64]) {
         self.announce(cells.len() as u64);
-        let Some(plane) = common_digit(values).and_then(|digit| self.planes.get_mut(digit)) else {
+        let Some(plane) = common_digit(values).and_then(|digit| self.plane(digit)) else {
             return cells.iter().zip(values).for_each(|(&cell, &value)| self.deposit(cell as usize, value, 1));
         };
-        plane.resize(self.cells, 0);
         for (&cell, &value) in cells.iter().zip(values) {
             if let (Some(sum), Some((_, amount))) = (plane.get_mut(cell as usize), split(value)) {
                 *sum += amount;
@@ -89,21 +88,42 @@ impl ExactSums {
         self.deposit(cell, value.lo, 1);
     }
 
-    /// Adds the sums of `other`, which has as many bins.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Adds the sums of `other`: to the bins of the same places, or to those at `places`.
+    pub(crate) fn merge(&mut self, other: &Self, places: Option<&[u32]>) {
         self.announce(other.pending.max(1));
-        for (mine, theirs) in self.planes.iter_mut().zip(&other.planes) {
-            if mine.is_empty() {
-                mine.clone_from(theirs);
-            } else {
-                mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        for (digit, theirs) in other.planes.iter().enumerate().filter(|(_, theirs)| !theirs.is_empty()) {
+            if let Some(mine) = self.plane(digit) {
+                combine(mine, theirs, places, |mine, theirs| *mine += theirs);
             }
         }
-        if self.special.is_empty() {
-            self.special.clone_from(&other.special);
-        } else {
-            self.special.iter_mut().zip(&other.special).for_each(|(mine, theirs)| *mine |= theirs);
+        if !other.special.is_empty() {
+            self.special.resize(self.cells, 0);
+            combine(&mut self.special, &other.special, places, |mine, theirs| *mine |= theirs);
         }
+    }
+
+    /// Adds empty bins until there are so many.
+    pub(crate) fn extend_to(&mut self, cells: usize) {
+        self.cells = cells;
+        self.planes.iter_mut().filter(|plane| !plane.is_empty()).for_each(|plane| plane.resize(cells, 0));
+        if !self.special.is_empty() {
+            self.special.resize(cells, 0);
+        }
+    }
+
+    /// The sums of some bins, in this order.
+    pub(crate) fn taken(&self, places: &[u32]) -> Self {
+        let planes = self.planes.iter().map(|plane| if plane.is_empty() { Vec::new() } else { taken(plane, places) });
+        let special = if self.special.is_empty() { Vec::new() } else { taken(&self.special, places) };
+        Self { cells: places.len(), planes: planes.collect(), special, pending: self.pending }
+    }
+
+    /// Whether the sum of a bin is zero, and no number that was added was without end.
+    pub(crate) fn is_empty(&self, cell: usize) -> bool {
+        // Digits that are not zero may still add to nothing.
+        let is_bare = self.planes.iter().all(|plane| plane.get(cell).is_none_or(|&digit| digit == 0));
+        self.special.get(cell).is_none_or(|&flags| flags == 0)
+            && (is_bare || self.balanced(cell).iter().all(|&digit| digit == 0))
     }
 
     /// The same sums in other bins: `place` has the new bin of each old one.
@@ -139,7 +159,10 @@ impl ExactSums {
     /// The planes in which some bin has a digit, lowest first, with the digits of all bins.
     pub(crate) fn digits(&self) -> Vec<(usize, Vec<i32>)> {
         let mut planes: Vec<Vec<i32>> = vec![Vec::new(); DIGITS];
-        for cell in 0..self.cells {
+        let used: Vec<&Vec<i128>> = self.planes.iter().filter(|plane| !plane.is_empty()).collect();
+        let is_bare = |cell: usize| used.iter().all(|plane| plane.get(cell).is_none_or(|&digit| digit == 0));
+        let cells = if used.is_empty() { 0 } else { self.cells };
+        for cell in (0..cells).filter(|&cell| !is_bare(cell)) {
             for (plane, digit) in planes.iter_mut().zip(self.balanced(cell)) {
                 if digit != 0 {
                     if plane.is_empty() {
@@ -163,9 +186,8 @@ impl ExactSums {
     pub(crate) fn from_digits(cells: usize, digits: Vec<(usize, Vec<i32>)>, flags: Vec<u8>) -> Self {
         let mut sums = Self::new(cells);
         for (digit, digits) in digits {
-            if let Some(plane) = sums.planes.get_mut(digit) {
-                *plane = digits.into_iter().map(i128::from).collect();
-                plane.resize(cells, 0);
+            if let Some(plane) = sums.plane(digit) {
+                plane.iter_mut().zip(digits).for_each(|(place, digit)| *place = i128::from(digit));
             }
         }
         sums.special = flags;
@@ -199,12 +221,19 @@ impl ExactSums {
 
     #[cold]
     fn deposit_new(&mut self, digit: usize, cell: usize, amount: i128) {
-        if let Some(plane) = self.planes.get_mut(digit) {
-            plane.resize(self.cells, 0);
-            if let Some(sum) = plane.get_mut(cell) {
-                *sum += amount;
-            }
+        if let Some(sum) = self.plane(digit).and_then(|plane| plane.get_mut(cell)) {
+            *sum += amount;
         }
+    }
+
+    /// The plane of a digit, with a place for each bin.
+    fn plane(&mut self, digit: usize) -> Option<&mut Vec<i128>> {
+        if digit >= self.planes.len() {
+            self.planes.resize_with(digit + 1, Vec::new);
+        }
+        let plane = self.planes.get_mut(digit)?;
+        plane.resize(self.cells, 0);
+        Some(plane)
     }
 
     #[cold]
@@ -245,6 +274,25 @@ pub(crate) fn moved<T: Copy + Default>(values: &[T], cells: usize, place: &[u32]
         }
     }
     new
+}
+
+/// The values at some places.
+pub(crate) fn taken<T: Copy + Default>(values: &[T], places: &[u32]) -> Vec<T> {
+    places.iter().map(|&place| values.get(place as usize).copied().unwrap_or_default()).collect()
+}
+
+/// Takes each of `theirs` into one of `mine`: that beside it, or that at its place in `places`.
+pub(crate) fn combine<T: Copy>(mine: &mut [T], theirs: &[T], places: Option<&[u32]>, take: impl Fn(&mut T, T)) {
+    match places {
+        None => mine.iter_mut().zip(theirs).for_each(|(mine, &theirs)| take(mine, theirs)),
+        Some(places) => {
+            for (&theirs, &place) in theirs.iter().zip(places) {
+                if let Some(mine) = mine.get_mut(place as usize) {
+                    take(mine, theirs);
+                }
+            }
+        }
+    }
 }
 
 /// The digit that all values begin at, if they do, as weights mostly do. Not the highest, which infinity would have, nor
@@ -386,6 +434,34 @@ mod tests {
         assert_eq!(sum_of(&[1.0, f64::INFINITY, 2.0]), f64::INFINITY);
         assert!(sum_of(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
         assert!(sum_of(&[f64::NAN, f64::INFINITY]).is_nan());
+    }
+
+    #[test]
+    fn digits_are_listed_for_bins_that_have_some() {
+        let mut sums = ExactSums::new(1 << 24);
+        assert_eq!(sums.digits(), []);
+        // 1 is 2^1074 units, the 18th bit of digit 33.
+        sums.add_all(&[3, 3, 9, 9, 5], &[1.0, 1.0, 1.0, -1.0, 0.0]);
+        // The carry of this bin has gone into the next digit, where nothing was added.
+        sums.add_times(7, 8192.0, 1);
+
+        let digits = sums.digits();
+
+        assert_eq!(digits.iter().map(|(digit, _)| *digit).collect::<Vec<_>>(), [33, 34]);
+        let filled =
+            |plane: &Vec<i32>| plane.iter().copied().zip(0..).filter(|(digit, _)| *digit != 0).collect::<Vec<_>>();
+        assert_eq!(filled(&digits[0].1), [(1 << 19, 3), (i32::MIN, 7)]);
+        assert_eq!(filled(&digits[1].1), [(1, 7)]);
+        assert!(sums.is_empty(9) && sums.is_empty(5) && !sums.is_empty(7));
+    }
+
+    #[test]
+    fn digits_that_cancel_across_places_are_nothing() {
+        let mut sums = ExactSums::new(1);
+        // The mantissa of the last begins in the next digit.
+        sums.add_all(&[0, 0, 0], &[8_589_934_592.0, 8_589_934_592.0, -17_179_869_184.0]);
+        assert!(sums.is_empty(0));
+        assert_eq!(sums.digits(), []);
     }
 
     #[test]

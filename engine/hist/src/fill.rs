@@ -233,7 +233,7 @@ impl<'h> Filler<'h> {
         self.histogram.tally.nulls += null_count as u64;
         self.histogram.tally.outside += (self.length - null_count - kept) as u64;
 
-        let cells = self.cells.get(..kept).unwrap_or_default();
+        let cells = self.cells.get_mut(..kept).unwrap_or_default();
         if let Some(weight) = self.weight
             && !self.lanes.is_empty()
         {
@@ -248,7 +248,7 @@ impl<'h> Filler<'h> {
         self.weights.resize(self.length.max(kept), self.weight.unwrap_or(1.0));
         let weights = self.weights.get(..kept).unwrap_or_default();
         let samples = self.samples.get(..kept.min(self.samples.len())).unwrap_or_default();
-        self.histogram.cells.add(cells, weights, samples, &mut self.scratch);
+        self.histogram.bins.add(cells, weights, samples, &mut self.scratch);
     }
 
     /// Moves the entries that have a bin to the front, and tells how many they are.
@@ -269,7 +269,7 @@ impl<'h> Filler<'h> {
         let cells = self.lanes.len() / LANES;
         let lane = |number: usize| self.lanes.iter().skip(number * cells).take(cells);
         let sums = lane(0).zip(lane(1)).zip(lane(2).zip(lane(3))).map(|((a, b), (c, d))| a + b + c + d);
-        self.histogram.cells.add_counted(sums, weight);
+        self.histogram.bins.add_counted(sums, weight);
         self.lanes.fill(0);
         self.counted = 0;
     }

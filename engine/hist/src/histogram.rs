@@ -1,8 +1,9 @@
 //! A histogram: axes, what its bins hold, and how much went by without a bin.
 
 use crate::axis::{Axis, AxisKind, Interval};
+use crate::bins::Bins;
 use crate::error::{Error, Result};
-use crate::storage::{Cells, Content, Storage};
+use crate::storage::{Content, Storage};
 
 /// The most axes a histogram can have.
 pub const MAX_AXES: usize = 6;
@@ -14,7 +15,7 @@ pub const MAX_CELLS: usize = 1 << 24;
 #[derive(Debug, Clone)]
 pub struct Histogram {
     pub(crate) axes: Vec<Axis>,
-    pub(crate) cells: Cells,
+    pub(crate) bins: Bins,
     pub(crate) tally: Tally,
 }
 
@@ -55,8 +56,8 @@ impl Histogram {
         if axes.is_empty() || axes.len() > MAX_AXES {
             return Err(Error::Axes { found: axes.len() });
         }
-        let cells = Cells::new(storage, cell_count(&axes)?);
-        Ok(Self { axes, cells, tally: Tally::default() })
+        let bins = Bins::new(storage, cell_count(&axes)?);
+        Ok(Self { axes, bins, tally: Tally::default() })
     }
 
     /// Its axes.
@@ -74,7 +75,7 @@ impl Histogram {
 
     /// What its bins hold.
     pub fn storage(&self) -> Storage {
-        self.cells.storage()
+        self.bins.storage()
     }
 
     /// How many entries there were.
@@ -88,7 +89,7 @@ impl Histogram {
             AxisKind::StrCategory { categories, .. } => categories.iter().map(|name| name.len() + 24).sum(),
             _ => axis.bins() * 8,
         };
-        size_of::<Self>() + self.axes.iter().map(categories).sum::<usize>() + self.cells.memory()
+        size_of::<Self>() + self.axes.iter().map(categories).sum::<usize>() + self.bins.memory()
     }
 
     /// Adds the entries of another histogram with the same axes; growing categories may differ. Whatever the order of
@@ -100,11 +101,11 @@ impl Histogram {
         let axes = self.common_axes(other)?;
         self.grow_to(axes)?;
         if self.axes == other.axes {
-            self.cells.merge(&other.cells)?;
+            self.bins.merge(&other.bins)?;
         } else {
             let mut other = other.clone();
             other.grow_to(self.axes.clone())?;
-            self.cells.merge(&other.cells)?;
+            self.bins.merge(&other.bins)?;
         }
         self.tally.entries = self.tally.entries.saturating_add(other.tally.entries);
         self.tally.nulls = self.tally.nulls.saturating_add(other.tally.nulls);
@@ -126,12 +127,12 @@ impl Histogram {
             }
             cell = cell * axis.extent() + place;
         }
-        Some(self.cells.content(cell))
+        Some(self.bins.content(cell))
     }
 
     /// What all bins hold, underflow and overflow included, in row-major order: the last axis runs fastest.
     pub fn contents(&self) -> impl Iterator<Item = Content> {
-        (0..self.cell_count()).map(|cell| self.cells.content(cell))
+        (0..self.cell_count()).map(|cell| self.bins.content(cell))
     }
 
     /// All bins, underflow and overflow included, in row-major order.
@@ -145,7 +146,7 @@ impl Histogram {
             }
             index.reverse();
             let intervals = self.axes.iter().zip(&index).map(|(axis, &index)| axis.interval(index)).collect();
-            Bin { index, intervals, content: self.cells.content(cell) }
+            Bin { index, intervals, content: self.bins.content(cell) }
         })
     }
 
@@ -179,7 +180,7 @@ impl Histogram {
             let extent = new.extent() as u32;
             place = place.iter().flat_map(|&outer| places.iter().map(move |&inner| outer * extent + inner)).collect();
         }
-        self.cells = self.cells.moved(cells, &place);
+        self.bins = self.bins.moved(cells, &place);
         self.axes = axes;
         Ok(())
     }

@@ -36,26 +36,30 @@
 //! - `axis`: bins, and the positions of values on them. `columns` makes Arrow columns ready for it: lists are flattened,
 //!   categories looked up. `fill` goes through a chunk at a time, from positions to bins to contents.
 //! - `exact`: sums of weights as whole numbers, added without rounding; `wide` is for the differences that variances are
-//!   made of. `storage` says what a bin holds.
-//! - `state`, `uhi`, `csv`: a histogram as bytes, as JSON, as rows.
+//!   made of. `storage` says what a bin holds, `bins` which bins are kept.
+//! - `moments`: sum, mean and deviation. `state`, `uhi`, `csv`: a histogram as bytes, as JSON, as rows.
 //! - [`plot`]: pictures and text.
 //!
 //! # What it takes
 //!
 //! A count is 8 bytes a bin. A sum of weights, and of their squares, is 16 bytes a bin for each 32 powers of two in which
 //! weights lie, which is one to three for weights of ordinary size; [`Histogram::memory`] tells. Entries of one weight are
-//! counted and multiplied at the end.
+//! counted and multiplied at the end. Of more than 16 bins only those that are filled are kept, until they are one in eight.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod axis;
+mod bins;
 mod columns;
 mod csv;
 mod error;
 mod exact;
 mod fill;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod histogram;
+mod moments;
 pub mod plot;
 mod state;
 mod storage;
@@ -67,5 +71,6 @@ pub use csv::write_csv;
 pub use error::{Error, Result};
 pub use fill::{Entries, Number};
 pub use histogram::{Bin, Histogram, MAX_AXES, MAX_CELLS, Tally};
+pub use moments::Moments;
 pub use storage::{Content, Storage};
 pub use uhi::{read_uhi, write_uhi};

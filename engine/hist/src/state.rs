@@ -2,19 +2,24 @@
 //!
 //! The bytes are a function of what was filled: equal histograms give equal bytes, however they came about. All integers
 //! are LEB128; signed ones are folded to unsigned (0, −1, 1, −2 …). After the magic and the version come the axes, the
-//! storage, the tally, and the contents: counts of all bins, or for each sum the flags of numbers that were not finite
-//! and the planes of digits. Every bin of a count or of a plane takes at least a byte, so reading takes no more memory than
-//! the bytes justify. Sums that are all zero have no planes: such a state is short, and may yet have as many bins as a
-//! histogram can have, with which whoever lists them must reckon.
+//! storage, the tally, which bins are listed, and what they hold: counts, or for each sum the flags of numbers that were
+//! not finite and the planes of digits. Bins are listed where few of many hold something: 1, how many there are, and for
+//! each the number of bins between it and the one before it. A 0 in place of all that means that all bins follow, as
+//! they always do in version 1, which has no such 0. Every bin of a count or of a plane takes at least a byte, so reading
+//! takes no more memory than the bytes justify. Yet a state that is short may have as many bins as a histogram can have,
+//! with which whoever lists them must reckon.
 
 use crate::axis::{Axis, AxisKind};
+use crate::bins::Bins;
 use crate::error::{Error, Result};
 use crate::exact::{DIGITS, ExactSums};
 use crate::histogram::{Histogram, MAX_AXES, Tally};
 use crate::storage::{Cells, Storage};
 
 const MAGIC: &[u8] = b"RQH";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version that lists all bins.
+const FIRST_VERSION: u8 = 1;
 
 impl Histogram {
     /// All that merging needs, as bytes of a format with a version.
@@ -31,7 +36,12 @@ impl Histogram {
         });
         let Tally { entries, nulls, nans, outside } = self.tally;
         [entries, nulls, nans, outside].into_iter().for_each(|number| out.number(number));
-        match &self.cells {
+        let (listed, cells) = self.bins.in_order();
+        match listed {
+            None => out.0.push(0),
+            Some(bins) => out.listed(&bins),
+        }
+        match cells.as_ref() {
             Cells::Count(count) => out.counts(count),
             Cells::Weight { w, ww } => [w, ww].into_iter().for_each(|sums| out.sums(sums)),
             Cells::Mean { count, x, xx } => {
@@ -49,9 +59,9 @@ impl Histogram {
         if input.take(MAGIC.len())? != MAGIC {
             return Err(problem("it does not begin like one"));
         }
-        match input.byte()? {
-            VERSION => {}
-            other => return Err(problem(&format!("version {other} is not known; this program writes {VERSION}"))),
+        let version = input.byte()?;
+        if !(FIRST_VERSION..=VERSION).contains(&version) {
+            return Err(problem(&format!("version {version} is not known; this program writes {VERSION}")));
         }
         let axes = usize::from(input.byte()?);
         if axes > MAX_AXES {
@@ -67,7 +77,9 @@ impl Histogram {
         };
         let tally =
             Tally { entries: input.number()?, nulls: input.number()?, nans: input.number()?, outside: input.number()? };
-        let size = crate::histogram::cell_count(&axes)?;
+        let count = crate::histogram::cell_count(&axes)?;
+        let listed = if version == FIRST_VERSION { None } else { input.listed(count)? };
+        let size = listed.as_ref().map_or(count, Vec::len);
         let cells = match storage {
             Storage::Count => Cells::Count(input.counts(size)?),
             Storage::Weight => Cells::Weight { w: input.sums(size)?, ww: input.sums(size)? },
@@ -85,7 +97,7 @@ impl Histogram {
         if !input.0.is_empty() {
             return Err(problem("there are bytes behind its end"));
         }
-        Ok(Self { axes, cells, tally })
+        Ok(Self { axes, bins: Bins::from_cells(count, listed, cells), tally })
     }
 }
 
@@ -169,6 +181,16 @@ impl Writer {
                 categories.iter().for_each(|category| self.text(category));
             }
             AxisKind::Boolean => {}
+        }
+    }
+
+    fn listed(&mut self, bins: &[u32]) {
+        self.0.push(1);
+        self.number(bins.len() as u64);
+        let mut next = 0;
+        for &bin in bins {
+            self.number(u64::from(bin - next));
+            next = bin + 1;
         }
     }
 
@@ -282,6 +304,25 @@ impl<'a> Reader<'a> {
         };
         let axis = axis.with_name(name).with_label(label).with_unit(unit);
         Ok(axis.with_flow(flags & flag::UNDERFLOW != 0, flags & flag::OVERFLOW != 0))
+    }
+
+    /// The bins whose contents follow, if not all `count`.
+    fn listed(&mut self, count: usize) -> Result<Option<Vec<u32>>> {
+        match self.byte()? {
+            0 => return Ok(None),
+            1 => {}
+            other => return Err(problem(&format!("lists of bins of kind {other} are not known"))),
+        }
+        let mut next = 0_u64;
+        let bins = self.list(1, |input| {
+            let bin = next.saturating_add(input.number()?);
+            next = bin.saturating_add(1);
+            u32::try_from(bin)
+                .ok()
+                .filter(|&bin| (bin as usize) < count)
+                .ok_or_else(|| problem("it lists a bin that is none"))
+        });
+        bins.map(Some)
     }
 
     fn counts(&mut self, cells: usize) -> Result<Vec<u64>> {

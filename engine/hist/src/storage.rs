@@ -126,6 +126,7 @@ impl Cells {
         }
     }
 
+    /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
         let counts = |counts: &Vec<u64>| counts.capacity() * size_of::<u64>();
         match self {
@@ -177,23 +178,24 @@ impl Cells {
         }
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) -> Result<()> {
+    /// Adds the contents of other bins: to the bins of the same places, or to those at `places`.
+    pub(crate) fn merge(&mut self, other: &Self, places: Option<&[u32]>) -> Result<()> {
         match (self, other) {
-            (Self::Count(mine), Self::Count(theirs)) => merge_counts(mine, theirs),
+            (Self::Count(mine), Self::Count(theirs)) => merge_counts(mine, theirs, places),
             (Self::Weight { w, ww }, Self::Weight { w: w2, ww: ww2 }) => {
-                w.merge(w2);
-                ww.merge(ww2);
+                w.merge(w2, places);
+                ww.merge(ww2, places);
             }
             (Self::Mean { count, x, xx }, Self::Mean { count: count2, x: x2, xx: xx2 }) => {
-                merge_counts(count, count2);
-                x.merge(x2);
-                xx.merge(xx2);
+                merge_counts(count, count2, places);
+                x.merge(x2, places);
+                xx.merge(xx2, places);
             }
             (Self::WeightedMean { w, ww, wx, wxx }, Self::WeightedMean { w: w2, ww: ww2, wx: wx2, wxx: wxx2 }) => {
-                w.merge(w2);
-                ww.merge(ww2);
-                wx.merge(wx2);
-                wxx.merge(wxx2);
+                w.merge(w2, places);
+                ww.merge(ww2, places);
+                wx.merge(wx2, places);
+                wxx.merge(wxx2, places);
             }
             (mine, theirs) => {
                 return Err(Error::Merge(format!("one holds {:?}, the other {:?}", mine.storage(), theirs.storage())));
@@ -216,6 +218,50 @@ impl Cells {
             Self::WeightedMean { w, ww, wx, wxx } => {
                 Self::WeightedMean { w: sums(w), ww: sums(ww), wx: sums(wx), wxx: sums(wxx) }
             }
+        }
+    }
+
+    /// The contents of some bins, in this order.
+    pub(crate) fn taken(&self, places: &[u32]) -> Self {
+        let counts = |counts: &[u64]| exact::taken(counts, places);
+        match self {
+            Self::Count(count) => Self::Count(counts(count)),
+            Self::Weight { w, ww } => Self::Weight { w: w.taken(places), ww: ww.taken(places) },
+            Self::Mean { count, x, xx } => {
+                Self::Mean { count: counts(count), x: x.taken(places), xx: xx.taken(places) }
+            }
+            Self::WeightedMean { w, ww, wx, wxx } => Self::WeightedMean {
+                w: w.taken(places),
+                ww: ww.taken(places),
+                wx: wx.taken(places),
+                wxx: wxx.taken(places),
+            },
+        }
+    }
+
+    /// Adds empty bins until there are so many.
+    pub(crate) fn extend_to(&mut self, cells: usize) {
+        match self {
+            Self::Count(count) => count.resize(cells, 0),
+            Self::Weight { w, ww } => [w, ww].into_iter().for_each(|sums| sums.extend_to(cells)),
+            Self::Mean { count, x, xx } => {
+                count.resize(cells, 0);
+                [x, xx].into_iter().for_each(|sums| sums.extend_to(cells));
+            }
+            Self::WeightedMean { w, ww, wx, wxx } => {
+                [w, ww, wx, wxx].into_iter().for_each(|sums| sums.extend_to(cells));
+            }
+        }
+    }
+
+    /// Whether a bin holds nothing. Squares are asked first, as they hardly ever add to nothing.
+    pub(crate) fn is_empty(&self, cell: usize) -> bool {
+        let counted = |count: &[u64]| count.get(cell).is_some_and(|&count| count > 0);
+        match self {
+            Self::Count(count) => !counted(count),
+            Self::Weight { w, ww } => ww.is_empty(cell) && w.is_empty(cell),
+            Self::Mean { count, x, xx } => !counted(count) && xx.is_empty(cell) && x.is_empty(cell),
+            Self::WeightedMean { w, ww, wx, wxx } => [ww, wxx, w, wx].into_iter().all(|sums| sums.is_empty(cell)),
         }
     }
 
@@ -288,8 +334,8 @@ fn add_counts(counts: &mut [u64], cells: &[u32]) {
     }
 }
 
-fn merge_counts(mine: &mut [u64], theirs: &[u64]) {
-    mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = mine.saturating_add(*theirs));
+fn merge_counts(mine: &mut [u64], theirs: &[u64], places: Option<&[u32]>) {
+    exact::combine(mine, theirs, places, |mine, theirs| *mine = mine.saturating_add(theirs));
 }
 
 fn set_count(counts: &mut [u64], cell: usize, count: u64) {

@@ -258,7 +258,7 @@ impl Read<'_> {
                     variance: next(),
                 },
             };
-            histogram.cells.set(cell, content);
+            histogram.bins.set(cell, content);
         }
         Ok(())
     }

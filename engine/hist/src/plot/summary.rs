@@ -3,6 +3,7 @@
 use super::ticks::plain;
 use crate::axis::{Axis, Interval};
 use crate::histogram::Histogram;
+use crate::moments::Moments;
 
 /// Lines of a name and a value.
 pub(super) type Lines = Vec<(&'static str, String)>;
@@ -30,22 +31,12 @@ pub(super) fn lines(histogram: &Histogram) -> Lines {
 fn one_axis(histogram: &Histogram, axis: &Axis, lines: &mut Lines) {
     let bins: Vec<_> = histogram.bins().collect();
     let flow = |at: i64| bins.iter().find(|bin| bin.index == [at]).map_or(0.0, |bin| bin.content.weight());
-    if axis.is_numeric() {
-        let (mut sum, mut sum_x, mut sum_xx) = (0.0, 0.0, 0.0);
-        for bin in bins.iter().filter(|bin| !bin.is_flow(histogram.axes())) {
-            if let [Interval::Range(low, high)] = bin.intervals.as_slice() {
-                let (weight, center) = (bin.content.weight(), 0.5 * (low + high));
-                sum += weight;
-                sum_x += weight * center;
-                sum_xx += weight * center * center;
-            }
-        }
-        let mean = sum_x / sum;
-        let deviation = (sum_xx / sum - mean * mean).max(0.0).sqrt();
-        if mean.is_finite() && deviation.is_finite() {
-            lines.push(("Mean", plain(mean)));
-            lines.push(("Std dev", plain(deviation)));
-        }
+    if let Some(Moments { mean, deviation, .. }) = histogram.moments(0)
+        && mean.is_finite()
+        && deviation.is_finite()
+    {
+        lines.push(("Mean", plain(mean)));
+        lines.push(("Std dev", plain(deviation)));
     }
     let overflow = if axis.is_numeric() { "Overflow" } else { "Others" };
     for (name, value) in [("Underflow", flow(-1)), (overflow, flow(axis.bins() as i64))] {

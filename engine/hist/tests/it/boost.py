@@ -41,6 +41,11 @@ STORAGES = {
 }
 
 
+# What stands for entries, in the view of each storage and in the sum of its bins.
+WEIGHTS = ("sum_of_weights", "count", "value")
+NUMERIC = ("regular", "log", "variable")
+
+
 def column(values, kind):
     return floats(values) if kind in ("regular", "log", "variable") else values
 
@@ -84,6 +89,20 @@ def main():
         ours = np.nan_to_num(np.array(case["variances"], dtype=float))
         theirs = np.nan_to_num(theirs, nan=0.0).ravel()
         assert np.allclose(ours, theirs, rtol=1e-11, atol=1e-13), f"{name}: variances {ours} are not {theirs}"
+        inner = expected.view()
+        weights = inner if inner.dtype.names is None else inner[next(n for n in WEIGHTS if n in inner.dtype.names)]
+        total = expected.sum()
+        total = next((getattr(total, n) for n in WEIGHTS if hasattr(total, n)), total)
+        assert np.isclose(case["sum"], total, rtol=1e-11, atol=1e-11), f"{name}: {case['sum']} is not {total}"
+        for number, (along, found) in enumerate(zip(expected.axes, case["moments"])):
+            assert (found is not None) == (case["axes"][number]["kind"] in NUMERIC), f"{name}: axis {number}: {found}"
+            if found is None:
+                continue
+            sums = weights.sum(axis=tuple(n for n in range(weights.ndim) if n != number))
+            mean = np.average(along.centers, weights=sums)
+            deviation = np.sqrt(np.average((along.centers - mean) ** 2, weights=sums))
+            ours = floats(found)
+            assert np.allclose(ours, [mean, deviation], rtol=1e-9, equal_nan=True), f"{name}: {ours} is not {[mean, deviation]}"
         text = json.dumps({"h": expected}, default=uhi.io.json.default)
         # What boost-histogram writes for undefined variances is no JSON.
         answers[name] = text.replace("NaN", "0").replace("-Infinity", "0").replace("Infinity", "0")

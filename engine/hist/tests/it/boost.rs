@@ -182,6 +182,8 @@ fn request(case: &Case, histogram: &Histogram) -> Value {
         "weight": case.weight.as_deref().map(bits),
         "sample": case.sample.as_deref().map(bits),
         "variances": histogram.variances().iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect::<Vec<f64>>(),
+        "sum": histogram.sum(),
+        "moments": (0..case.axes.len()).map(|n| histogram.moments(n).map(|m| bits(&[m.mean, m.deviation]))).collect::<Vec<_>>(),
         "uhi": write_uhi(&[("h", histogram)], &[("query", json!("a test"))]).unwrap(),
     })
 }

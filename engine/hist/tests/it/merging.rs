@@ -24,13 +24,14 @@ fn storages() -> impl Strategy<Value = Storage> {
     prop_oneof![Just(Storage::Count), Just(Storage::Weight), Just(Storage::Mean), Just(Storage::WeightedMean)]
 }
 
-fn new(storage: Storage) -> Histogram {
-    let axes = vec![Axis::regular(3, 0.0, 4.0).unwrap(), Axis::growing_str_category()];
+/// With few bins, which are all kept, or with many, of which those are kept that are filled.
+fn new(storage: Storage, bins: usize) -> Histogram {
+    let axes = vec![Axis::regular(bins, 0.0, 4.0).unwrap(), Axis::growing_str_category()];
     Histogram::new(axes, storage).unwrap()
 }
 
-fn filled(storage: Storage, entries: &[Entry]) -> Histogram {
-    let mut histogram = new(storage);
+fn filled(storage: Storage, bins: usize, entries: &[Entry]) -> Histogram {
+    let mut histogram = new(storage, bins);
     let floats = |get: fn(&Entry) -> f64| Float64Array::from_iter_values(entries.iter().map(get));
     let x = floats(|entry| entry.0);
     let words = StringArray::from_iter_values(entries.iter().map(|entry| format!("category {}", entry.1)));
@@ -53,11 +54,12 @@ proptest! {
     #[test]
     fn any_partitioning_and_any_order_of_merging_give_the_same_bits(
         storage in storages(),
+        bins in prop_oneof![Just(3), Just(40), Just(400)],
         entries in entries(),
         order in any::<u64>(),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let expected = filled(storage, &entries);
+        let expected = filled(storage, bins, &entries);
 
         let mut shuffled = entries.clone();
         let mut random = crate::support::Random::new(order);
@@ -67,7 +69,7 @@ proptest! {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(shuffled.len())).collect();
         cuts.extend([0, shuffled.len()]);
         cuts.sort_unstable();
-        let mut parts: Vec<Histogram> = cuts.windows(2).map(|cut| filled(storage, &shuffled[cut[0]..cut[1]])).collect();
+        let mut parts: Vec<Histogram> = cuts.windows(2).map(|cut| filled(storage, bins, &shuffled[cut[0]..cut[1]])).collect();
         while parts.len() > 1 {
             let one = parts.swap_remove(random.below(parts.len()));
             let other = random.below(parts.len());
@@ -100,15 +102,55 @@ proptest! {
 #[test]
 fn an_empty_histogram_changes_nothing() {
     let entries = [(0.5, 1, 0.1, 3.0), (2.5, 2, 0.2, 5.0)];
-    for storage in [Storage::Count, Storage::Weight, Storage::Mean, Storage::WeightedMean] {
-        let full = filled(storage, &entries);
-        let mut empty = new(storage);
+    for (storage, bins) in STORAGES.into_iter().flat_map(|storage| [(storage, 3), (storage, 400)]) {
+        let full = filled(storage, bins, &entries);
+        let mut empty = new(storage, bins);
         empty.merge(&full).unwrap();
         let mut merged = full.clone();
-        merged.merge(&new(storage)).unwrap();
+        merged.merge(&new(storage, bins)).unwrap();
 
         assert_eq!(empty.to_bytes(), full.to_bytes());
         assert_eq!(merged.to_bytes(), full.to_bytes());
+    }
+}
+
+const STORAGES: [Storage; 4] = [Storage::Count, Storage::Weight, Storage::Mean, Storage::WeightedMean];
+
+#[test]
+fn a_histogram_of_many_bins_takes_what_its_entries_take() {
+    for (storage, full) in [(Storage::Count, 512_000), (Storage::Weight, 2_048_000)] {
+        let axes = || (0..3).map(|_| Axis::regular(38, 0.0, 38.0).unwrap()).collect();
+        let diagonal = Float64Array::from_iter_values((0..38).map(|n| f64::from(n) + 0.5));
+        let columns: [&dyn Array; 3] = [&diagonal, &diagonal, &diagonal];
+        let weights = Float64Array::from(vec![0.5; 38]);
+        let mut sparse = Histogram::new(axes(), storage).unwrap();
+        let empty = sparse.clone();
+        let entries = Entries::new(&columns);
+        let entries = if storage.is_weighted() { entries.weights(&weights) } else { entries };
+
+        sparse.fill(&entries).unwrap();
+
+        // 64,000 bins and 38 entries: each takes its 8 or 16 bytes for each sum, and what finds it.
+        assert!(sparse.memory() < 12_000, "{}", sparse.memory());
+        assert!(empty.to_bytes().len() < 100 && sparse.to_bytes().len() < 1_000, "{}", sparse.to_bytes().len());
+        assert!(Histogram::from_bytes(&sparse.to_bytes()).unwrap().memory() < 12_000);
+        let height = if storage.is_weighted() { 0.5 } else { 1.0 };
+        assert_eq!(sparse.values().iter().sum::<f64>(), 38.0 * height);
+        assert!((0..38).all(|n| sparse.get(&[n, n, n]).unwrap().value() == height));
+        assert_eq!(sparse.get(&[1, 2, 3]).unwrap().value(), 0.0);
+
+        // All bins are kept where one in eight is filled: then numbers for each cost more than those that are not.
+        let dense: Vec<f64> = (0..38).map(f64::from).cycle().take(38 * 38 * 38).collect();
+        let rows: Vec<f64> = (0..38 * 38 * 38).map(|n| f64::from(n / 38 % 38)).collect();
+        let layers: Vec<f64> = (0..38 * 38 * 38).map(|n| f64::from(n / 38 / 38)).collect();
+        let [x, y, z] =
+            [dense, rows, layers].map(|places| Float64Array::from_iter_values(places.iter().map(|x| x + 0.5)));
+        let columns: [&dyn Array; 3] = [&x, &y, &z];
+        let weights = Float64Array::from(vec![0.5; x.len()]);
+        let entries = Entries::new(&columns);
+        sparse.fill(&if storage.is_weighted() { entries.weights(&weights) } else { entries }).unwrap();
+        assert!((full..full + 20_000).contains(&sparse.memory()), "{}", sparse.memory());
+        assert_eq!(sparse.values().iter().sum::<f64>(), f64::from(38 * 38 * 38 + 38) * height);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray};
 use proptest::prelude::*;
-use root_hist::{Axis, Entries, Error, Histogram, Storage, read_uhi};
+use root_hist::{Axis, Entries, Error, Histogram, Storage, read_uhi, write_uhi};
 
 fn histogram(storage: Storage) -> Histogram {
     let axes = vec![
@@ -59,6 +59,48 @@ fn bytes_of_version_one_are_read() {
     assert_eq!(histogram.variances(), [0.0, 2_f64.powi(-53), 0.0, 0.0]);
     assert_eq!((histogram.axes()[0].name(), histogram.axes()[0].unit()), ("x", "GeV"));
     assert_eq!((histogram.tally().entries, histogram.tally().nans), (3, 1));
+}
+
+#[test]
+fn few_bins_of_many_are_written_with_their_numbers() {
+    let mut histogram = Histogram::new(vec![Axis::regular(998, 0.0, 998.0).unwrap()], Storage::Count).unwrap();
+    histogram.fill_slice(&[299.5, 2.5, 300.0, 299.0]).unwrap();
+
+    // 4 entries; 3 of the 1000 bins, underflow first: number 3, 296 between it and number 300, and 301 right behind it.
+    let contents = b"\x04\x00\x00\x00\x01\x03\x03\xa8\x02\x00\x01\x02\x01";
+    let written = histogram.to_bytes();
+    assert!(written.ends_with(contents), "{written:x?}");
+
+    // The same in a histogram of which all bins are kept.
+    let again = read_uhi(&write_uhi(&[("h", &histogram)], &[]).unwrap()).unwrap().remove(0).1;
+    assert_eq!(again.to_bytes(), written);
+
+    // What is filled with a weight of nothing holds nothing.
+    let new = || Histogram::new(vec![Axis::regular(998, 0.0, 998.0).unwrap()], Storage::Weight).unwrap();
+    let x = Float64Array::from(vec![2.5, 700.0]);
+    let (mut one, mut both) = (new(), new());
+    one.fill(&Entries::new(&[&x]).weights(&Float64Array::from(vec![Some(0.5), None]))).unwrap();
+    both.fill(&Entries::new(&[&x]).weights(&Float64Array::from(vec![0.5, 0.0]))).unwrap();
+    let sums = |histogram: &Histogram| histogram.to_bytes().split_off(b"RQH".len() + 28);
+    assert_eq!(sums(&one), sums(&both));
+}
+
+#[test]
+fn bins_that_no_histogram_has_are_refused() {
+    let mut histogram = Histogram::new(vec![Axis::regular(998, 0.0, 998.0).unwrap()], Storage::Count).unwrap();
+    histogram.fill_slice(&[997.5]).unwrap();
+    let written = histogram.to_bytes();
+    let contents = written.len() - 4;
+    assert_eq!(&written[contents - 1..], b"\x01\x01\xe6\x07\x01");
+
+    for (place, byte, expected) in
+        [(contents + 2, 0x08, "bin that is none"), (contents - 1, 2, "kind 2"), (contents, 9, "early")]
+    {
+        let mut bytes = written.clone();
+        bytes[place] = byte;
+        let error = Histogram::from_bytes(&bytes).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]
