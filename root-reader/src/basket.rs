@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::compression::Decompressor;
-use crate::decode::{Basket, Extents, walk_extents};
+use crate::decode::{Basket, Extents, KnownSpans, walk_extents};
 use crate::error::{Error, FormatError, Place, Result};
 use crate::layout::Decode;
 use crate::metrics::ScanMetrics;
@@ -31,6 +31,8 @@ pub(crate) struct Workspace {
     counters: HashMap<BranchId, Counter>,
     /// List offsets of the column that was decoded last: columns that one branch counts have the same.
     pub offsets: KnownOffsets,
+    /// Where its lists were, which is the same for these.
+    pub spans: KnownSpans,
     /// Whether every byte is decompressed and every checksum compared, also where the values do not need it.
     verify: bool,
     pub metrics: Arc<ScanMetrics>,

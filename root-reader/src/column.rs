@@ -1,6 +1,5 @@
 //! One column of a scan: runs of entries out of its baskets into one Arrow array.
 
-use std::ops::Range;
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
@@ -8,7 +7,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::ArrowError;
 
 use crate::basket::{BasketReader, Part, Workspace};
-use crate::decode::{Rows, decode};
+use crate::decode::{Rows, Runs, decode};
 use crate::error::{Error, Place, Result};
 use crate::layout::Layout;
 use crate::output::{NotUtf8, Nothing, Output};
@@ -31,13 +30,13 @@ impl ColumnReader {
     }
 
     /// Decodes some runs of entries, in ascending order, into one array.
-    pub(crate) fn read(&mut self, tree: &Tree, runs: &[Range<u64>], work: &mut Workspace) -> Result<ArrayRef> {
+    pub(crate) fn read(&mut self, tree: &Tree, runs: &Runs, work: &mut Workspace) -> Result<ArrayRef> {
         let rows: u64 = runs.iter().map(|r| r.end - r.start).sum();
         let mut out = Output::new(&self.layout.decode, rows as usize, self.elements);
         let mut nothing = Nothing::default();
         let mut absent: Vec<(usize, usize)> = Vec::new();
         let mut written = 0usize;
-        let mut rest = runs;
+        let mut rest = runs.as_slice();
         // Where the first of the remaining runs goes on.
         let mut pos = 0;
         while let Some(run) = rest.first() {
@@ -59,15 +58,18 @@ impl ColumnReader {
                 Part::Basket(index, entries, basket) => {
                     // All runs, or parts of runs, that lie in this basket.
                     let begun = rest.partition_point(|r| r.start < entries.end);
-                    let runs = rest.get(..begun).unwrap_or_default();
-                    let rows = Rows { runs, part: pos..entries.end, first: entries.start };
+                    let begun = rest.get(..begun).unwrap_or_default();
+                    let rows = Rows::new(runs, begun, pos..entries.end, entries.start);
                     pos = entries.end;
-                    written += rows.count();
+                    written += rows.count;
                     let started = Instant::now();
-                    decode(&layout.decode, &basket, &rows, &mut out, &mut nothing).map_err(|source| {
-                        let place = Place { basket: Some(index), entries: Some(entries), ..tree.branch_place(branch) };
-                        Error::corrupt(place, source)
-                    })?;
+                    decode(&layout.decode, &basket, &rows, &mut out, &mut nothing, &mut work.spans).map_err(
+                        |source| {
+                            let place =
+                                Place { basket: Some(index), entries: Some(entries), ..tree.branch_place(branch) };
+                            Error::corrupt(place, source)
+                        },
+                    )?;
                     work.metrics.decoded(started.elapsed());
                 }
             }

@@ -1,6 +1,7 @@
 //! Layer 7: the payload of a basket into Arrow buffers. Numbers are converted in bulk, straight into the buffer that the
 //! record batch will own; lengths and offsets of the file are checked before they are used.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,27 +24,36 @@ pub(crate) enum Extents {
     Elements { totals: Arc<Vec<u32>>, width: usize },
 }
 
+/// Runs of entries, ascending. Columns that are read at the same entries are given the same ones.
+pub(crate) type Runs = Arc<Vec<Range<u64>>>;
+
 /// Entries of a basket: the parts of some runs that lie in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows<'a> {
-    /// Entries of the tree, ascending.
+    /// All runs that are read.
+    pub all: &'a Runs,
+    /// Those of them that begin in front of the basket's end.
     pub runs: &'a [Range<u64>],
     /// What counts of them.
     pub part: Range<u64>,
     /// The first entry of the basket.
     pub first: u64,
+    /// How many rows they are.
+    pub count: usize,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    /// Those of `runs`, which are of `all`, that lie in a `part` of a basket that begins with `first`.
+    pub(crate) fn new(all: &'a Runs, runs: &'a [Range<u64>], part: Range<u64>, first: u64) -> Self {
+        let mut rows = Self { all, runs, part, first, count: 0 };
+        rows.count = rows.iter().map(|run| run.len()).sum();
+        rows
+    }
+
     /// The runs, counted from the basket's first entry.
     fn iter(&self) -> impl Iterator<Item = Range<usize>> {
         let within = |entry: u64| (entry.max(self.part.start).min(self.part.end) - self.first) as usize;
         self.runs.iter().map(move |run| within(run.start)..within(run.end))
-    }
-
-    /// How many rows they are.
-    pub(crate) fn count(&self) -> usize {
-        self.iter().map(|run| run.len()).sum()
     }
 }
 
@@ -56,6 +66,77 @@ pub(crate) struct Basket<'a> {
     pub extents: &'a Extents,
 }
 
+/// Where the lists of the last columns were found: columns that one branch counts have theirs at the same places.
+#[derive(Debug, Default)]
+pub(crate) struct KnownSpans {
+    runs: Runs,
+    /// The newest last.
+    found: VecDeque<ListSpans>,
+}
+
+/// Where the lists of some runs lie in baskets that have these totals.
+#[derive(Debug)]
+struct ListSpans {
+    totals: Arc<Vec<u32>>,
+    /// Bytes of an element.
+    width: usize,
+    /// The first entry that counts.
+    first: u64,
+    /// Elements of the batch in front of it.
+    before: i32,
+    /// The bytes of each run.
+    spans: Vec<Range<usize>>,
+    /// Where the lists end among the elements of the batch.
+    ends: Vec<i32>,
+}
+
+/// A batch can span several small baskets, which all columns of a collection ask for in turn.
+const RECENT_SPANS: usize = 16;
+
+impl KnownSpans {
+    /// Whether runs are so short that to find them takes longer than to copy what was found.
+    fn are_worth_keeping(rows: &Rows<'_>) -> bool {
+        const SHORT: usize = 4;
+        rows.runs.len() > 1 && rows.count < SHORT * rows.runs.len()
+    }
+
+    /// The bytes of each run; `offsets` goes on with the ends of the lists. `find` does both where it is not known.
+    fn or_find(
+        &mut self,
+        (totals, width): (&Arc<Vec<u32>>, usize),
+        rows: &Rows<'_>,
+        offsets: &mut Vec<i32>,
+        find: impl FnOnce(&mut Vec<i32>) -> Result<Vec<Range<usize>>>,
+    ) -> Result<&[Range<usize>]> {
+        if !Arc::ptr_eq(&self.runs, rows.all) {
+            self.found.clear();
+            self.runs = rows.all.clone();
+        }
+        let (first, before) = (rows.part.start, offsets.last().copied().unwrap_or(0));
+        let is_same = |known: &ListSpans| {
+            Arc::ptr_eq(&known.totals, totals) && (known.width, known.first, known.before) == (width, first, before)
+        };
+        let known = match self.found.iter().rposition(is_same) {
+            Some(place) => {
+                let known = self.found.get(place);
+                offsets.extend_from_slice(known.map_or(&[], |known| &known.ends));
+                known
+            }
+            None => {
+                let rows_before = offsets.len();
+                let spans = find(offsets)?;
+                if self.found.len() == RECENT_SPANS {
+                    self.found.pop_front();
+                }
+                let ends = offsets.get(rows_before..).unwrap_or_default().to_vec();
+                self.found.push_back(ListSpans { totals: totals.clone(), width, first, before, spans, ends });
+                self.found.back()
+            }
+        };
+        Ok(known.map_or(&[], |known| &known.spans))
+    }
+}
+
 /// Appends some entries of a basket to `out`.
 pub(crate) fn decode(
     decode: &Decode,
@@ -63,6 +144,7 @@ pub(crate) fn decode(
     rows: &Rows<'_>,
     out: &mut Output,
     nothing: &mut Nothing,
+    known: &mut KnownSpans,
 ) -> Result<()> {
     match decode {
         Decode::Fixed { number, per_entry } => {
@@ -86,7 +168,7 @@ pub(crate) fn decode(
             Ok(())
         }
         Decode::Counted { number, inner, header } => {
-            counted(number.width() * (*inner).max(1), *header, basket, rows, out)
+            counted(number.width() * (*inner).max(1), *header, basket, rows, out, known)
         }
         Decode::Sequential { frame, node } => {
             for row in rows.iter().flatten() {
@@ -143,13 +225,24 @@ fn entry(basket: &Basket<'_>, row: usize) -> Result<Range<usize>> {
 }
 
 /// Lists of elements of `width` bytes, each list behind a header.
-fn counted(width: usize, header: usize, basket: &Basket<'_>, rows: &Rows<'_>, out: &mut Output) -> Result<()> {
+fn counted(
+    width: usize,
+    header: usize,
+    basket: &Basket<'_>,
+    rows: &Rows<'_>,
+    out: &mut Output,
+    known: &mut KnownSpans,
+) -> Result<()> {
     let (offsets, child) = out.list_parts()?;
     let values = child.number_values()?;
     match basket.extents {
         Extents::Elements { totals, width: element } if header == 0 => {
-            let spans = list_spans(basket, totals, rows, *element, offsets, |total| total)?;
-            values.append_spans(basket.values, &spans);
+            let find = |offsets: &mut _| list_spans(basket, totals, rows, *element, offsets, |total| total);
+            if KnownSpans::are_worth_keeping(rows) {
+                values.append_spans(basket.values, known.or_find((totals, *element), rows, offsets, find)?);
+            } else {
+                values.append_spans(basket.values, &find(offsets)?);
+            }
             Ok(())
         }
         Extents::Bytes(bounds) if header == 0 => {

@@ -9,7 +9,7 @@ use crate::builtin;
 use crate::class::{Classes, Node};
 use crate::compression::Decompressor;
 use crate::cpp_type::{CppType, TextForm};
-use crate::decode::{Basket, Rows, decode};
+use crate::decode::{Basket, KnownSpans, Rows, Runs, decode};
 use crate::file::RootFile;
 use crate::layout::{Decode, Frame, Member, TextAs, data_type};
 use crate::number::{Number, Packed};
@@ -84,8 +84,9 @@ fn basket(how: &Decode, data: &[u8]) {
     let values = content.get(..border).unwrap_or_default();
     let basket = Basket { values, key_length: usize::from(key), extents: &extents };
     let mut out = Output::new(how, entries, 0);
-    let (runs, all) = ([0..entries as u64 / 2, entries as u64 / 2..entries as u64], 0..entries as u64);
-    if decode(how, &basket, &Rows { runs: &runs, part: all, first: 0 }, &mut out, &mut Nothing::default()).is_ok()
+    let all = Runs::new(vec![0..entries as u64 / 2, entries as u64 / 2..entries as u64]);
+    let rows = Rows::new(&all, &all, 0..entries as u64, 0);
+    if decode(how, &basket, &rows, &mut out, &mut Nothing::default(), &mut KnownSpans::default()).is_ok()
         && let Ok(array) = out.finish(&type_of(how), None, &mut KnownOffsets::default())
     {
         assert_eq!(array.len(), entries);

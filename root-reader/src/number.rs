@@ -235,26 +235,39 @@ macro_rules! for_plain_values {
     };
 }
 
+/// Numbers of short spans that are converted at once.
+const TOGETHER: usize = 4;
+
 /// A native number and its big-endian form.
 trait Native: Copy + Default {
     /// The number at a place; the default behind the end.
     fn at(bytes: &[u8], place: usize) -> Self;
 
+    /// The numbers from a place on, as many as are converted at once; defaults behind the end.
+    fn some_at(bytes: &[u8], place: usize) -> [Self; TOGETHER];
+
     fn append(bytes: &[u8], out: &mut Vec<Self>);
 
     fn append_spans(bytes: &[u8], spans: &[Range<usize>], out: &mut Vec<Self>) {
-        // So few are converted one by one: wide instructions take longer to set up.
-        const FEW: usize = 4;
         let width = size_of::<Self>();
-        out.reserve(spans.iter().map(|span| span.len() / width).sum());
-        for span in spans {
-            let slice = bytes.get(span.clone()).unwrap_or_default();
-            if slice.len() <= FEW * width {
-                (0..slice.len() / width).for_each(|at| out.push(Self::at(slice, at * width)));
-            } else {
-                Self::append(slice, out);
-            }
+        if let [span] = spans {
+            return Self::append(bytes.get(span.clone()).unwrap_or_default(), out);
         }
+        let (before, added) = (out.len(), spans.iter().map(|span| span.len() / width).sum::<usize>());
+        // Most spans are short, and their lengths differ: some numbers are converted whether or not the span is as long,
+        // and what is too much is where the next span goes.
+        out.resize(before + added + TOGETHER, Self::default());
+        let mut room = out.get_mut(before..).unwrap_or_default();
+        for span in spans {
+            let count = span.len() / width;
+            for at in (0..count).step_by(TOGETHER) {
+                if let Some(to) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                    *to = Self::some_at(bytes, span.start + at * width);
+                }
+            }
+            room = room.get_mut(count..).unwrap_or_default();
+        }
+        out.truncate(before + added);
     }
 
     fn append_strided(bytes: &[u8], stride: usize, offset: usize, width: usize, out: &mut Vec<Self>) {
@@ -271,6 +284,15 @@ macro_rules! native {
             fn at(bytes: &[u8], place: usize) -> Self {
                 let found = bytes.get(place..).and_then(|rest| rest.first_chunk::<$width>());
                 found.map_or_else(Self::default, |number| <$type>::from_be_bytes(*number))
+            }
+
+            #[inline]
+            fn some_at(bytes: &[u8], place: usize) -> [Self; TOGETHER] {
+                let found = bytes.get(place..).and_then(|rest| rest.first_chunk::<{ TOGETHER * $width }>());
+                match found.map(|bytes| bytes.as_chunks::<$width>().0) {
+                    Some([a, b, c, d]) => [a, b, c, d].map(|bytes| <$type>::from_be_bytes(*bytes)),
+                    _ => std::array::from_fn(|at| Self::at(bytes, place + at * $width)),
+                }
             }
 
             #[inline]
@@ -526,6 +548,21 @@ mod tests {
         let pi = std::f64::consts::PI;
         assert_eq!(form("[-pi,pi]"), PackedForm::Range { min: -pi, factor: f64::from(u32::MAX) / (2.0 * pi) });
         assert_eq!(Packed::from_title(false, "").form, PackedForm::Mantissa { bits: 12 });
+    }
+
+    #[test]
+    fn spans_of_any_length_are_converted_up_to_the_last_byte() {
+        let numbers: Vec<i16> = (0..20).map(|number| 1000 - 300 * number).collect();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        // Counted in numbers: none, one, as many as are converted at once, more, and the last one.
+        let spans = [0..0, 1..2, 2..6, 7..16, 16..16, 19..20];
+        let mut values = Values::I16(vec![5]);
+
+        values.append_spans(&bytes, &spans.clone().map(|span| 2 * span.start..2 * span.end));
+
+        let Values::I16(values) = values else { panic!("other numbers") };
+        let expected = spans.into_iter().flatten().map(|place| numbers[place]);
+        assert_eq!(values, [5].into_iter().chain(expected).collect::<Vec<_>>());
     }
 
     #[test]

@@ -315,7 +315,7 @@ impl Scan {
             });
         }
         if self.options.entry_column.is_some() {
-            arrays.push(Arc::new(UInt64Array::from_iter_values(planned.runs.into_iter().flatten())));
+            arrays.push(Arc::new(UInt64Array::from_iter_values(planned.runs.iter().cloned().flatten())));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(planned.rows));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
@@ -439,7 +439,8 @@ impl Scan {
         let mut needed = HashSet::new();
         let readings = self.readings(true);
         // The batches are kept in reverse.
-        let runs: Vec<Range<u64>> = self.window.planned.iter().rev().flat_map(|planned| planned.runs.clone()).collect();
+        let runs: Vec<Range<u64>> =
+            self.window.planned.iter().rev().flat_map(|planned| planned.runs.iter().cloned()).collect();
         add_needed_for_runs(&self.tree, &readings, self.window.entries.clone(), &runs, &mut needed);
         let mut all = HashSet::new();
         add_all_needed(&self.tree, &readings, self.window.entries.clone(), &mut all);

@@ -12,6 +12,7 @@ use arrow_select::filter::FilterBuilder;
 
 use crate::basket::Workspace;
 use crate::column::ColumnReader;
+use crate::decode::Runs;
 use crate::error::{Error, Result};
 use crate::tree::Tree;
 
@@ -89,7 +90,7 @@ enum Source {
 /// Rows that survive.
 pub(crate) struct Survivors {
     /// Their entries, ascending.
-    pub runs: Vec<Range<u64>>,
+    pub runs: Runs,
     pub rows: usize,
     /// What the filters have read of them, by filter and column, where it is used again.
     known: Vec<Vec<Option<ArrayRef>>>,
@@ -158,7 +159,7 @@ impl Filters {
     pub(crate) fn select(&mut self, rows: Range<u64>, tree: &Tree, work: &mut Workspace) -> Result<Option<Survivors>> {
         let fault = |source| Error::Arrow { place: Box::new(tree.place()), source };
         let all = rows.end - rows.start;
-        let mut survivors = Survivors { runs: vec![rows], rows: all as usize, known: Vec::new() };
+        let mut survivors = Survivors { runs: Arc::new(vec![rows]), rows: all as usize, known: Vec::new() };
         // The rows that are kept, as long as the others are not taken out.
         let mut pending: Option<BooleanBuffer> = None;
         for stage in &mut self.stages {
@@ -211,14 +212,14 @@ impl Survivors {
     /// Adds rows that come later.
     pub(crate) fn append(&mut self, later: Survivors) -> Result<(), ArrowError> {
         self.rows += later.rows;
-        let mut runs = later.runs.into_iter().peekable();
-        if let (Some(last), Some(next)) = (self.runs.last_mut(), runs.peek())
+        let (runs, mut later_runs) = (Arc::make_mut(&mut self.runs), later.runs.iter().cloned().peekable());
+        if let (Some(last), Some(next)) = (runs.last_mut(), later_runs.peek())
             && last.end == next.start
         {
             last.end = next.end;
-            runs.next();
+            later_runs.next();
         }
-        self.runs.extend(runs);
+        runs.extend(later_runs);
         for (values, later) in self.known.iter_mut().flatten().zip(later.known.iter().flatten()) {
             if let (Some(values), Some(later)) = (values, later) {
                 *values = concat(&[values.as_ref(), later.as_ref()])?;
@@ -229,7 +230,7 @@ impl Survivors {
 
     /// Takes out the rows that `mask` does not keep.
     fn narrow(&mut self, mask: BooleanBuffer) -> Result<(), ArrowError> {
-        self.runs = narrowed(&self.runs, &mask);
+        self.runs = Arc::new(narrowed(&self.runs, &mask));
         self.rows = mask.count_set_bits();
         if self.known.iter().flatten().any(Option::is_some) {
             let kept = FilterBuilder::new(&BooleanArray::new(mask, None)).optimize().build();
