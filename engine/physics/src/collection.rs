@@ -139,8 +139,15 @@ impl Collection {
 }
 
 /// The values at some places; null where the place is. Arrow asks each place of a struct whether it is null there, also
-/// where none is: members of such structs are taken one by one.
+/// where none is: members of such structs are taken one by one. Lists it copies one after the other: here all of their
+/// elements are taken together.
 pub fn taken(values: &dyn Array, places: &UInt32Array) -> Result<ArrayRef> {
+    if let Some(lists) = values.as_list_opt::<i32>()
+        && lists.null_count() == 0
+        && places.null_count() == 0
+    {
+        return Ok(Arc::new(taken_lists(lists, places)?));
+    }
     match values.as_struct_opt() {
         Some(objects) if objects.null_count() == 0 && objects.num_columns() > 0 => {
             let columns = objects.columns().iter().map(|column| taken(column, places)).collect::<Result<_>>()?;
@@ -148,6 +155,27 @@ pub fn taken(values: &dyn Array, places: &UInt32Array) -> Result<ArrayRef> {
         }
         _ => Ok(take(values, places, None)?),
     }
+}
+
+/// The lists at some places, of which none is null.
+fn taken_lists(lists: &ListArray, places: &UInt32Array) -> Result<ListArray> {
+    let offsets = lists.offsets();
+    let (mut elements, mut ends) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len() + 1));
+    ends.push(0);
+    for place in places.values() {
+        let place = *place as usize;
+        let Some([start, end]) = offsets.get(place..place + 2) else {
+            return Err(Error::Rows { argument: 1, found: place, expected: lists.len() });
+        };
+        elements.extend(*start as u32..*end as u32);
+        match i32::try_from(elements.len()) {
+            Ok(end) => ends.push(end),
+            Err(_) => return Err(Error::TooMany { count: elements.len() as u64, limit: i32::MAX as u64 }),
+        }
+    }
+    let DataType::List(element) = lists.data_type() else { return Ok(lists.clone()) };
+    let values = taken(lists.values(), &UInt32Array::from(elements))?;
+    Ok(ListArray::try_new(element.clone(), OffsetBuffer::new(ends.into()), values, None)?)
 }
 
 /// A list array whose elements can be null.

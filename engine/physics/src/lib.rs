@@ -60,12 +60,16 @@ pub mod combinatorics;
 mod elementary;
 mod error;
 mod formula;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kinematics;
 pub mod lists;
 pub mod lumi;
+mod rows;
 mod values;
 
 pub use collection::{Collection, taken};
 pub use error::{Error, Result};
 pub use kinematics::Function;
+pub use rows::KeptRows;
 pub use values::Values;

@@ -130,6 +130,12 @@ impl Momenta {
         at(&self.components.each_ref().map(Vec::as_slice), place)
     }
 
+    /// All particles, those of all rows one behind the other.
+    pub fn iter(&self) -> impl Iterator<Item = Momentum> + '_ {
+        let [px, py, pz, e] = &self.components;
+        px.iter().zip(py).zip(pz.iter().zip(e)).map(|((px, py), (pz, e))| Momentum { px: *px, py: *py, pz: *pz, e: *e })
+    }
+
     /// The sum of all particles of each row.
     pub fn sums(&self) -> Sums {
         self.sum_rows(|_, row| {

@@ -145,7 +145,7 @@ impl<'a> Tuples<'a> {
         let mut all = Chunk::default();
         all.start(0, self.size);
         if let ([only], [firsts, seconds]) = (self.collections.as_slice(), all.members.as_mut_slice()) {
-            pairs(only, &mut all.offsets, firsts, seconds);
+            pairs(only, count as usize, &mut all.offsets, [firsts, seconds]);
             return Ok(all);
         }
         let Ok(()) = self.for_each_chunk::<Infallible>(limit as usize, |chunk| {
@@ -213,25 +213,36 @@ impl<'a> Tuples<'a> {
 }
 
 /// All pairs of the elements of each row. Most analyses want pairs, and most events have one, or none.
-fn pairs(collection: &Collection, offsets: &mut Vec<u32>, firsts: &mut Vec<u32>, seconds: &mut Vec<u32>) {
-    offsets.reserve(collection.len());
-    for row in 0..collection.len() {
-        let range = elements(collection, row);
-        match range.len() {
-            0 | 1 => {}
-            2 => {
-                firsts.push(range.start);
-                seconds.push(range.start + 1);
-            }
-            _ => {
-                for first in range.clone() {
-                    seconds.extend(first + 1..range.end);
-                    firsts.resize(seconds.len(), first);
-                }
-            }
+fn pairs(collection: &Collection, count: usize, offsets: &mut Vec<u32>, members: [&mut Vec<u32>; 2]) {
+    let [firsts, seconds] = members;
+    // The first pair is written whether or not there is one: how many there are cannot be foretold, and the next row
+    // writes over it.
+    firsts.resize(count + 1, 0);
+    seconds.resize(count + 1, 0);
+    let mut at = 0;
+    offsets.extend(collection.ranges().map(|range| {
+        let (start, end) = (range.start as u32, range.end as u32);
+        if let (Some(first), Some(second)) = (firsts.get_mut(at), seconds.get_mut(at)) {
+            (*first, *second) = (start, start + 1);
         }
-        offsets.push(firsts.len() as u32);
-    }
+        let length = range.len();
+        if length <= 2 {
+            at += length >> 1;
+            return at as u32;
+        }
+        for first in start..end {
+            let others = first + 1..end;
+            let room = at..at + others.len();
+            if let (Some(firsts), Some(seconds)) = (firsts.get_mut(room.clone()), seconds.get_mut(room)) {
+                firsts.fill(first);
+                seconds.iter_mut().zip(others.clone()).for_each(|(second, other)| *second = other);
+            }
+            at += others.len();
+        }
+        at as u32
+    }));
+    firsts.truncate(count);
+    seconds.truncate(count);
 }
 
 /// Where the elements of a row are.

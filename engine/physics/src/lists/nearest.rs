@@ -1,6 +1,6 @@
 //! For each particle of one collection the nearest of another.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, Int32Builder};
@@ -47,11 +47,12 @@ pub fn nearest(of: [&ListArray; 2], among: [&ListArray; 2], threshold: Option<f6
 }
 
 /// For each particle of the first collection whether any of the second is nearer than the threshold; otherwise like
-/// [`nearest`], and faster, as it stops at the first.
+/// [`nearest`], and faster.
 pub fn any_near(of: [&ListArray; 2], among: [&ListArray; 2], threshold: f64) -> Result<ListArray> {
     let (of, among) = collections(of, among)?;
     let limit = if threshold > 0.0 { threshold * threshold } else { 0.0 };
     let mut near = BooleanBufferBuilder::new(of.elements());
+    near.append_n(of.elements(), false);
     let members = [&of, &among].map(|collection| match collection.members() {
         [eta, phi] => Some([eta.as_primitive_opt::<Float32Type>()?, phi.as_primitive_opt()?]),
         _ => None,
@@ -72,7 +73,7 @@ pub fn any_near(of: [&ListArray; 2], among: [&ListArray; 2], threshold: f64) -> 
     of.wrap(Arc::new(BooleanArray::new(near.finish(), None)))
 }
 
-/// Appends whether there is another direction nearer than the root of `limit`, for each direction.
+/// Flags each direction for which there is another one nearer than the root of `limit`.
 fn find_near<T: Copy + Into<f64>>(
     of: &Collection,
     among: &Collection,
@@ -82,20 +83,23 @@ fn find_near<T: Copy + Into<f64>>(
     near: &mut BooleanBufferBuilder,
 ) {
     for (of, among) in of.ranges().zip(among.ranges()) {
-        // Most events have no lepton, and most jets of the others none nearby.
+        // Most events have no lepton.
         if among.is_empty() {
-            near.append_n(of.len(), false);
             continue;
         }
         let other_eta = other_eta.get(among.clone()).unwrap_or_default();
         let other_phi = other_phi.get(among).unwrap_or_default();
-        let directions = eta.get(of.clone()).unwrap_or_default().iter().zip(phi.get(of).unwrap_or_default());
-        for (eta, phi) in directions {
+        let directions = eta.get(of.clone()).unwrap_or_default().iter().zip(phi.get(of.clone()).unwrap_or_default());
+        for (place, (eta, phi)) in of.zip(directions) {
+            // There are one or two: to stop at the first that is near would cost more than the others.
             let others = other_eta.iter().zip(other_phi);
-            near.append({ others }.any(|(other_eta, other_phi)| {
+            let is_near = others.fold(false, |is_near, (other_eta, other_phi)| {
                 let (eta, phi) = ((*eta).into() - (*other_eta).into(), turn((*phi).into() - (*other_phi).into()));
-                eta * eta + phi * phi < limit
-            }));
+                is_near | (eta * eta + phi * phi < limit)
+            });
+            if is_near {
+                near.set_bit(place, true);
+            }
         }
     }
 }
@@ -104,11 +108,8 @@ fn find_near<T: Copy + Into<f64>>(
 #[inline]
 fn turn(angle: f64) -> f64 {
     let angle = angle.abs();
-    match () {
-        () if angle <= PI => angle,
-        () if angle <= TAU => TAU - angle,
-        () => Exact.wrap(angle).abs(),
-    }
+    // The smaller one is the one up to π.
+    if angle <= TAU { angle.min(TAU - angle) } else { Exact.wrap(angle).abs() }
 }
 
 /// The columns of both as collections, with the rows that are null in either.

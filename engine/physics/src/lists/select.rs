@@ -7,7 +7,7 @@ use arrow_array::builder::{Int32Builder, UInt32Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Int32Array, ListArray, UInt32Array};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
-use arrow_select::interleave::interleave;
+use arrow_select::concat::concat as one_behind_the_other;
 
 use super::reduce::member;
 use crate::align::{conditions, numbers};
@@ -92,6 +92,8 @@ pub fn without(list: &ListArray, places: &[&Int32Array]) -> Result<ListArray> {
 pub fn concat(lists: &[&ListArray]) -> Result<ListArray> {
     let (collections, offsets, nulls) = behind_each_other(lists)?;
     let mut members: Vec<&dyn Array> = Vec::with_capacity(lists.len());
+    let mut firsts = Vec::with_capacity(lists.len());
+    let mut first_place = 0;
     for (argument, collection) in (1..).zip(&collections) {
         let values = member(collection)?;
         if members.first().is_some_and(|first| first.data_type() != values.data_type()) {
@@ -99,10 +101,15 @@ pub fn concat(lists: &[&ListArray]) -> Result<ListArray> {
             return Err(Error::Type { argument, found: values.data_type().clone(), expected });
         }
         members.push(values);
+        firsts.push(first_place);
+        first_place += values.len() as u32;
     }
-    let mut sources = Vec::with_capacity(offsets.last().map_or(0, |end| *end as usize));
-    for_each_source(&collections, |list, range| sources.extend(range.map(|place| (list, place))));
-    list_of(interleave(&members, &sources)?, offsets, nulls)
+    let mut places = Vec::with_capacity(first_place as usize);
+    for_each_source(&collections, |list, range| {
+        let first = firsts.get(list).copied().unwrap_or(0);
+        places.extend(range.map(|place| first + place as u32));
+    });
+    list_of(taken(&one_behind_the_other(&members)?, &places.into())?, offsets, nulls)
 }
 
 /// For each element of [`concat()`] of the same lists: which of the lists it is from, counted from 0.
@@ -132,16 +139,14 @@ pub fn spread(values: &dyn Array, list: &ListArray) -> Result<ListArray> {
 /// Lists of the elements whose places are chosen for each row.
 pub(super) fn choose(collection: &Collection, mut of: impl FnMut(Range<usize>, &mut Vec<u32>)) -> Result<ListArray> {
     let mut chosen = Vec::with_capacity(collection.elements());
-    let lengths: Vec<usize> = collection
-        .ranges()
-        .map(|range| {
-            let before = chosen.len();
-            of(range, &mut chosen);
-            chosen.len() - before
-        })
-        .collect();
+    let mut ends = Vec::with_capacity(collection.len() + 1);
+    ends.push(0);
+    ends.extend(collection.ranges().map(|range| {
+        of(range, &mut chosen);
+        chosen.len() as i32
+    }));
     let values = taken(member(collection)?, &UInt32Array::from(chosen))?;
-    list_of(values, OffsetBuffer::from_lengths(lengths), collection.nulls().cloned())
+    list_of(values, OffsetBuffer::new(ends.into()), collection.nulls().cloned())
 }
 
 /// A place within a list as a place among the values.

@@ -104,6 +104,12 @@ impl LumiTable {
         Ok(Self { sections, unit: columns.unit })
     }
 
+    /// A table of runs, sections and their luminosity; of a section that stands twice the last counts.
+    pub fn from_sections(sections: impl IntoIterator<Item = (u32, u32, Luminosity)>, unit: Option<String>) -> Self {
+        let sections = sections.into_iter().map(|(run, section, luminosity)| ((run, section), luminosity));
+        Self { sections: sections.collect(), unit }
+    }
+
     /// The luminosity of one section.
     pub fn get(&self, run: u32, section: u32) -> Option<Luminosity> {
         self.sections.get(&(run, section)).copied()

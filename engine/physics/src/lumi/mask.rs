@@ -35,6 +35,15 @@ impl LumiMask {
         Ok(serde_json::from_slice(json)?)
     }
 
+    /// A mask of ranges of sections, both ends included, each with its run.
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (u32, (u32, u32))>) -> Self {
+        let mut runs: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
+        for (run, range) in ranges {
+            runs.entry(run).or_default().push(range);
+        }
+        Self { runs: runs.into_iter().map(|(run, ranges)| (run, join(ranges))).collect() }
+    }
+
     /// Whether a section is certified; a run that is not in the mask is not.
     pub fn contains(&self, run: u32, section: u32) -> bool {
         self.runs.get(&run).is_some_and(|ranges| is_inside(ranges, section))

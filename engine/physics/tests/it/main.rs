@@ -7,5 +7,6 @@ mod combinatorics;
 mod kinematics;
 mod lists;
 mod lumi;
+mod rows;
 mod slices;
 mod support;

@@ -1,0 +1,7 @@
+//! Masks of certified luminosity sections.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use root_physics::fuzzing;
+
+fuzz_target!(|data: &[u8]| fuzzing::mask(data));
