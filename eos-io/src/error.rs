@@ -32,6 +32,16 @@ pub enum Error {
         reason: String,
     },
 
+    /// Another process cannot be told how to reach a place.
+    #[error(
+        "'{spec}' holds a secret, which is not sent to other processes; leave it out of the URL, and give these processes \
+         a credential of their own"
+    )]
+    SecretInUrl {
+        /// What the user wrote.
+        spec: String,
+    },
+
     /// There is neither a file nor a directory of that name.
     #[error("'{spec}' does not exist{}", did_you_mean(suggestions))]
     FileNotFound {
@@ -181,7 +191,7 @@ impl Error {
     /// ```
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnsupportedScheme { .. } | Self::ReadOnly { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedScheme { .. } | Self::ReadOnly { .. } | Self::SecretInUrl { .. } => ErrorKind::Unsupported,
             Self::InvalidSpec { .. } | Self::NotADirectory { .. } | Self::FileList { .. } => ErrorKind::InvalidSpec,
             Self::FileNotFound { .. } | Self::NoMatch { .. } | Self::EmptyDirectory { .. } => ErrorKind::NotFound,
             Self::PermissionDenied { .. } | Self::WriteDenied { .. } => ErrorKind::PermissionDenied,

@@ -71,6 +71,12 @@ impl Location {
         Self { url, store, display: site.name(&path), path, site }
     }
 
+    /// Another place in the same store.
+    pub fn at(&self, path: Path) -> Self {
+        let display = self.site.name(&path);
+        Self { url: self.url.clone(), store: Arc::clone(&self.store), path, display, site: Arc::clone(&self.site) }
+    }
+
     /// The path of a local file; `None` for one that is elsewhere.
     pub fn local_path(&self) -> Option<PathBuf> {
         (self.url.scheme() == "file").then(|| PathBuf::from(format!("/{}", self.path)))
@@ -212,6 +218,24 @@ impl Stores {
             Some(opened) => opened.site.name(path),
             None => format!("{store}{path}"),
         }
+    }
+
+    /// A URL by which another process can reach a store that [`resolve`](Self::resolve) has given, to
+    /// [`resolve`](Self::resolve) it there.
+    ///
+    /// # Errors
+    /// Where the URL would hold a secret: secrets stay in the process that was given them.
+    pub fn portable(&self, store: &Url) -> Result<String, Error> {
+        let opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(opened) = opened.get(store) else { return Ok(store.to_string()) };
+        let url = opened.site.url(&Path::default());
+        if opened.site.name(&Path::default()) == url { Ok(url) } else { Err(Error::SecretInUrl { spec: redact(&url) }) }
+    }
+
+    /// A store that [`resolve`](Self::resolve) has given.
+    pub fn opened(&self, store: &Url) -> Option<Arc<dyn ObjectStore>> {
+        let opened = self.inner.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.get(store).map(|opened| Arc::clone(&opened.store))
     }
 
     /// The checksum that the server itself has for a file; `None` where it has none of that kind, and for local files.
