@@ -104,7 +104,7 @@ fixtures: ## Write the test files of root-reader again (needs Go, Python 3.11 an
 .PHONY: fuzz
 fuzz: packages ## Run every fuzz target for FUZZ_SECONDS (needs a nightly toolchain)
 	@$(MAKE) --no-print-directory $(TOOLS)/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION)
-	@for crate in root-reader eos-io/xrootd; do (cd $$crate && for target in $$($(CARGO) +nightly fuzz list); do \
+	@for crate in root-reader eos-io/xrootd engine/physics engine/hist; do (cd $$crate && for target in $$($(CARGO) +nightly fuzz list); do \
 		mkdir -p "fuzz/corpus/$$target" "fuzz/seeds/$$target"; \
 		$(CARGO) +nightly fuzz run "$$target" "fuzz/corpus/$$target" "fuzz/seeds/$$target" \
 			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; \

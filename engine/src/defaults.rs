@@ -12,31 +12,73 @@ use crate::error::Error;
 use crate::ledger::{FilledColumn, Ledger};
 use crate::suggest::nearest;
 use crate::union::Absent;
+use crate::wildcard::{families, is_like, is_pattern};
 
-/// Checks the defaults against the columns of all files together, and notes in the ledger where they are needed. What is
-/// `absent` and has a default is taken out.
+/// The defaults by column, of those that are written by column or pattern, checked against the columns of all files together.
+/// The ledger learns where they are needed; what is `absent` and has a default is taken out.
 pub(crate) fn settle(
     defaults: &BTreeMap<String, String>,
     schema: &Schema,
     absent: &mut Vec<Absent>,
     files: usize,
     ledger: &Ledger,
-) -> Result<(), Error> {
-    for (column, text) in defaults {
+) -> Result<BTreeMap<String, String>, Error> {
+    let missing = |column: &str| absent.iter().find(|absent| absent.column == column).map_or(0, |absent| absent.files);
+    let note = |column: &str, text: &str| {
+        let (column, value) = (column.to_owned(), text.to_owned());
+        ledger.fill(FilledColumn { files: missing(&column), column, value, of: files });
+    };
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
+    let hint = |near: Vec<&str>| match near.as_slice() {
+        [] => String::new(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    };
+    let mut settled = BTreeMap::new();
+    for (column, text) in defaults.iter().filter(|(column, _)| !is_pattern(column)) {
         let Some((_, field)) = schema.fields().find(column) else {
-            let near = nearest(column, schema.fields().iter().map(|field| field.name().as_str()));
-            let hint = match near.as_slice() {
-                [] => String::new(),
-                names => format!("; did you mean {}?", names.join(" or ")),
-            };
+            let hint = hint(nearest(column, names()));
             return Err(bad(column, text, format!("no file has such a column, so that its type is not known{hint}")));
         };
         value(column, text, field.data_type())?;
-        let missing = absent.iter().find(|absent| absent.column == *column).map_or(0, |absent| absent.files);
-        ledger.fill(FilledColumn { column: column.clone(), value: text.clone(), files: missing, of: files });
+        note(column, text);
+        settled.insert(column.clone(), text.clone());
     }
-    absent.retain(|absent| !defaults.contains_key(&absent.column));
-    Ok(())
+    let mut by_pattern: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for (pattern, text) in defaults.iter().filter(|(column, _)| is_pattern(column)) {
+        let fields: Vec<_> = schema.fields().iter().filter(|field| is_like(pattern, field.name())).collect();
+        if fields.is_empty() {
+            let families = families(names());
+            let hint = hint(nearest(pattern, families.iter().map(String::as_str)));
+            return Err(bad(pattern, text, format!("no file has a column that is like that{hint}")));
+        }
+        // What no file lacks may be of any type, and what has a default of its own keeps it.
+        let is_open = |name: &str| missing(name) > 0 && !defaults.contains_key(name);
+        let open: Vec<_> = fields.into_iter().filter(|field| is_open(field.name())).collect();
+        if open.is_empty() {
+            note(pattern, text);
+        }
+        for field in open {
+            let name = field.name().as_str();
+            let other = by_pattern.insert(name, (pattern, text));
+            if let Some((other, value)) = other.filter(|(_, value)| value != text) {
+                let problem =
+                    format!("'{name}' has the default '{value}' by '{other}' already; give it one of its own");
+                return Err(bad(pattern, text, problem));
+            }
+            if let Err(error) = value(name, text, field.data_type()) {
+                let Error::Option { name: option, value, expected } = error else { return Err(error) };
+                let expected =
+                    format!("{expected} (by '{pattern}'); give it a default of its own, or a narrower pattern");
+                return Err(Error::Option { name: option, value, expected });
+            }
+            if other.is_none() {
+                note(name, text);
+                settled.insert(name.to_owned(), text.clone());
+            }
+        }
+    }
+    absent.retain(|absent| !settled.contains_key(&absent.column));
+    Ok(settled)
 }
 
 /// A default as a value of its column.

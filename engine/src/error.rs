@@ -105,6 +105,14 @@ pub enum Error {
         /// What is wrong with it.
         source: root_physics::lumi::LumiError,
     },
+    /// A query could not be run where it was sent.
+    #[error("{message}")]
+    Elsewhere {
+        /// What is at fault.
+        kind: ErrorKind,
+        /// What went wrong.
+        message: String,
+    },
     /// A replacement of columns cannot be understood, or not be applied.
     #[error("'{text}': {reason}")]
     Replacement {
@@ -283,6 +291,7 @@ impl Error {
             | Self::FriendKey { .. }
             | Self::FriendColumn { .. }
             | Self::NotNarrower { .. } => ErrorKind::Usage,
+            Self::Elsewhere { kind, .. } => *kind,
             Self::Query(error) => kind_of(error),
         }
     }
@@ -331,6 +340,15 @@ pub fn kind_of(error: &DataFusionError) -> ErrorKind {
             cause.downcast_ref::<root_reader::Error>().map(read_kind)
         })
         .unwrap_or(ErrorKind::Query)
+}
+
+/// Whether the same could go well another time or on another machine: the transport failed, not the file or the query.
+pub fn may_pass(error: &DataFusionError) -> bool {
+    let read = causes(error).find_map(|cause| match cause.downcast_ref::<Error>() {
+        Some(Error::Read(read)) => Some(read),
+        _ => cause.downcast_ref::<root_reader::Error>(),
+    });
+    read.is_some_and(|error| error.kind() == root_reader::ErrorKind::Io)
 }
 
 /// The message of an error without the layers that DataFusion wraps around it.

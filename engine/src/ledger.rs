@@ -67,6 +67,12 @@ struct MaskCountsInner {
 }
 
 impl MaskCounts {
+    /// Nothing was looked at yet.
+    pub(crate) fn new(file: &str) -> Self {
+        let (events, certified) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner: Arc::new(MaskCountsInner { file: file.to_string(), events, certified }) }
+    }
+
     /// The mask.
     pub fn file(&self) -> &str {
         &self.inner.file
@@ -82,9 +88,9 @@ impl MaskCounts {
         self.inner.certified.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add(&self, events: usize, certified: usize) {
-        self.inner.events.fetch_add(events as u64, Ordering::Relaxed);
-        self.inner.certified.fetch_add(certified as u64, Ordering::Relaxed);
+    pub(crate) fn add(&self, events: u64, certified: u64) {
+        self.inner.events.fetch_add(events, Ordering::Relaxed);
+        self.inner.certified.fetch_add(certified, Ordering::Relaxed);
     }
 }
 
@@ -153,8 +159,7 @@ impl Ledger {
         if let Some(known) = masks.iter().find(|known| known.file() == file) {
             return known.clone();
         }
-        let (events, certified) = (AtomicU64::new(0), AtomicU64::new(0));
-        let counts = MaskCounts { inner: Arc::new(MaskCountsInner { file: file.to_string(), events, certified }) };
+        let counts = MaskCounts::new(file);
         masks.push(counts.clone());
         counts
     }

@@ -80,11 +80,13 @@ mod split;
 mod suggest;
 mod table;
 mod union;
+mod wildcard;
+pub mod wire;
 mod yaml;
 
 pub use cutflow::{Cut, Cutflow, CutflowResult, Passed};
 pub use dataset::{CONDITION as SAMPLE_CONDITION, InputFile, Inputs, Sample, WEIGHT as SAMPLE_WEIGHT};
-pub use error::{Error, ErrorKind, kind_of, location_kind, message_of};
+pub use error::{Error, ErrorKind, kind_of, location_kind, may_pass, message_of};
 pub use expression::check as check_expression;
 pub use friends::{Friend, OnMissingFriend};
 pub use histogram::{HISTOGRAM_EXTENSION, histograms, spell_histograms};
@@ -99,10 +101,11 @@ pub use progress::{Progress, ProgressSnapshot};
 pub use root_hist;
 pub use root_hist::{Axis, Histogram};
 pub use script::names_row_id;
-pub use session::{RootSession, RootSessionBuilder};
+pub use session::{Elsewhere, RootSession, RootSessionBuilder, Rules};
 pub use source::RootSource;
 pub use suggest::nearest;
 pub use table::RootTable;
+pub use wildcard::{families, is_like, is_pattern};
 
 /// The examples of the project's first page.
 #[cfg(doctest)]

@@ -102,8 +102,9 @@ pub struct TableOptions {
     /// `friends`: trees whose columns the table has as well, `PATH:TREE AS NAME` or `PATH:TREE AS NAME ON COLUMN, COLUMN`,
     /// with semicolons between them. To set it again adds to them.
     pub friends: Vec<Friend>,
-    /// `defaults`: values of columns in the files that lack them, `HLT_IsoMu24 = false`, with semicolons between them. What
-    /// is NULL in a file that has the column stays so. To set it again adds to them.
+    /// `defaults`: values of columns in the files that lack them, `HLT_IsoMu24 = false`, with semicolons between them. A
+    /// pattern (`HLT_* = false`) is for all columns like it but those that have a default of their own. What is NULL in a
+    /// file that has the column stays so. To set it again adds to them.
     pub defaults: BTreeMap<String, String>,
     /// `lumi_mask`: only events of luminosity sections that this mask certifies, a file or URL of JSON.
     pub lumi_mask: Option<String>,

@@ -1,11 +1,13 @@
 //! The front door: a session that knows ROOT files, our SQL dialect and our options.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::{DynamicFileCatalog, TableProvider};
 use datafusion::common::{Column, DataFusionError, SchemaError, TableReference};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -20,7 +22,7 @@ use eos_io::Stores;
 
 use crate::accelerate::Accelerate;
 use crate::analysis::Events;
-use crate::compute_once::{PushCheapFilters, PushFiltersIntoScans};
+use crate::compute_once::{ComputeRangesOnce, PushCheapFilters, PushFiltersIntoScans, is_within};
 use crate::copy_to;
 use crate::dialect::RootDialect;
 use crate::error::Error;
@@ -47,6 +49,21 @@ pub struct RootSession {
     factory: RootTableFactory,
 }
 
+/// Where a session runs its plans, if that is not this process.
+pub trait Elsewhere: fmt::Debug + Send + Sync {
+    /// What of the session's settings has to be as it is there.
+    fn configure(&self, config: SessionConfig) -> SessionConfig;
+
+    /// The rules for logical plans that can run there, made of the session's own.
+    fn logical_rules(&self, rules: Rules) -> Rules;
+
+    /// Plans and what runs there, and what does in this process.
+    fn planner(&self) -> Arc<dyn QueryPlanner + Send + Sync>;
+}
+
+/// Rules for logical plans.
+pub type Rules = Vec<Arc<dyn OptimizerRule + Send + Sync>>;
+
 /// Sets up a [`RootSession`].
 #[derive(Debug, Clone, Default)]
 pub struct RootSessionBuilder {
@@ -55,9 +72,16 @@ pub struct RootSessionBuilder {
     batch_rows: Option<NonZeroUsize>,
     defaults: TableOptions,
     stores: Stores,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl RootSessionBuilder {
+    /// Runs the plans of the session in another place than this process.
+    pub fn elsewhere(mut self, place: Arc<dyn Elsewhere>) -> Self {
+        self.elsewhere = Some(place);
+        self
+    }
+
     /// The stores behind paths and URLs, with their settings and connections.
     pub fn stores(mut self, stores: Stores) -> Self {
         self.stores = stores;
@@ -103,6 +127,9 @@ impl RootSessionBuilder {
         // It moves the members of structs down to the scan, and copies along what computes the struct, once for each
         // member. Members of stored structs are left to `prune`.
         config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+        if let Some(place) = &self.elsewhere {
+            config = place.configure(config);
+        }
         let runtime = Arc::new(runtime(self.memory));
         let factory = RootTableFactory {
             stores: self.stores,
@@ -116,14 +143,21 @@ impl RootSessionBuilder {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_table_factory("ROOT".to_string(), Arc::new(factory.clone()))
-            .with_optimizer_rules(logical_rules())
+            .with_optimizer_rules(match &self.elsewhere {
+                Some(place) => place.logical_rules(logical_rules()),
+                None => logical_rules(),
+            })
             .with_physical_optimizer_rules(physical_rules())
             .with_optimizer_rule(Arc::new(ComputeSortKeys))
             .with_optimizer_rule(Arc::new(PruneLeaves::new(as_narrow)))
+            .with_optimizer_rule(Arc::new(ComputeRangesOnce::default()))
             .with_physical_optimizer_rule(Arc::new(Accelerate));
         let format = RootFormatFactory { shared: factory.shared.clone() };
         builder.file_formats().get_or_insert_default().push(Arc::new(format));
         add_language(&mut builder);
+        if let Some(place) = &self.elsewhere {
+            builder = builder.with_query_planner(place.planner());
+        }
         let state = builder.build();
         let catalogs = DynamicFileCatalog::new(state.catalog_list().clone(), Arc::new(factory.clone()));
         let context = SessionContext::new_with_state(state);
@@ -133,7 +167,7 @@ impl RootSessionBuilder {
 }
 
 /// DataFusion's rules, with ours in place of those of the same name.
-fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+fn logical_rules() -> Rules {
     let ours = Arc::new(PushCheapFilters::default());
     let rules = Optimizer::new().rules.into_iter();
     rules.map(|rule| if rule.name() == ours.name() { ours.clone() } else { rule }).collect()
@@ -161,6 +195,7 @@ pub(crate) fn add_language(builder: &mut SessionStateBuilder) {
     builder.expr_planners().get_or_insert_default().splice(0..0, planners);
     builder.scalar_functions().get_or_insert_default().extend(functions.scalar);
     builder.scalar_functions().get_or_insert_default().extend(histogram::functions().map(Arc::new));
+    builder.scalar_functions().get_or_insert_default().push(Arc::new(is_within()));
     builder.aggregate_functions().get_or_insert_default().extend(histogram::aggregates().into_iter().map(Arc::new));
     builder.aggregate_functions().get_or_insert_default().extend(lumi::aggregates().map(Arc::new));
     builder.higher_order_functions().get_or_insert_default().extend(functions.higher_order);

@@ -165,7 +165,7 @@ impl RootTable {
     ) -> Result<Self, Error> {
         let union = union(files.iter().map(|f| (f.name.as_str(), &f.schema)))?;
         let Union { schema, mut absent, widened } = union;
-        defaults::settle(&options.defaults, &schema, &mut absent, files.len(), &shared.ledger)?;
+        options.defaults = defaults::settle(&options.defaults, &schema, &mut absent, files.len(), &shared.ledger)?;
         for warning in absent_warning(&absent, files.len()).into_iter().chain(widened_warning(&widened)) {
             shared.ledger.warn(warning);
         }

@@ -9,6 +9,7 @@ use indicatif::HumanCount;
 use root_engine::{FilledColumn, Ledger, Outcome, RootOptions, RootSession};
 
 use crate::attention::Attention;
+use crate::cluster::{self, Connected};
 use crate::config::Settings;
 use crate::console::{Console, wants_color};
 use crate::exit::{Exit, Failure};
@@ -16,6 +17,9 @@ use crate::output::{self, Destination, Format, TableStyle, Target};
 use crate::progress::{self, Bar, Watch};
 use crate::report::Record;
 use crate::shutdown::Shutdown;
+
+/// Columns that a note names that have the same default.
+const FILLED_COLUMNS: usize = 5;
 
 /// A run of the program.
 pub struct App {
@@ -33,9 +37,19 @@ pub struct App {
     pub record: Record,
     /// The names in lists of files, once these were read.
     pub listed: OnceLock<Vec<String>>,
+    /// Where queries run, if not in this process.
+    pub cluster: OnceLock<Connected>,
 }
 
 impl App {
+    /// Connects to the cluster, if there is to be one.
+    pub async fn connect(&self) -> Result<(), Failure> {
+        if let Some(connected) = cluster::connect(&self.settings).await? {
+            self.cluster.get_or_init(|| connected);
+        }
+        Ok(())
+    }
+
     /// A DataFusion session. Building one takes some milliseconds, so only verbs that run SQL do.
     pub fn session(&self) -> RootSession {
         let mut builder = RootSession::builder()
@@ -44,6 +58,9 @@ impl App {
             .table_options(self.settings.table.clone());
         if let Some(size) = self.settings.memory {
             builder = builder.memory_limit(size.0);
+        }
+        if let Some(cluster) = self.cluster.get() {
+            builder = builder.elsewhere(cluster.elsewhere.clone());
         }
         let session = builder.build();
         let disk = session.context().runtime_env().disk_manager.clone();
@@ -157,10 +174,22 @@ impl App {
             let (certified, events) = (HumanCount(mask.certified()), HumanCount(mask.events()));
             self.console.note(&format!("{}: {certified} of {events} events read are certified", mask.file()));
         }
-        for FilledColumn { column, value, files, of } in self.ledger().filled() {
-            if files > 0 {
-                self.console.note(&format!("{column} = {value} in {files} of {of} files, which lack the column"));
+        let mut told: Vec<(FilledColumn, Vec<String>)> = Vec::new();
+        for filled in self.ledger().filled().into_iter().filter(|filled| filled.files > 0) {
+            let same = |other: &FilledColumn| {
+                (&other.value, other.files, other.of) == (&filled.value, filled.files, filled.of)
+            };
+            match told.iter_mut().find(|(other, _)| same(other)) {
+                Some((_, columns)) => columns.push(filled.column),
+                None => told.push((filled.clone(), vec![filled.column])),
             }
+        }
+        for (FilledColumn { value, files, of, .. }, columns) in told {
+            // By a pattern there may be hundreds; the report has them all.
+            let (named, more) = columns.split_at(columns.len().min(FILLED_COLUMNS));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let (named, lack) = (named.join(", "), if columns.len() == 1 { "the column" } else { "the columns" });
+            self.console.note(&format!("{named}{more} = {value} in {files} of {of} files, which lack {lack}"));
         }
     }
 

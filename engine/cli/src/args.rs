@@ -92,6 +92,10 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
+    /// Run queries on a cluster: http://HOST:PORT of a scheduler, or local:N for a scheduler and N executors that are started
+    /// on this machine and end with this program. What looks at metadata only runs here.
+    #[arg(long, global = true, value_name = "CLUSTER", env = "ROOT_QUERY_CLUSTER", hide_env = true)]
+    pub cluster: Option<String>,
     /// Keep what is read of remote files in this directory, which must be your own, and take it from there the next time; an
     /// empty name turns it off.
     #[arg(
@@ -120,7 +124,8 @@ pub struct GlobalArgs {
     #[arg(long, global = true, value_name = "RUN,SECTION")]
     pub lumi_columns: Option<String>,
     /// The value of a column in the files that lack it, such as 'HLT_IsoMu24=false' for a trigger of another year; without
-    /// it the column is NULL there. May be repeated.
+    /// it the column is NULL there. A pattern with * and ? is for all columns like it ('HLT_*=false') but those that have a
+    /// default of their own; one that no column is like is an error. May be repeated.
     #[arg(long = "default", global = true, value_name = "COLUMN=VALUE", allow_hyphen_values = true)]
     pub default: Vec<String>,
     /// What to do with a file that cannot be read: stop, or go on without it and exit with 5. Missing or refused credentials
@@ -426,8 +431,8 @@ pub struct SkimArgs {
     /// Only these columns, separated by commas; * and ? stand for any characters and any one.
     #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
     pub columns: Vec<String>,
-    /// Write a directory, -o DIR, with a file for each thread, which are written at the same time: part-0000.root and so
-    /// on. The entries of each follow those of the one before.
+    /// Write a directory, -o DIR, local or at a server, with a file for each thread, which are written at the same time:
+    /// part-0000.root and so on. The entries of each follow those of the one before. It must be empty, or not there yet.
     #[arg(long)]
     pub partitioned: bool,
 }

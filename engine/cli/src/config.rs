@@ -46,6 +46,8 @@ pub struct Settings {
     pub threads: NonZeroUsize,
     /// Bytes for sorts, joins and groups.
     pub memory: Option<ByteSize>,
+    /// Where queries run, if not in this process.
+    pub cluster: Option<String>,
     /// The directory that keeps what is read of remote files.
     pub cache: Option<PathBuf>,
     /// Bytes that it keeps.
@@ -79,6 +81,7 @@ struct File {
     color: Option<String>,
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
+    cluster: Option<String>,
     #[serde(default)]
     cache: CacheTable,
     on_bad_file: Option<String>,
@@ -94,8 +97,19 @@ struct CacheTable {
 }
 
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 10] =
-    ["format", "max_rows", "quiet", "progress", "color", "threads", "memory", "cache", "on_bad_file", "layout"];
+const KEYS: [&str; 11] = [
+    "format",
+    "max_rows",
+    "quiet",
+    "progress",
+    "color",
+    "threads",
+    "memory",
+    "cluster",
+    "cache",
+    "on_bad_file",
+    "layout",
+];
 
 impl Settings {
     /// Settles what the command line, the environment and the configuration file say.
@@ -110,6 +124,7 @@ impl Settings {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
+        let cluster = settle.cluster(args.cluster.clone(), file.cluster);
         let cache = settle.cache(args.cache.clone(), file.cache.dir);
         let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
@@ -156,6 +171,7 @@ impl Settings {
             color,
             threads,
             memory,
+            cluster,
             cache,
             cache_size,
             files_from: args.files_from.clone(),
@@ -233,6 +249,15 @@ impl Settle<'_> {
         let shown = value.map_or_else(|| "unlimited".to_string(), |size| size.0.to_string());
         self.origins.push((key, format!("\"{shown}\""), origin));
         Ok(value)
+    }
+
+    /// Where queries run. An empty name takes back what was set elsewhere.
+    fn cluster(&mut self, given: Option<String>, filed: Option<String>) -> Option<String> {
+        let origin = self.origin("cluster", given.is_some(), filed.is_some());
+        let value = given.or(filed).filter(|cluster| !cluster.is_empty());
+        let shown = value.clone().unwrap_or_default();
+        self.origins.push(("cluster", toml::Value::String(shown).to_string(), origin));
+        value
     }
 
     /// The directory of the cache. An empty name takes back what was set elsewhere.

@@ -11,6 +11,7 @@
 mod app;
 mod args;
 mod attention;
+mod cluster;
 mod config;
 mod console;
 mod exit;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         record: Record::new(settings.report.clone(), command, stores, slot, attention.clone()),
         attention,
         listed: OnceLock::new(),
+        cluster: OnceLock::new(),
         settings,
     };
     run(&app, cli.verb).into()
@@ -147,7 +149,10 @@ fn online(app: &App, verb: Option<Verb>) -> run::Outcome {
         let _ = record.write(exit, Some("interrupted"), &shutdown);
     });
     app.shutdown.listen();
-    let outcome = runtime.block_on(run::online(app, verb));
+    let outcome = runtime.block_on(async {
+        app.connect().await?;
+        run::online(app, verb).await
+    });
     // What still runs was asked for by nobody any more, but should remove its temporary files.
     runtime.shutdown_timeout(LINGER);
     outcome

@@ -69,6 +69,11 @@ impl BinCountExec {
         Self { replaced, metrics: ExecutionPlanMetricsSet::new() }
     }
 
+    /// What this stands for.
+    pub(crate) fn replaced(&self) -> &AggregateExec {
+        &self.replaced
+    }
+
     fn key(&self) -> Result<Arc<dyn PhysicalExpr>> {
         match self.replaced.group_expr().expr() {
             [(key, _)] => Ok(key.clone()),

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, NullHandling, Result};
@@ -16,6 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
+use root_physics::taken;
 
 /// Most rows of a batch that is passed on; longer ones are cut without copying.
 const MAX_ROWS: usize = 1 << 16;
@@ -48,6 +48,11 @@ impl ListUnnestExec {
 
     pub(crate) fn new(replaced: UnnestExec) -> Self {
         Self { replaced, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// What this stands for.
+    pub(crate) fn replaced(&self) -> &UnnestExec {
+        &self.replaced
     }
 }
 
@@ -147,7 +152,7 @@ impl Unnest {
                     let (start, end) = bounds(list);
                     list.values().slice(start, end - start)
                 }
-                None => take(column, repeated.get_or_insert_with(|| row_of_each(first)), None)?,
+                None => rows_of(column, repeated.get_or_insert_with(|| row_of_each(first)))?,
             });
         }
         let (start, end) = bounds(first);
@@ -170,12 +175,12 @@ impl Unnest {
                         let start = *start;
                         (0..*longest).map(move |i| (i < own).then(|| (start + i) as u32))
                     });
-                    take(list.values(), &places.collect::<UInt32Array>(), None)?
+                    rows_of(list.values(), &places.collect())?
                 }
                 None => {
                     let rows =
                         longest.iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row as u32, *n as usize));
-                    take(column, &UInt32Array::from_iter_values(rows), None)?
+                    rows_of(column, &UInt32Array::from_iter_values(rows))?
                 }
             });
         }
@@ -186,6 +191,10 @@ impl Unnest {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
+}
+
+fn rows_of(column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef> {
+    taken(column, rows).map_err(|error| DataFusionError::External(error.into()))
 }
 
 fn bounds(list: &ListArray) -> (usize, usize) {

@@ -106,7 +106,7 @@ fn value(row: &RecordBatch, outputs: &Outputs, form: &Form) -> Result<Box<dyn An
 }
 
 fn histogram(column: &ArrayRef) -> Result<Histogram, Error> {
-    let states = column.as_binary_opt::<i32>().ok_or_else(not_as_planned)?;
+    let states = column.as_binary_opt::<i64>().ok_or_else(not_as_planned)?;
     let state = states.iter().flatten().next().ok_or_else(not_as_planned)?;
     Ok(Histogram::from_bytes(state)?)
 }

@@ -4,6 +4,7 @@
 
 mod filters;
 mod physical;
+mod ranges;
 
 use std::collections::HashSet;
 
@@ -13,6 +14,7 @@ use datafusion::logical_expr::Expr;
 
 pub(crate) use filters::PushCheapFilters;
 pub(crate) use physical::PushFiltersIntoScans;
+pub(crate) use ranges::{ComputeRangesOnce, is_within};
 
 /// Functions that only look at what is there, or make it up from parts without copying.
 const CHEAP: &[&str] = &[
@@ -24,6 +26,7 @@ const CHEAP: &[&str] = &[
     "coalesce",
     "floor",
     "get_field",
+    "members_of",
     "named_struct",
     "named_zip",
     "p4",

@@ -1,18 +1,21 @@
 //! Cutflows: how many events pass each of a list of cuts, one after the other and without each other.
 //!
 //! One pass over the data answers all of it: every event gets a number whose bits say which cuts it passes, and the
-//! events are counted by that number. There are few such numbers, however many events there are.
+//! events are counted by that number. There are few such numbers, however many events there are. Their weights go into a
+//! histogram with one bin, whose sums are exact, so that they are the same however the events are spread.
 
 mod parse;
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
-use datafusion::arrow::datatypes::{Float64Type, Int64Type};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::DataFusionError;
+use root_hist::{Content, Histogram};
 
 use crate::error::Error;
 use crate::expression;
+use crate::histogram::histograms;
 use crate::session::RootSession;
 
 /// Bits of the number that says which cuts an event passes.
@@ -63,21 +66,22 @@ pub struct Passed {
     pub squares: f64,
 }
 
-impl Passed {
-    fn add(&mut self, other: &Self) {
-        self.events += other.events;
-        self.weights += other.weights;
-        self.squares += other.squares;
-    }
+/// Events that pass the same cuts.
+#[derive(Debug, Clone)]
+struct Class {
+    /// The cuts, as bits.
+    cuts: u64,
+    events: u64,
+    /// The weights, in the only bin of a histogram, if events have any.
+    weights: Option<Histogram>,
 }
 
 /// How many events pass which cuts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CutflowResult {
     cuts: Vec<Cut>,
     weighted: bool,
-    /// Events by the cuts that they pass, as bits; in the order of these numbers.
-    classes: Vec<(u64, Passed)>,
+    classes: Vec<Class>,
     /// Events whose weight is NULL, which weigh nothing.
     without_weight: u64,
 }
@@ -157,8 +161,9 @@ impl Cutflow {
         match &self.weight {
             None => format!("SELECT cuts, count(*) AS events FROM (SELECT {bits} AS cuts FROM {table}) GROUP BY cuts"),
             Some(weight) => format!(
-                "SELECT cuts, count(*) AS events, count(w) AS weighted, sum(w) AS weights, sum(w * w) AS squares \
-                 FROM (SELECT {bits} AS cuts, CAST(({weight}\n) AS DOUBLE) AS w FROM {table}) GROUP BY cuts"
+                "SELECT cuts, count(*) AS events, hist(zero, 1, -1, 1, w) AS weights \
+                 FROM (SELECT {bits} AS cuts, CAST(0 AS DOUBLE) AS zero, CAST(({weight}\n) AS DOUBLE) AS w FROM {table}) \
+                 GROUP BY cuts"
             ),
         }
     }
@@ -177,31 +182,16 @@ impl Cutflow {
         let wrong = || DataFusionError::Internal("the cutflow's query has another answer than was asked for".into());
         let (mut classes, mut without_weight) = (Vec::new(), 0);
         for batch in batches {
-            let whole = |at: usize| batch.columns().get(at).and_then(|c| c.as_primitive_opt::<Int64Type>());
-            let real = |at: usize| batch.columns().get(at).and_then(|c| c.as_primitive_opt::<Float64Type>());
+            let whole = |at: usize| batch.columns().get(at).and_then(|column| column.as_primitive_opt::<Int64Type>());
             let (cuts, events) = whole(0).zip(whole(1)).ok_or_else(wrong)?;
-            let sums = match self.weight {
-                Some(_) => Some((whole(2).ok_or_else(wrong)?, real(3).zip(real(4)).ok_or_else(wrong)?)),
-                None => None,
-            };
-            for (row, (cuts, events)) in cuts.values().iter().zip(events.values()).enumerate() {
-                let events = u64::try_from(*events).unwrap_or_default();
-                let passed = match sums {
-                    // A sum over no weights is NULL, whose slot holds zero.
-                    Some((counted, (weights, squares))) => {
-                        let at = |values: &Float64Array| values.values().get(row).copied().unwrap_or_default();
-                        let counted = counted.values().get(row).copied().unwrap_or_default();
-                        without_weight += events.saturating_sub(u64::try_from(counted).unwrap_or_default());
-                        Passed { events, weights: at(weights), squares: at(squares) }
-                    }
-                    None => Passed { events, weights: events as f64, squares: events as f64 },
-                };
-                classes.push((u64::try_from(*cuts).unwrap_or_default(), passed));
+            let mut weights = histograms(batch)?.into_iter().map(|(_, weights)| weights);
+            for (cuts, events) in cuts.values().iter().zip(events.values()) {
+                let weights = self.weight.as_ref().map(|_| weights.next().ok_or_else(wrong)).transpose()?;
+                without_weight += weights.as_ref().map_or(0, |weights| weights.tally().nulls);
+                let (cuts, events) = (u64::try_from(*cuts), u64::try_from(*events));
+                classes.push(Class { cuts: cuts.unwrap_or_default(), events: events.unwrap_or_default(), weights });
             }
         }
-        // Classes are then added up in one order. The sum of each is DataFusion's, and its last bits may depend on which
-        // rows were read together.
-        classes.sort_unstable_by_key(|(cuts, _)| *cuts);
         Ok(CutflowResult { cuts: self.cuts.clone(), weighted: self.weight.is_some(), classes, without_weight })
     }
 }
@@ -244,9 +234,21 @@ impl CutflowResult {
     }
 
     fn passing(&self, cuts: u64) -> Passed {
-        let mut sum = Passed::default();
-        self.classes.iter().filter(|(passed, _)| passed & cuts == cuts).for_each(|(_, passed)| sum.add(passed));
-        sum
+        let passing = || self.classes.iter().filter(|class| class.cuts & cuts == cuts);
+        let events = passing().map(|class| class.events).sum();
+        if !self.weighted {
+            return Passed { events, weights: events as f64, squares: events as f64 };
+        }
+        let mut weights = passing().filter_map(|class| class.weights.as_ref());
+        let Some(mut sum) = weights.next().cloned() else { return Passed { events, weights: 0.0, squares: 0.0 } };
+        // They all have the same axis, so that they can be merged.
+        let is_whole = weights.all(|weights| sum.merge(weights).is_ok());
+        match sum.get(&[0]) {
+            Some(Content::Weight { sum, sum_of_squares }) if is_whole => {
+                Passed { events, weights: sum, squares: sum_of_squares }
+            }
+            _ => Passed { events, weights: f64::NAN, squares: f64::NAN },
+        }
     }
 
     /// As a table. The first row is all events; `efficiency` is that of a cut behind those before it, `of_all` that of all
@@ -292,16 +294,12 @@ fn bit(cut: usize) -> u64 {
 mod tests {
     use super::*;
 
-    fn passed(events: u64) -> Passed {
-        Passed { events, weights: events as f64, squares: events as f64 }
-    }
-
     #[test]
     fn events_are_counted_after_alone_and_without_each_cut() {
         let cutflow = Cutflow::new().cut("a", "x > 1").unwrap().cut("b", "y > 1").unwrap().cut("c", "z > 1").unwrap();
         // 100 pass nothing, 10 only a, 5 a and b, 3 b and c, 2 everything.
         let classes = vec![(0, 100), (0b001, 10), (0b011, 5), (0b110, 3), (0b111, 2)];
-        let classes = classes.into_iter().map(|(cuts, events)| (cuts, passed(events))).collect();
+        let classes = classes.into_iter().map(|(cuts, events)| Class { cuts, events, weights: None }).collect();
         let result = CutflowResult { cuts: cutflow.cuts, weighted: false, classes, without_weight: 0 };
 
         let events = |of: &dyn Fn(usize) -> Passed| (0..3).map(|cut| of(cut).events).collect::<Vec<_>>();

@@ -43,7 +43,7 @@ impl Companions {
         stores: &Stores,
         shared: &Shared,
     ) -> Result<Self, Error> {
-        let mut by_file: HashMap<Path, Vec<Companion>> = HashMap::new();
+        let mut found = Vec::new();
         for friend in friends {
             let (path, tree) = split_object(&friend.files);
             let entries = stores.expand(path).await?;
@@ -71,15 +71,26 @@ impl Companions {
             let prefix = friend.alias.clone().unwrap_or_else(|| short_name(&tree).to_string());
             for (file, entry) in files.iter().zip(entries) {
                 let companion = Companion { prefix: prefix.clone(), tree: tree.clone(), entry };
-                by_file.entry(file.clone()).or_default().push(companion);
+                found.push((file.clone(), companion));
             }
         }
-        Ok(Self { by_file: Arc::new(by_file) })
+        Ok(found.into_iter().collect())
     }
 
     /// The trees that are read beside a file, in the order of the friends.
     pub(crate) fn of(&self, file: &Path) -> &[Companion] {
         self.by_file.get(file).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl FromIterator<(Path, Companion)> for Companions {
+    /// Companions, each with the file that it belongs to; those of a file in the order of the friends.
+    fn from_iter<I: IntoIterator<Item = (Path, Companion)>>(companions: I) -> Self {
+        let mut by_file: HashMap<Path, Vec<Companion>> = HashMap::new();
+        for (file, companion) in companions {
+            by_file.entry(file).or_default().push(companion);
+        }
+        Self { by_file: Arc::new(by_file) }
     }
 }
 

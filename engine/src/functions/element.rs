@@ -7,7 +7,6 @@ use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBufferBuilder, ListArray, PrimitiveArray, UInt32Array,
 };
 use datafusion::arrow::buffer::{NullBuffer, ScalarBuffer};
-use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::downcast_primitive_array;
 use datafusion::common::{Result, ScalarValue};
@@ -17,6 +16,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAcce
 use datafusion::logical_expr::{
     ColumnarValue, Expr, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
 };
+use root_physics::taken;
 
 /// `array_element` with a fast path; everything else is left to DataFusion's function, which it replaces by name.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ fn gather(list: &ListArray, index: i64) -> Option<ArrayRef> {
     let values = list.values();
     let index = i32::try_from(index).ok()?;
     if matches!(values.data_type(), DataType::Struct(_)) {
-        return take(values, &places(list, index).collect::<UInt32Array>(), None).ok();
+        return taken(values, &places(list, index).collect::<UInt32Array>()).ok();
     }
     if values.null_count() > 0 {
         return None;

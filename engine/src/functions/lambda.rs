@@ -8,17 +8,18 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt64Array};
-use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{cast, filter, take_arrays};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt32Array, UInt64Array,
+};
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
+use datafusion::arrow::compute::{cast, filter};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::utils::list_values_row_number;
 use datafusion::common::{Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
     HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
-use root_physics::Collection;
+use root_physics::{Collection, taken};
 
 use super::physics::{documentation, failed, kernel_type, list_of, member_of};
 use super::ranks::Ranks;
@@ -295,8 +296,7 @@ impl Mapped {
         };
         let (flags, _) = self.flags()?;
         let ranks = Ranks::new(&flags);
-        let lengths = ranks.between(self.collection.offsets());
-        let offsets = OffsetBuffer::from_lengths(lengths);
+        let offsets = ranks.offsets(self.collection.offsets());
         // Most selections of physics keep few elements, but some keep all.
         let values = match ranks.total() == values.len() {
             true => values.clone(),
@@ -342,8 +342,10 @@ fn of_elements(lambda: &LambdaArgument, collection: &Collection, parameters: Opt
     }
     let given: Vec<&dyn Fn() -> Result<ArrayRef>> = given.iter().map(AsRef::as_ref).collect();
     let spread = |captured: &[ArrayRef]| {
-        let list = collection.wrap(first.clone()).map_err(failed)?;
-        Ok(take_arrays(captured, &list_values_row_number(&list)?, None)?)
+        let mut rows = Vec::with_capacity(collection.elements());
+        (0u32..).zip(collection.ranges()).for_each(|(row, range)| rows.resize(range.end, row));
+        let rows = UInt32Array::from(rows);
+        captured.iter().map(|column| taken(column, &rows).map_err(failed)).collect()
     };
     lambda.evaluate(&given, spread)?.into_array(collection.elements())
 }

@@ -32,6 +32,7 @@ mod concat;
 mod element;
 mod lambda;
 mod length;
+mod members;
 mod operators;
 mod physics;
 mod power;
@@ -44,8 +45,11 @@ use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 pub(crate) use element::ElementPlanner;
 pub(crate) use lambda::named_for;
+pub(crate) use members::{MEMBERS, members_of};
 pub(crate) use operators::ListOperators;
-pub(crate) use physics::{IN_LUMI_MASK, InLumiMask, MOMENTUM, ReadMask, in_lumi_mask, members_needed};
+pub(crate) use physics::{
+    IN_LUMI_MASK, InLumiMask, MOMENTUM, NEAREST_INDICES, ReadMask, in_lumi_mask, members_needed, nearest_mass_parts,
+};
 
 /// All of them, to be registered after DataFusion's: the last function under a name is the one that is used.
 pub(crate) struct Functions {
@@ -62,9 +66,8 @@ impl Functions {
         let element = Arc::new(element::list_element());
         let count = Arc::new(lambda::list_count());
         let lengths = length::list_lengths(&count).map(Arc::new);
-        let scalar = [element.clone(), Arc::new(power::power_with_squares()), Arc::new(concat::list_concat())]
-            .into_iter()
-            .chain(lengths);
+        let made = [power::power_with_squares(), concat::list_concat(), members::members_of()].map(Arc::new);
+        let scalar = std::iter::once(element.clone()).chain(made).chain(lengths);
         let transform = Arc::new(lambda::list_transform());
         let reduce = Arc::new(reduce::array_reduce());
         let higher_order = [count, transform.clone(), reduce].into_iter().chain(lambda::list_functions().map(Arc::new));

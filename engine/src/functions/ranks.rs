@@ -1,6 +1,6 @@
 //! Counting set bits of a bitmap list by list, from running totals over its words.
 
-use datafusion::arrow::buffer::{BooleanBuffer, OffsetBuffer};
+use datafusion::arrow::buffer::{BooleanBuffer, OffsetBuffer, ScalarBuffer};
 
 /// The number of set bits before each word of a bitmap, and the words.
 pub(super) struct Ranks {
@@ -43,6 +43,13 @@ impl Ranks {
         })
     }
 
+    /// The offsets of lists of the set bits alone, which are no more than the lists have elements.
+    pub(super) fn offsets(&self, offsets: &OffsetBuffer<i32>) -> OffsetBuffer<i32> {
+        let first = offsets.first().copied().unwrap_or(0);
+        let ends: Vec<i32> = offsets.iter().map(|end| self.before((end - first) as usize) as i32).collect();
+        OffsetBuffer::new(ScalarBuffer::from(ends))
+    }
+
     /// Which lists have set bits.
     pub(super) fn any_between(&self, offsets: &OffsetBuffer<i32>) -> BooleanBuffer {
         let mut counts = self.between(offsets);
@@ -66,6 +73,7 @@ mod tests {
         let ends = offsets.iter().copied().zip(offsets.iter().copied().skip(1));
         assert_eq!(counted, ends.map(one_by_one).collect::<Vec<_>>());
         assert_eq!(Ranks::new(&sliced).total(), counted.iter().sum::<usize>());
+        assert_eq!(Ranks::new(&sliced).offsets(&offsets), OffsetBuffer::from_lengths(counted));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Entries, Histogram};
 
 use super::call::{Kind, repeated, value_of};
-use super::histogram_field;
 use super::like::hist_like;
+use super::{HISTOGRAM_TYPE, histogram_field};
 
 /// The aggregates that fill histograms.
 pub(crate) fn aggregates() -> Vec<AggregateUDF> {
@@ -44,7 +44,7 @@ impl AggregateUDFImpl for Fill {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
+        Ok(HISTOGRAM_TYPE)
     }
 
     fn return_field(&self, _: &[FieldRef]) -> Result<FieldRef> {
@@ -135,11 +135,11 @@ impl Accumulator for Filling {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![evaluated(&self.histogram, self.kind.name())?])
+        Ok(vec![value(&self.histogram)])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        evaluated(&self.histogram, self.kind.name())
+        Ok(value(&self.histogram))
     }
 
     fn size(&self) -> usize {
@@ -150,9 +150,9 @@ impl Accumulator for Filling {
 /// Adds partial results to a histogram.
 pub(super) fn merge(histogram: &mut Histogram, states: &[ArrayRef], function: &str) -> Result<()> {
     let fault = |error: root_hist::Error| DataFusionError::Execution(format!("{function}: {error}"));
-    let states = states.first().and_then(|states| states.as_binary_opt::<i32>());
+    let states = states.first().and_then(|states| states.as_binary_opt::<i64>());
     let Some(states) = states else {
-        return Err(DataFusionError::Internal("the state of a histogram is Binary".into()));
+        return Err(DataFusionError::Internal("the state of a histogram is LargeBinary".into()));
     };
     for state in states.iter().flatten() {
         histogram.merge(&Histogram::from_bytes(state).map_err(fault)?).map_err(fault)?;
@@ -161,11 +161,6 @@ pub(super) fn merge(histogram: &mut Histogram, states: &[ArrayRef], function: &s
 }
 
 /// A histogram as a value, which is its partial result as well.
-pub(super) fn evaluated(histogram: &Histogram, function: &str) -> Result<ScalarValue> {
-    let bytes = histogram.to_bytes();
-    if i32::try_from(bytes.len()).is_err() {
-        let problem = "the histogram takes more than 2 GiB, which no value can; use coarser bins";
-        return Err(DataFusionError::Execution(format!("{function}: {problem}")));
-    }
-    Ok(ScalarValue::Binary(Some(bytes)))
+pub(super) fn value(histogram: &Histogram) -> ScalarValue {
+    ScalarValue::LargeBinary(Some(histogram.to_bytes()))
 }

@@ -14,9 +14,9 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr
 use datafusion::physical_expr::expressions::Literal;
 use root_hist::{Axis, Entries, Histogram};
 
-use super::aggregate::{evaluated, merge};
+use super::aggregate::{merge, value};
 use super::call::{repeated, taken_as, value_of};
-use super::histogram_field;
+use super::{HISTOGRAM_TYPE, histogram_field};
 
 const NAME: &str = "hist_like";
 
@@ -28,7 +28,7 @@ pub(super) fn hist_like() -> AggregateUDF {
 
 /// The call of [`hist_like`] that fills a histogram such as this one, which is empty.
 pub(crate) fn fill_like(empty: &Histogram, columns: Vec<Expr>) -> Expr {
-    let state = repeated(ScalarValue::Binary(Some(empty.to_bytes())));
+    let state = repeated(value(empty));
     hist_like().call(std::iter::once(Expr::Literal(state, None)).chain(columns).collect())
 }
 
@@ -63,7 +63,7 @@ impl AggregateUDFImpl for Like {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Binary)
+        Ok(HISTOGRAM_TYPE)
     }
 
     fn return_field(&self, _: &[FieldRef]) -> Result<FieldRef> {
@@ -80,7 +80,7 @@ impl AggregateUDFImpl for Like {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let state = args.exprs.first().and_then(|state| state.downcast_ref::<Literal>()).map(Literal::value);
-        let Some(ScalarValue::Binary(Some(state))) = state.map(value_of) else {
+        let Some(ScalarValue::LargeBinary(Some(state))) = state.map(value_of) else {
             return plan_err!("{NAME}: the histogram must be a constant");
         };
         let histogram =
@@ -147,11 +147,11 @@ impl Accumulator for Filling {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![evaluated(&self.histogram, NAME)?])
+        Ok(vec![value(&self.histogram)])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        evaluated(&self.histogram, NAME)
+        Ok(value(&self.histogram))
     }
 
     fn size(&self) -> usize {

@@ -1,48 +1,95 @@
-//! Functions that look into histograms: their bins as rows, JSON, the number of entries.
+//! Functions that look into histograms: their bins as rows, JSON, the number of entries, sum, mean and deviation.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, BinaryArray, Float64Builder, Int64Array, Int64Builder, ListArray,
-    StringBuilder, StructArray,
+    Array, ArrayBuilder, ArrayRef, AsArray, Float64Array, Float64Builder, Int64Array, Int64Builder, LargeBinaryArray,
+    ListArray, StringBuilder, StructArray,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use root_hist::{Axis, Histogram, Interval, write_uhi};
 
-use super::EXTENSION_METADATA;
+use super::{EXTENSION_METADATA, HISTOGRAM_TYPE};
 
 /// The most bins of one batch of histograms that are listed: rows of some GiB.
 const MAX_BINS: usize = 1 << 26;
 
-/// `hist_bins(h)`: a list of structs, one for each bin.
-pub(super) fn bins() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Look { what: What::Bins, signature: of_a_histogram() })
+/// Functions of a histogram, and perhaps of an axis.
+pub(super) fn functions() -> [ScalarUDF; 6] {
+    let make = |what: What| {
+        let form = format!("{}({})", what.name(), if what.takes_an_axis() { "h[, axis]" } else { "h" });
+        let documentation = Documentation::builder(SECTION, what.description(), form).build();
+        let signature = Signature::user_defined(Volatility::Immutable);
+        ScalarUDF::new_from_impl(Look { what, signature, documentation })
+    };
+    [What::Bins, What::Json, What::Entries, What::Sum, What::Mean, What::Deviation].map(make)
 }
 
-/// `hist_json(h)`: UHI JSON.
-pub(super) fn json() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Look { what: What::Json, signature: of_a_histogram() })
-}
-
-/// `hist_entries(h)`: how many entries are in some bin.
-pub(super) fn entries() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Look { what: What::Entries, signature: of_a_histogram() })
-}
-
-fn of_a_histogram() -> Signature {
-    Signature::exact(vec![DataType::Binary], Volatility::Immutable)
-}
+const SECTION: DocSection = DocSection {
+    include: true,
+    label: "Histogram Functions",
+    description: Some("What is in a histogram that an aggregate such as hist has filled."),
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum What {
     Bins,
     Json,
     Entries,
+    Sum,
+    Mean,
+    Deviation,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bins => "hist_bins",
+            Self::Json => "hist_json",
+            Self::Entries => "hist_entries",
+            Self::Sum => "hist_sum",
+            Self::Mean => "hist_mean",
+            Self::Deviation => "hist_std",
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Bins => {
+                "A list of structs, one for each bin, underflow first and overflow last: the number of the bin, its edges or \
+                 category, the value and its variance."
+            }
+            Self::Json => "The histogram as UHI JSON, which the Python package hist reads.",
+            Self::Entries => {
+                "How many entries were filled, whatever their weight, underflow and overflow included. NULLs are none."
+            }
+            Self::Sum => {
+                "The sum of the contents of the bins, without underflow and overflow: numbers of entries, or of weights where \
+                 there are such; of a profile those of its sample. As sum() in boost-histogram."
+            }
+            Self::Mean => {
+                "The mean along an axis ('x', which it is if not given, 'y' or 'z') by the centres c of its bins: \
+                 sum(w * c) / sum(w), w being the contents of the bins without underflow and overflow. It has the unit of the \
+                 values that were filled, and is NULL where the contents add to nothing. The centre is half-way between the \
+                 edges, for hist_log in the logarithm."
+            }
+            Self::Deviation => {
+                "The standard deviation along an axis ('x', which it is if not given, 'y' or 'z') by the centres c of its bins: \
+                 sqrt(sum(w * (c - mean)^2) / sum(w)), as for hist_mean. It has the unit of the values that were filled, and is \
+                 NULL where it is not defined."
+            }
+        }
+    }
+
+    fn takes_an_axis(self) -> bool {
+        matches!(self, Self::Mean | Self::Deviation)
+    }
 }
 
 /// A function of a histogram.
@@ -50,19 +97,34 @@ enum What {
 struct Look {
     what: What,
     signature: Signature,
+    documentation: Documentation,
 }
 
 impl ScalarUDFImpl for Look {
     fn name(&self) -> &str {
-        match self.what {
-            What::Bins => "hist_bins",
-            What::Json => "hist_json",
-            What::Entries => "hist_entries",
-        }
+        self.what.name()
     }
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        match types {
+            [histogram] if is_bytes(histogram) => Ok(vec![HISTOGRAM_TYPE]),
+            [histogram, axis] if is_bytes(histogram) && axis.is_string() && self.what.takes_an_axis() => {
+                Ok(vec![HISTOGRAM_TYPE, DataType::Utf8])
+            }
+            _ => {
+                let given: Vec<String> = types.iter().map(ToString::to_string).collect();
+                let form = &self.documentation.syntax_example;
+                plan_err!("it is called as {form}, h being a histogram, and was given ({})", given.join(", "))
+            }
+        }
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -74,20 +136,22 @@ impl ScalarUDFImpl for Look {
             What::Bins => DataType::new_list(bin_type(&axes_of(args.arg_fields.first())), false),
             What::Json => DataType::Utf8,
             What::Entries => DataType::Int64,
+            What::Sum | What::Mean | What::Deviation => DataType::Float64,
         };
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let states = match args.args.as_slice() {
-            [states] => states.to_array(args.number_rows)?,
-            _ => return internal_err!("{} has one argument", self.name()),
+        let (states, axis) = match args.args.as_slice() {
+            [states] => (states.to_array(args.number_rows)?, 0),
+            [states, axis] => (states.to_array(args.number_rows)?, self.axis(axis)?),
+            _ => return internal_err!("{} has one argument or two", self.name()),
         };
-        let Some(states) = states.as_binary_opt::<i32>() else {
-            return internal_err!("{} takes Binary", self.name());
+        let Some(states) = states.as_binary_opt::<i64>() else {
+            return internal_err!("{} takes LargeBinary", self.name());
         };
         let histograms = self.read(states)?;
-        if self.what != What::Entries {
+        if matches!(self.what, What::Bins | What::Json) {
             Self::check_bins(&histograms)?;
         }
         let out: ArrayRef = match self.what {
@@ -95,6 +159,11 @@ impl ScalarUDFImpl for Look {
             What::Entries => {
                 let entries = |h: &Histogram| i64::try_from(h.tally().entries).unwrap_or(i64::MAX);
                 Arc::new(histograms.iter().map(|h| h.as_ref().map(entries)).collect::<Int64Array>())
+            }
+            What::Sum => Arc::new(histograms.iter().map(|h| h.as_ref().map(Histogram::sum)).collect::<Float64Array>()),
+            What::Mean | What::Deviation => {
+                let moment = |h: &Option<Histogram>| h.as_ref().map_or(Ok(None), |h| self.moment(h, axis));
+                Arc::new(histograms.iter().map(moment).collect::<Result<Float64Array>>()?)
             }
             What::Json => {
                 let mut texts = StringBuilder::new();
@@ -114,7 +183,29 @@ impl Look {
         DataFusionError::Execution(format!("{}: {error}", self.name()))
     }
 
-    fn read(&self, states: &BinaryArray) -> Result<Vec<Option<Histogram>>> {
+    /// The number of an axis by its letter.
+    fn axis(&self, letter: &ColumnarValue) -> Result<usize> {
+        let letter = match letter {
+            ColumnarValue::Scalar(ScalarValue::Utf8(letter)) => letter.as_deref(),
+            _ => None,
+        };
+        let number = letter.and_then(|letter| ["x", "y", "z"].iter().position(|known| *known == letter));
+        number.ok_or_else(|| self.fault(&"the axis is one of the constants 'x', 'y' and 'z'"))
+    }
+
+    fn moment(&self, histogram: &Histogram, axis: usize) -> Result<Option<f64>> {
+        let Some(moments) = histogram.moments(axis) else {
+            let problem = match histogram.axes().len() {
+                axes if axis >= axes => format!("the histogram has only {axes} of these axes"),
+                _ => "the axis has categories, which have no place; use hist_bins".to_owned(),
+            };
+            return Err(self.fault(&problem));
+        };
+        let moment = if self.what == What::Mean { moments.mean } else { moments.deviation };
+        Ok(Some(moment).filter(|moment| !moment.is_nan()))
+    }
+
+    fn read(&self, states: &LargeBinaryArray) -> Result<Vec<Option<Histogram>>> {
         let read = |state: Option<&[u8]>| state.map(Histogram::from_bytes).transpose();
         states.iter().map(|state| read(state).map_err(|error| self.fault(&error))).collect()
     }
@@ -181,6 +272,10 @@ fn append_text(texts: &mut StringBuilder, text: Option<&str>) -> Result<()> {
     }
     texts.append_option(text);
     Ok(())
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::Null)
 }
 
 fn too_much(what: &str) -> DataFusionError {

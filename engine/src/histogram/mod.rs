@@ -1,7 +1,8 @@
 //! Histograms in SQL: aggregates that fill them, and functions that look into them.
 //!
-//! A histogram is a value of type Binary, the state of a `root_hist::Histogram`, in a column that is marked as an Arrow
-//! extension type. `call` reads the arguments of a call, `aggregate` fills and merges, `like` does so with any axes, `look` makes rows and JSON.
+//! A histogram is a value of type LargeBinary, the state of a `root_hist::Histogram`, in a column that is marked as an Arrow
+//! extension type. It is not Binary, because all groups of a query are put into one array, which may be larger than 2 GiB.
+//! `call` reads the arguments of a call, `aggregate` fills and merges, `like` does so with any axes, `look` makes rows and JSON.
 
 mod aggregate;
 mod call;
@@ -11,7 +12,8 @@ mod look;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch, StringArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
@@ -25,13 +27,16 @@ pub(crate) use like::{fill_like, has_place_on};
 /// The name of the Arrow extension type of columns that hold histograms.
 pub const HISTOGRAM_EXTENSION: &str = "root-query.histogram";
 
+/// The type of columns that hold histograms.
+const HISTOGRAM_TYPE: DataType = DataType::LargeBinary;
+
 /// Keys under which the metadata of a field name an extension type.
 const EXTENSION_NAME: &str = "ARROW:extension:name";
 const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 
 /// Functions of histograms.
-pub(crate) fn functions() -> [ScalarUDF; 3] {
-    [look::bins(), look::json(), look::entries()]
+pub(crate) fn functions() -> [ScalarUDF; 6] {
+    look::functions()
 }
 
 /// The histograms in a result: the name of the column, and the histogram, row by row.
@@ -53,7 +58,7 @@ pub fn histograms(batch: &RecordBatch) -> Result<Vec<(String, Histogram)>, Error
     let columns = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| is_histogram(field));
     let mut found = Vec::new();
     for (field, column) in columns {
-        let Some(states) = column.as_binary_opt::<i32>() else { continue };
+        let Some(states) = states(column) else { continue };
         for state in states.iter().flatten() {
             found.push((field.name().clone(), read(field.name(), state)?));
         }
@@ -72,7 +77,7 @@ pub fn spell_histograms(batch: &RecordBatch, text: impl Fn(&Histogram) -> String
     }
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        let (field, column) = match column.as_binary_opt::<i32>().filter(|_| is_histogram(field)) {
+        let (field, column) = match states(column).filter(|_| is_histogram(field)) {
             None => (field.clone(), column.clone()),
             Some(states) => {
                 let spelled = states.iter().map(|state| state.map(|state| read(field.name(), state)).transpose());
@@ -88,6 +93,13 @@ pub fn spell_histograms(batch: &RecordBatch, text: impl Fn(&Histogram) -> String
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| Error::Query(error.into()))
 }
 
+/// The states in a column, whichever type of bytes it has come to: that of files may be another one.
+fn states(column: &ArrayRef) -> Option<LargeBinaryArray> {
+    let is_bytes = matches!(column.data_type(), DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    let states = is_bytes.then(|| cast(column, &HISTOGRAM_TYPE))?.ok()?;
+    states.as_binary_opt().cloned()
+}
+
 fn read(column: &str, state: &[u8]) -> Result<Histogram, DataFusionError> {
     Histogram::from_bytes(state).map_err(|error| DataFusionError::Execution(format!("column '{column}': {error}")))
 }
@@ -101,5 +113,5 @@ fn is_histogram(field: &Field) -> bool {
 fn histogram_field(name: &str, axes: &str) -> Field {
     let metadata = [(EXTENSION_NAME, HISTOGRAM_EXTENSION), (EXTENSION_METADATA, axes)];
     let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    Field::new(name, DataType::Binary, true).with_metadata(metadata)
+    Field::new(name, HISTOGRAM_TYPE, true).with_metadata(metadata)
 }

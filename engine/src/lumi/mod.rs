@@ -18,8 +18,8 @@ use root_physics::lumi::{LumiMask, LumiTable};
 use crate::error::Error;
 use crate::functions::{InLumiMask, ReadMask, in_lumi_mask};
 
-pub(crate) use sections::aggregates;
-use sections::{is_unread, sum_over};
+use sections::is_unread;
+pub(crate) use sections::{aggregates, sum_over, table_of};
 
 /// No mask is nearly as large: those of whole years of data are a megabyte.
 const MASK_BYTES: u64 = 256 << 20;
@@ -116,7 +116,7 @@ fn named_by(expression: &Expr) -> PlanResult<Option<Named>> {
         Expr::ScalarFunction(call) => {
             let function: &dyn ScalarUDFImpl = call.func.inner().as_ref();
             match (function as &dyn Any).downcast_ref::<InLumiMask>() {
-                Some(mask) if mask.is_unread() => (call.args.get(2), Named::Mask),
+                Some(mask) if mask.mask().is_none() => (call.args.get(2), Named::Mask),
                 _ => return Ok(None),
             }
         }

@@ -29,15 +29,26 @@ pub(crate) fn aggregates() -> [AggregateUDF; 2] {
 }
 
 /// `lumi_sum` with its table.
-pub(super) fn sum_over(table: Arc<LumiTable>) -> AggregateUDF {
+pub(crate) fn sum_over(table: Arc<LumiTable>) -> AggregateUDF {
     aggregate(What::Sum(Some(table)))
 }
 
 /// Whether a function is `lumi_sum` without its table.
 pub(super) fn is_unread(function: &AggregateUDF) -> bool {
+    over_sections(function).is_some_and(|own| matches!(own.what, What::Sum(None)))
+}
+
+/// The table of a function that is `lumi_sum` and has one.
+pub(crate) fn table_of(function: &AggregateUDF) -> Option<&LumiTable> {
+    match &over_sections(function)?.what {
+        What::Sum(table) => table.as_deref(),
+        What::Sections => None,
+    }
+}
+
+fn over_sections(function: &AggregateUDF) -> Option<&OverSections> {
     let function: &dyn AggregateUDFImpl = function.inner().as_ref();
-    let own = (function as &dyn Any).downcast_ref::<OverSections>();
-    own.is_some_and(|own| matches!(own.what, What::Sum(None)))
+    (function as &dyn Any).downcast_ref()
 }
 
 fn aggregate(what: What) -> AggregateUDF {
@@ -114,7 +125,7 @@ impl AggregateUDFImpl for OverSections {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), DataType::Binary, true))])
+        Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), DataType::LargeBinary, true))])
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -151,8 +162,8 @@ impl Accumulator for Collecting {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let Some(states) = states.first().and_then(|states| states.as_binary_opt::<i32>()) else {
-            return internal_err!("the state of luminosity sections is Binary");
+        let Some(states) = states.first().and_then(|states| states.as_binary_opt::<i64>()) else {
+            return internal_err!("the state of luminosity sections is LargeBinary");
         };
         for state in states.iter().flatten() {
             self.sections.merge(LumiSections::from_bytes(state).map_err(failed)?);
@@ -161,7 +172,7 @@ impl Accumulator for Collecting {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Binary(Some(self.sections.to_bytes()))])
+        Ok(vec![ScalarValue::LargeBinary(Some(self.sections.to_bytes()))])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

@@ -6,7 +6,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, Case, HigherOrderFunctio
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::need::Need;
-use crate::functions::{MOMENTUM, members_needed};
+use crate::functions::{MEMBERS, MOMENTUM, members_needed};
 
 /// Whether a need goes through what joins several values of one type: branches of CASE, inputs of UNION. They must
 /// stay of one type, and may not, where one of them is needed elsewhere too.
@@ -99,12 +99,8 @@ impl Touched {
             .map(|_| ())
     }
 
-    fn all_of(&mut self, expressions: &[Expr]) -> Result<()> {
-        expressions.iter().try_for_each(|e| self.expression(e, Need::All))
-    }
-
     /// The need of what is one of several values.
-    fn of_branch(&self, need: &Need) -> Need {
+    pub(super) fn of_branch(&self, need: &Need) -> Need {
         match self.branches {
             Branches::Narrowed => need.clone(),
             Branches::Whole => Need::All,
@@ -124,118 +120,134 @@ impl Touched {
     }
 
     fn scalar_function(&mut self, function: &ScalarFunction, need: Need) -> Result<()> {
+        let needs = self.needs_of_arguments(function, &need);
+        function.args.iter().zip(needs).try_for_each(|(argument, need)| self.expression(argument, need))
+    }
+
+    /// What it takes of each argument to know so much of what a function gives.
+    pub(super) fn needs_of_arguments(&self, function: &ScalarFunction, need: &Need) -> Vec<Need> {
         let arguments = function.args.as_slice();
-        match (function.func.name(), arguments) {
-            ("get_field", [value, path @ ..]) => match field_names(path) {
-                Some(names) => {
-                    let need = names.into_iter().rev().fold(need, |need, name| need.within(name));
-                    self.expression(value, need)
-                }
-                None => self.all_of(arguments),
-            },
+        let mut needs = vec![Need::All; arguments.len()];
+        let of_first = match (function.func.name(), arguments) {
+            ("get_field", [_, path @ ..]) => field_names(path)
+                .map(|names| names.into_iter().rev().fold(need.clone(), |need, name| need.within(name))),
+            (MEMBERS, [_, names @ ..]) => field_names(names).map(|names| need.of_fields(&names)),
             (
                 "array_element" | "array_take" | "array_sort_by" | "array_slice" | "array_pop_front" | "array_pop_back"
                 | "array_reverse" | "flatten",
-                [list, rest @ ..],
-            ) => {
-                self.all_of(rest)?;
-                self.expression(list, need)
+                _,
+            ) => Some(need.clone()),
+            ("cardinality" | "array_length" | "empty", _) => Some(Need::NOTHING),
+            ("combinations", _) => Some(need.of_any_field()),
+            ("nearest" | "any_near", [_, _, ..]) => {
+                let direction = Need::fields(&["eta", "phi"]);
+                needs.iter_mut().take(2).for_each(|need| need.clone_from(&direction));
+                None
             }
-            ("cardinality" | "array_length" | "empty", [list, rest @ ..]) => {
-                self.all_of(rest)?;
-                self.expression(list, Need::NOTHING)
+            ("coalesce" | "make_array" | "array_concat", _) => {
+                needs.fill(self.of_branch(need));
+                None
             }
-            ("coalesce" | "make_array" | "array_concat", values) => {
-                let need = self.of_branch(&need);
-                values.iter().try_for_each(|value| self.expression(value, need.clone()))
-            }
-            ("combinations", [list, size]) => {
-                self.expression(size, Need::All)?;
-                self.expression(list, need.of_any_field())
-            }
-            ("cartesian", lists) => {
-                let mut lists = lists.iter().enumerate();
-                lists.try_for_each(|(i, list)| self.expression(list, need.of_field(&i.to_string())))
-            }
-            ("p4", values) => {
-                let mut values = values.iter().zip(MOMENTUM);
-                values.try_for_each(|(value, name)| self.expression(value, need.of_field(name)))
-            }
-            ("nearest" | "any_near", [of, among, rest @ ..]) => {
-                self.all_of(rest)?;
-                self.expression(of, Need::fields(&["eta", "phi"]))?;
-                self.expression(among, Need::fields(&["eta", "phi"]))
-            }
-            ("named_struct" | "named_zip", pairs) => {
-                let (pairs, rest) = pairs.as_chunks::<2>();
-                self.all_of(rest)?;
-                for [name, value] in pairs {
-                    let need = literal_name(name).map_or(Need::All, |name| need.of_field(name));
-                    self.expression(name, Need::All)?;
-                    self.expression(value, need)?;
+            ("named_struct" | "named_zip", _) => {
+                for (pair, needs) in arguments.as_chunks::<2>().0.iter().zip(needs.as_chunks_mut::<2>().0) {
+                    let ([name, _], [_, of_value]) = (pair, needs);
+                    *of_value = literal_name(name).map_or(Need::All, |name| need.of_field(name));
                 }
-                Ok(())
+                None
             }
-            ("struct", values) => {
-                let mut values = values.iter().enumerate();
-                values.try_for_each(|(i, value)| self.expression(value, need.of_field(&format!("c{i}"))))
+            ("cartesian", _) => {
+                (0..).zip(&mut needs).for_each(|(at, of_list): (usize, _)| *of_list = need.of_field(&at.to_string()));
+                None
             }
-            (name, values) => {
-                let need = members_needed(name).map_or(Need::All, |members| Need::fields(&members));
-                values.iter().try_for_each(|value| self.expression(value, need.clone()))
+            ("p4", _) => {
+                needs.iter_mut().zip(MOMENTUM).for_each(|(of_value, name)| *of_value = need.of_field(name));
+                None
             }
+            ("struct", _) => {
+                (0..).zip(&mut needs).for_each(|(at, value): (usize, _)| *value = need.of_field(&format!("c{at}")));
+                None
+            }
+            (name, _) => {
+                needs.fill(members_needed(name).map_or(Need::All, |members| Need::fields(&members)));
+                None
+            }
+        };
+        if let (Some(need), Some(first)) = (of_first, needs.first_mut()) {
+            *first = need;
         }
+        needs
     }
 
     fn higher_order_function(&mut self, function: &HigherOrderFunction, need: Need) -> Result<()> {
-        // A name such as array_filter/2 is that of lambdas with two parameters for one list.
-        let (name, of_one_list) = match function.func.name().split_once('/') {
-            Some((name, _)) => (name, true),
-            None => (function.func.name(), false),
-        };
-        let (lists, lambda) = match function.args.as_slice() {
-            [list, rest @ ..] if name == "nearest_mass" => return self.nearest_mass(list, rest, need),
-            [lists @ .., Expr::Lambda(lambda)] => (lists, lambda),
-            all => return self.all_of(all),
-        };
-        let (of_body, of_result) = match name {
-            "array_filter" | "array_first" => (Need::All, need),
-            "array_count" | "array_any_match" | "array_all_match" => (Need::All, Need::NOTHING),
-            "array_transform" => (need, Need::NOTHING),
-            _ => return self.all_of(&function.args),
-        };
-        let mut needs = self.body(lambda, of_body)?;
-        if of_one_list {
-            // They are the members of a tuple, or an element and its index. What is no member costs nothing.
-            let members = needs.iter().enumerate().map(|(i, need)| need.clone().within(&i.to_string()));
-            let members = members.fold(Need::NOTHING, Need::and);
-            needs.truncate(1);
-            needs.iter_mut().for_each(|need| need.merge(members.clone()));
-        }
-        needs.resize(lists.len(), Need::NOTHING);
-        if let Some(first) = needs.first_mut() {
-            first.merge(of_result);
-        }
-        lists.iter().zip(needs).try_for_each(|(list, need)| self.expression(list, need))
+        let needs = self.needs_of_lists(function, &need)?;
+        let values = function.args.iter().zip(needs).filter(|(argument, _)| !matches!(argument, Expr::Lambda(_)));
+        values.into_iter().try_for_each(|(value, need)| self.expression(value, need))
     }
 
-    fn nearest_mass(&mut self, list: &Expr, rest: &[Expr], need: Need) -> Result<()> {
-        let mut of_particles = Need::fields(MOMENTUM).and(need.of_any_field());
-        for argument in rest {
-            match argument {
-                Expr::Lambda(condition) => {
-                    let needs = self.body(condition, Need::All)?;
-                    needs.into_iter().for_each(|need| of_particles.merge(need));
+    /// The same for a function that takes lambdas, which have no need themselves; what they touch of columns is added.
+    pub(super) fn needs_of_lists(&mut self, function: &HigherOrderFunction, need: &Need) -> Result<Vec<Need>> {
+        let arguments = function.args.as_slice();
+        let mut needs = vec![Need::All; arguments.len()];
+        // A name such as array_filter/2 is that of lambdas with two parameters for one list.
+        let (name, variant) = match function.func.name().split_once('/') {
+            Some((name, variant)) => (name, Some(variant)),
+            None => (function.func.name(), None),
+        };
+        let (of_body, of_result) = match (name, arguments) {
+            ("nearest_mass", _) => {
+                self.needs_of_nearest_mass(arguments, need, &mut needs)?;
+                return Ok(needs);
+            }
+            ("array_filter" | "array_first", [.., Expr::Lambda(_)]) => (Need::All, need.clone()),
+            ("array_count" | "array_any_match" | "array_all_match", [.., Expr::Lambda(_)]) => {
+                (Need::All, Need::NOTHING)
+            }
+            ("array_transform", [.., Expr::Lambda(_)]) => (need.clone(), Need::NOTHING),
+            _ => {
+                for argument in arguments {
+                    if let Expr::Lambda(lambda) = argument {
+                        self.body(lambda, Need::All)?;
+                    }
                 }
-                other => self.expression(other, Need::All)?,
+                return Ok(needs);
+            }
+        };
+        let Some((Expr::Lambda(lambda), lists)) = arguments.split_last() else { return Ok(needs) };
+        let mut of_lists = self.body(lambda, of_body)?;
+        if variant.is_some() {
+            // They are the members of a tuple, or an element and its index. What is no member costs nothing.
+            let members = of_lists.iter().enumerate().map(|(i, need)| need.clone().within(&i.to_string()));
+            let members = members.fold(Need::NOTHING, Need::and);
+            of_lists.truncate(1);
+            of_lists.iter_mut().for_each(|need| need.merge(members.clone()));
+        }
+        of_lists.resize(lists.len(), Need::NOTHING);
+        if let Some(first) = of_lists.first_mut() {
+            first.merge(of_result);
+        }
+        needs.iter_mut().zip(of_lists).for_each(|(need, of_list)| *need = of_list);
+        Ok(needs)
+    }
+
+    fn needs_of_nearest_mass(&mut self, arguments: &[Expr], need: &Need, needs: &mut [Need]) -> Result<()> {
+        let mut of_particles = Need::fields(MOMENTUM).and(need.of_any_field());
+        if let Some((Expr::Lambda(condition), values)) = arguments.split_last() {
+            let of_parameters = self.body(condition, Need::All)?.into_iter().fold(Need::NOTHING, Need::and);
+            // The condition may have a list of its own.
+            match (values.len(), needs.get_mut(3)) {
+                (4, Some(of_condition)) => *of_condition = of_parameters,
+                _ => of_particles.merge(of_parameters),
             }
         }
-        self.expression(list, of_particles)
+        if let Some(first) = needs.first_mut() {
+            *first = of_particles;
+        }
+        Ok(())
     }
 
     /// Adds what a lambda touches of columns, if so much is needed of its result. Returns what it touches of each of its
     /// parameters.
-    fn body(&mut self, lambda: &Lambda, need: Need) -> Result<Vec<Need>> {
+    pub(super) fn body(&mut self, lambda: &Lambda, need: Need) -> Result<Vec<Need>> {
         let outer = self.parameters.len();
         self.parameters.extend(lambda.params.iter().map(|name| (name.clone(), Need::NOTHING)));
         let walked = self.expression(&lambda.body, need);

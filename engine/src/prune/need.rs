@@ -38,6 +38,31 @@ impl Need {
         Self::Fields(names.iter().map(|name| (name.to_string(), Self::All)).collect())
     }
 
+    /// Of a struct these fields, and of them what is needed.
+    pub(super) fn of_fields(&self, names: &[&str]) -> Self {
+        Self::Fields(names.iter().map(|name| (name.to_string(), self.of_field(name))).collect())
+    }
+
+    /// The members of a struct, or of the structs of a list, that are needed, where these are not all; at least one.
+    pub(super) fn members<'a>(&self, data_type: &'a DataType) -> Option<Vec<&'a str>> {
+        let Self::Fields(needs) = self else { return None };
+        let fields = match data_type {
+            DataType::Struct(fields) => fields,
+            DataType::List(element) => match element.data_type() {
+                DataType::Struct(fields) => fields,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut members: Vec<&str> =
+            fields.iter().map(|field| field.name().as_str()).filter(|name| needs.contains_key(*name)).collect();
+        if members.is_empty() {
+            members
+                .extend(fields.iter().min_by_key(|field| cost(field.data_type())).map(|field| field.name().as_str()));
+        }
+        (members.len() < fields.len()).then_some(members)
+    }
+
     /// Of a value that may be any field, if so much is needed of the struct.
     pub(super) fn of_any_field(&self) -> Self {
         match self {
@@ -134,6 +159,11 @@ mod tests {
         field(name, DataType::List(element))
     }
 
+    fn lists(name: &str, fields: &[(&str, DataType)]) -> DataType {
+        let fields = fields.iter().map(|(name, data_type)| field(name, data_type.clone())).collect();
+        list(name, structure("item", fields)).data_type().clone()
+    }
+
     fn fields(names: &[&str]) -> Need {
         Need::fields(names)
     }
@@ -178,6 +208,16 @@ mod tests {
         let nested = structure("outer", vec![structure("inner", vec![muons])]);
         let bare = list("muons", structure("item", vec![]));
         assert_eq!(Need::NOTHING.narrow(&nested), structure("outer", vec![structure("inner", vec![bare])]));
+    }
+
+    #[test]
+    fn members_are_named_where_some_can_be_left_out() {
+        let muons = lists("muons", &[("pt", DataType::Float64), ("kind", DataType::Int8), ("charge", DataType::Int32)]);
+        assert_eq!(fields(&["charge", "pt", "other"]).members(&muons), Some(vec!["pt", "charge"]));
+        assert_eq!(fields(&["charge", "pt", "kind"]).members(&muons), None);
+        assert_eq!(Need::NOTHING.members(&muons), Some(vec!["kind"]));
+        assert_eq!(Need::All.members(&muons), None);
+        assert_eq!(Need::NOTHING.members(&DataType::Int32), None);
     }
 
     #[test]

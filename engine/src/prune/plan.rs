@@ -6,21 +6,27 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, internal_err, plan_err};
 use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinType, LogicalPlan, TableScan, Union, Unnest};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection, TableScan, Union, Unnest,
+};
 
+use super::computed::Narrower;
 use super::expression::{Branches, Touched, branches};
 use super::need::Need;
-use super::rule::AsNarrow;
+use super::rule::{AsNarrow, has_struct};
 
 /// Prunes one plan.
-pub(super) struct Pruner {
+pub(super) struct Pruner<'a> {
     pub as_narrow: AsNarrow,
     pub branches: Branches,
+    /// Narrows what projections compute, if that is wanted.
+    pub computed: Option<&'a Narrower>,
 }
 
-impl Pruner {
+impl Pruner<'_> {
     /// Prunes a plan whose result is needed whole. The result's schema stays as it is.
     pub(super) fn whole(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let schema = plan.schema().clone();
@@ -38,14 +44,40 @@ impl Pruner {
         plan.map_subqueries(|subquery| self.whole(subquery))?.transform_data(|plan| match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, needs),
             plan => {
-                let mut inputs = self.needs_of_inputs(&plan, needs)?.into_iter();
-                let pruned = plan.map_children(|input| self.prune(input, inputs.next().unwrap_or_default()))?;
+                let narrowed = self.with_narrow_outputs(plan, &needs)?;
+                let mut inputs = self.needs_of_inputs(&narrowed.data, needs)?.into_iter();
+                let pruned = narrowed.transform_data(|plan| {
+                    plan.map_children(|input| self.prune(input, inputs.next().unwrap_or_default()))
+                })?;
                 if !pruned.transformed {
                     return Ok(pruned);
                 }
                 Ok(Transformed::yes(self.with_types_of_inputs(pruned.data)?))
             }
         })
+    }
+
+    /// Has a projection compute no more than is needed of its columns.
+    fn with_narrow_outputs(&self, plan: LogicalPlan, needs: &[Need]) -> Result<Transformed<LogicalPlan>> {
+        let (Some(narrower), LogicalPlan::Projection(projection)) = (self.computed, &plan) else {
+            return Ok(Transformed::no(plan));
+        };
+        if !projection.expr.iter().any(|expression| computes_structs(expression, projection.input.schema())) {
+            return Ok(Transformed::no(plan));
+        }
+        let (schema, names) = (projection.input.schema(), NamePreserver::new_for_projection());
+        let of_columns = self.needs_of_inputs(&plan, needs.to_vec())?.into_iter().next().unwrap_or_default();
+        let touched = Touched::nothing(&plan, self.branches);
+        let narrowed = narrower.outputs(projection, touched, needs, &of_columns)?;
+        if !narrowed.iter().any(|output| output.transformed) {
+            return Ok(Transformed::no(plan));
+        }
+        let outputs = projection.expr.iter().zip(narrowed).map(|(output, narrowed)| {
+            let narrowed = with_types_of_parameters(narrowed.data, schema)?.data;
+            Ok(names.save(output).restore(narrowed))
+        });
+        let expressions = outputs.collect::<Result<_>>()?;
+        Ok(Transformed::yes(LogicalPlan::Projection(Projection::try_new(expressions, projection.input.clone())?)))
     }
 
     /// Declares a table with no more than what is needed of it.
@@ -136,6 +168,16 @@ impl Pruner {
             plan => plan.recompute_schema(),
         }
     }
+}
+
+/// Whether an expression, or a part of it, is or has structs.
+fn computes_structs(expression: &Expr, schema: &DFSchema) -> bool {
+    expression
+        .exists(|part| {
+            let is_value = matches!(part, Expr::Column(_) | Expr::ScalarFunction(_) | Expr::HigherOrderFunction(_));
+            Ok(is_value && part.get_type(schema).is_ok_and(|data_type| has_struct(&data_type)))
+        })
+        .unwrap_or(false)
 }
 
 /// The columns of an input are the columns of the node.

@@ -11,6 +11,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::computed::Narrower;
 use super::expression::Branches;
 use super::plan::Pruner;
 
@@ -28,20 +29,28 @@ pub(super) type AsNarrow = fn(&dyn TableProvider) -> Option<&dyn Narrow>;
 /// Narrows the tables of a plan to the members that it touches.
 pub(crate) struct PruneLeaves {
     as_narrow: AsNarrow,
+    computed: Narrower,
 }
 
 impl PruneLeaves {
     pub(crate) fn new(as_narrow: AsNarrow) -> Self {
-        Self { as_narrow }
+        Self { as_narrow, computed: Narrower::new() }
     }
 
-    /// Whether any table of the plan could be narrowed.
+    /// Whether any table of the plan could be narrowed, or what a projection passes on.
     fn concerns(&self, plan: &LogicalPlan) -> bool {
         let mut concerns = false;
         let walked = plan.apply_with_subqueries(|node| {
-            let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
-            concerns = scan.projected_schema.fields().iter().any(|f| has_struct(f.data_type()))
-                && source_as_provider(&scan.source).is_ok_and(|table| (self.as_narrow)(table.as_ref()).is_some());
+            concerns = match node {
+                LogicalPlan::TableScan(scan) => {
+                    scan.projected_schema.fields().iter().any(|f| has_struct(f.data_type()))
+                        && source_as_provider(&scan.source).is_ok_and(|t| (self.as_narrow)(t.as_ref()).is_some())
+                }
+                LogicalPlan::Projection(projection) => {
+                    projection.schema.fields().iter().any(|field| has_struct(field.data_type()))
+                }
+                _ => false,
+            };
             Ok(if concerns { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         });
         walked.is_ok() && concerns
@@ -63,9 +72,13 @@ impl OptimizerRule for PruneLeaves {
         if !self.concerns(&plan) {
             return Ok(Transformed::no(plan));
         }
-        for branches in [Branches::Narrowed, Branches::Whole] {
+        let computed = Some(&self.computed);
+        for (branches, computed) in
+            [(Branches::Narrowed, computed), (Branches::Narrowed, None), (Branches::Whole, None)]
+        {
             // A plan that cannot be narrowed is right as it is and only reads more.
-            if let Ok(pruned) = (Pruner { as_narrow: self.as_narrow, branches }).whole(plan.clone()) {
+            let pruner = Pruner { as_narrow: self.as_narrow, branches, computed };
+            if let Ok(pruned) = pruner.whole(plan.clone()) {
                 return Ok(if pruned.transformed { pruned } else { Transformed::no(plan) });
             }
         }
@@ -73,7 +86,8 @@ impl OptimizerRule for PruneLeaves {
     }
 }
 
-fn has_struct(data_type: &DataType) -> bool {
+/// Whether values of a type are structs, or lists of them.
+pub(super) fn has_struct(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(_) => true,
         DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {

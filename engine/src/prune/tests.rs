@@ -326,8 +326,12 @@ reads! {
         "SELECT coalesce(jets, array_reverse(jets))[1].mass FROM t" => "jets.mass";
 
     branches_stay_whole_where_they_would_differ:
-        "SELECT coalesce(t.jets, u.jets)[1].mass AS m, t.jets[1].pt FROM t JOIN u ON t.run = u.run"
+        "SELECT t.run FROM t JOIN u ON t.run = u.run WHERE coalesce(t.jets, u.jets)[1].mass > 1 AND t.jets[1].pt > 1"
             => "jets.mass jets.pt run u.jets.mass u.jets.pt u.run";
+
+    branches_of_what_is_put_out_are_made_alike:
+        "SELECT coalesce(t.jets, u.jets)[1].mass AS m, t.jets[1].pt FROM t JOIN u ON t.run = u.run"
+            => "jets.mass jets.pt run u.jets.mass u.run";
 
     stars_need_what_is_left_of_them:
         "SELECT * FROM (SELECT muons[1].base.pt AS pt, run FROM t)" => "muons.base.pt run",
@@ -362,4 +366,41 @@ async fn pruning_twice_changes_nothing_more() {
 
     assert_eq!(once, twice);
     assert_eq!(once.schema(), twice.schema());
+}
+
+/// The plan of a query, as the session makes it.
+async fn planned(sql: &str) -> String {
+    let session = session(&Log::default(), true);
+    let plan = session.sql(sql).await.unwrap().into_optimized_plan().unwrap();
+    plan.display_indent().to_string()
+}
+
+#[tokio::test]
+async fn what_is_computed_loses_the_members_that_nobody_looks_at() {
+    const GOOD: &str = "WITH z AS (SELECT run, named_zip('pt', [1.0, 2.0], 'mass', [run, run]) AS l FROM t),
+        good AS (SELECT array_filter(l, x -> x.mass > 1) AS g, l FROM z)";
+
+    let plan = planned(&format!("{GOOD} SELECT g[1].pt, cardinality(g), l[1].mass FROM good")).await;
+    assert!(plan.contains(r#"members_of(array_filter(z.l, "#), "{plan}");
+
+    let plan = planned(&format!("{GOOD} SELECT g, cardinality(g), l FROM good")).await;
+    assert!(!plan.contains("members_of"), "{plan}");
+}
+
+#[tokio::test]
+async fn the_nearest_mass_is_asked_for_no_more_than_is_looked_at() {
+    const PAIRS: &str = "WITH z AS (SELECT run, p4([1.0, 2.0], [0.0, 0.0], [0.0, 0.0], [run, run]) AS l FROM t)";
+
+    let indices = format!("{PAIRS} SELECT l, nearest_mass(l, 2, 1.0, (a, b) -> a.mass = b.mass).indices AS i FROM z");
+    let plan = planned(&indices).await;
+    assert!(
+        plan.contains(r#"nearest_mass/indices(z.l, Int64(2), Float64(1), members_of(z.l, Utf8("mass")), "#),
+        "{plan}"
+    );
+
+    let particles = format!("{PAIRS} SELECT p['0'].pt, p['1'].pt FROM (SELECT nearest_mass(l, 2, 1.0) AS p FROM z)");
+    assert!(planned(&particles).await.contains("nearest_mass/particles("));
+
+    let all = format!("{PAIRS} SELECT p['0'].pt, p.mass FROM (SELECT nearest_mass(l, 2, 1.0) AS p FROM z)");
+    assert!(planned(&all).await.contains("nearest_mass("));
 }

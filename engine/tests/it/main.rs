@@ -7,6 +7,7 @@
 mod adl;
 mod analysis;
 mod compute_once;
+mod database;
 mod datasets;
 mod dimuon;
 mod evolution;
@@ -25,3 +26,4 @@ mod schemas;
 mod slt;
 mod support;
 mod tables;
+mod wire;

@@ -1,62 +1,29 @@
 //! Runs `tests/slt/*.slt`: SQL and its results as text. Paths in them start at the folder of this crate.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use root_engine::{Error, RootSession};
-use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use root_engine::RootSession;
+use sqllogictest::Runner;
 
-/// A session as the runner drives it.
-struct Database(RootSession);
+use super::database::Database;
+use super::wire::OverTheWire;
 
-#[async_trait]
-impl AsyncDB for Database {
-    type Error = Error;
-    type ColumnType = DefaultColumnType;
-
-    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
-        let frame = self.0.sql(sql).await?;
-        let types = frame.schema().fields().iter().map(|f| column_type(f.data_type())).collect::<Vec<_>>();
-        let batches = frame.collect().await?;
-        if types.is_empty() {
-            return Ok(DBOutput::StatementComplete(0));
-        }
-        Ok(DBOutput::Rows { types, rows: batches.iter().flat_map(as_text).collect() })
-    }
-
-    async fn shutdown(&mut self) {}
-}
-
-fn column_type(data_type: &DataType) -> DefaultColumnType {
-    match data_type {
-        t if t.is_integer() => DefaultColumnType::Integer,
-        t if t.is_floating() => DefaultColumnType::FloatingPoint,
-        _ => DefaultColumnType::Text,
-    }
-}
-
-fn as_text(batch: &RecordBatch) -> Vec<Vec<String>> {
-    let options = FormatOptions::new().with_null("NULL");
-    let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
-    let cell = |column: &ArrayFormatter<'_>, row: usize| match column.value(row).to_string() {
-        empty if empty.is_empty() => "(empty)".to_string(),
-        text => text,
-    };
-    (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()).collect()
-}
-
-/// One file, once on one partition and once on three: the answers are the same.
+/// One file, once on one partition, once on three, and once with plans that went through their encoded form: the answers
+/// are the same.
 async fn run(file: &str) {
     let path = Path::new("tests/slt").join(file);
-    for threads in [1, 3] {
-        let session = RootSession::builder().threads(threads).build();
+    let session = RootSession::builder;
+    for (how, session) in [
+        ("with one thread", session().threads(1)),
+        ("with three threads", session().threads(3)),
+        ("over the wire", session().threads(3).elsewhere(Arc::new(OverTheWire))),
+    ] {
+        let session = session.build();
         let mut runner = Runner::new(|| async { Ok(Database(session.clone())) });
         runner.with_column_validator(sqllogictest::strict_column_validator);
         if let Err(error) = runner.run_file_async(&path).await {
-            panic!("with {threads} threads: {}", error.display(false));
+            panic!("{how}: {}", error.display(false));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Columns by patterns: `Muon_*,MET_pt`.
 
 use arrow::datatypes::{DataType, Schema};
+use root_engine::{families, is_like, is_pattern};
 
 use crate::exit::{Exit, Failure, did_you_mean};
 
@@ -18,11 +19,10 @@ pub fn select(schema: &Schema, patterns: &[String], unreadable: &[(String, Strin
         if let Some((column, reason)) = unreadable.iter().find(|(column, _)| takes(pattern, column)) {
             return Err(Failure::new(Exit::Query, format!("column '{column}' cannot be read: {reason}")));
         }
-        let message = match pattern.contains(['*', '?']) {
+        let message = match is_pattern(pattern) {
             true => {
-                let families = names().filter_map(|name| Some(format!("{}_*", name.split_once('_')?.0)));
-                let families: Vec<String> = families.collect();
-                let hint = did_you_mean(pattern, distinct(&families));
+                let families = families(names());
+                let hint = did_you_mean(pattern, families.iter().map(String::as_str));
                 format!("no column is like '{pattern}'{hint}")
             }
             false => format!("there is no column '{pattern}'{}", did_you_mean(pattern, names())),
@@ -56,40 +56,9 @@ pub fn with_counters(schema: &Schema, columns: &[usize]) -> Vec<usize> {
     all
 }
 
-fn distinct(names: &[String]) -> impl Iterator<Item = &str> {
-    let mut seen = std::collections::HashSet::new();
-    names.iter().map(String::as_str).filter(move |name| seen.insert(*name))
-}
-
 /// Whether a pattern takes a name.
 fn takes(pattern: &str, name: &str) -> bool {
-    let is_plain = !pattern.contains(['*', '?']);
-    if is_plain || ROW_ID.contains(&name) {
-        return pattern == name;
-    }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut of) = (0, 0);
-    // Where the last star stands, and up to where it reaches.
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(c) = name.get(of) {
-        match (pattern.get(at), star) {
-            (Some('*'), _) => {
-                star = Some((at, of));
-                at += 1;
-            }
-            (Some(p), _) if *p == '?' || p == c => {
-                at += 1;
-                of += 1;
-            }
-            (_, Some((back, reach))) => {
-                star = Some((back, reach + 1));
-                at = back + 1;
-                of = reach + 1;
-            }
-            (_, None) => return false,
-        }
-    }
-    pattern.get(at..).is_some_and(|rest| rest.iter().all(|p| *p == '*'))
+    if ROW_ID.contains(&name) { pattern == name } else { is_like(pattern, name) }
 }
 
 #[cfg(test)]

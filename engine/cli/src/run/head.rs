@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::args::HeadArgs;
 use crate::exit::{Exit, Failure, did_you_mean};
 use crate::inputs::{self, Wanted};
-use crate::output::{self, Format};
+use crate::output::{self, Destination, Format};
 use crate::progress;
 
 /// Rows per batch; jagged rows can be long.
@@ -77,11 +77,7 @@ pub async fn head(app: &App, args: &HeadArgs) -> Outcome {
     }
     let note = writer.finish()?;
     drop(writer);
-    to.commit()?;
-    if let Some(note) = note {
-        app.console.note(&note);
-    }
-    Ok(app.conclude())
+    conclude(app, to, note)
 }
 
 /// Writes the first of the entries that are selected, which takes a query.
@@ -115,6 +111,11 @@ async fn selected(app: &App, args: &HeadArgs) -> Outcome {
     }
     let note = writer.finish()?;
     drop(writer);
+    conclude(app, to, note)
+}
+
+/// Gives the output its name, and tells what its writer had to say.
+fn conclude(app: &App, to: Destination, note: Option<String>) -> Outcome {
     to.commit()?;
     if let Some(note) = note {
         app.console.note(&note);

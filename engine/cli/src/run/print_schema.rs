@@ -53,7 +53,7 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Float32 => "float",
         DataType::Float64 => "double",
         DataType::Utf8 => "string",
-        DataType::Binary => "binary",
+        DataType::Binary | DataType::LargeBinary => "binary",
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => "array",
         DataType::Struct(_) => "struct",
         DataType::Map(..) => "map",

@@ -1,9 +1,10 @@
 //! `skim`: some entries and columns of a tree, in their order, into one file or several.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use datafusion::dataframe::DataFrame;
+use eos_io::Location;
 use futures::future::try_join_all;
 use indicatif::{HumanBytes, HumanCount};
 use root_engine::{Ordered, RootOptions, RootSession, RootTable};
@@ -137,7 +138,8 @@ async fn into_file(app: &App, table: &RootTable, frame: DataFrame) -> Result<Wri
     Ok(Written { rows, bytes, place })
 }
 
-/// Writes a file for each partition, all at the same time. They get their names when all are complete.
+/// Writes a file for each partition, all at the same time. They get their names when all are complete, and at a server
+/// that then refuses one of them they are taken back.
 async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: &Path) -> Result<Written, Failure> {
     let format = match app.settings.format {
         Format::Auto => Format::Root,
@@ -145,15 +147,15 @@ async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: 
     };
     let options = RootOptions { threads: 1, ..root_options(app, table, format)? };
     let rows = Ordered::new(frame, app.settings.threads.get()).await?;
-    prepare_directory(output)?;
+    let directory = Directory::prepare(app, output).await?;
     let parts = (0..rows.partitions()).map(|index| {
-        let path = output.join(format!("part-{index:04}.{}", spelling(&format)));
+        let target = directory.part(app, &format!("part-{index:04}.{}", spelling(&format)));
         let (batches, schema, shutdown) = (rows.partition(index), rows.schema(), app.shutdown.clone());
         let options = options.clone();
         let runtime = Handle::current();
         // The writers compute and know nothing of waiting, so each has a thread of its own.
         let work = move || -> Result<(Destination, u64), Failure> {
-            let mut to = Destination::open(Target::File(path), &shutdown)?.with_root(options);
+            let mut to = Destination::open(target?, &shutdown)?.with_root(options);
             let style = TableStyle { max_rows: 0, color: false };
             let mut writer = output::writer(format, schema, &mut to, style)?;
             let (rows, _) = runtime.block_on(output::write_stream(batches, writer.as_mut(), &mut || {}))?;
@@ -169,31 +171,88 @@ async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: 
     for (to, _) in &mut parts {
         to.settle()?;
     }
-    let place = format!("{} in {}", counted(parts.len() as u64, "file"), output.display());
+    let place = format!("{} in {}", counted(parts.len() as u64, "file"), directory.name());
     let mut written = Written { rows: 0, bytes: 0, place };
+    let mut complete: Vec<Target> = Vec::new();
     for (to, rows) in parts {
         written.rows += rows;
         written.bytes += to.bytes();
-        to.commit()?;
+        let target = to.target().clone();
+        match to.commit() {
+            Ok(()) => complete.push(target),
+            Err(failure) => {
+                directory.take_back(app, &complete).await;
+                return Err(failure);
+            }
+        }
     }
     Ok(written)
 }
 
-/// Makes the directory, or finds it empty: files that are there already would be taken for parts.
-fn prepare_directory(output: &Path) -> Result<(), Failure> {
-    let name = output.display().to_string();
-    if eos_io::is_url(&name) {
-        return Err(Failure::usage(format!(
-            "'{name}': --partitioned writes to a local directory; copy it from there with cp -r"
-        )));
+/// The directory of the parts.
+enum Directory {
+    Local(PathBuf),
+    /// At a server. The connections of this place are for what is done here, and not for the threads that write.
+    Remote(Location),
+}
+
+impl Directory {
+    /// Makes it, or finds it empty: files that are there already would be taken for parts.
+    async fn prepare(app: &App, output: &Path) -> Result<Self, Failure> {
+        let url = output.to_str().filter(|name| eos_io::is_url(name));
+        let directory = match url.map(|url| app.stores.resolve(url)).transpose()? {
+            None => Self::Local(output.to_path_buf()),
+            Some(location) => match location.local_path() {
+                Some(path) => Self::Local(path),
+                None => Self::Remote(location),
+            },
+        };
+        let name = directory.name();
+        let is_filled = match &directory {
+            Self::Local(path) => {
+                fs::create_dir_all(path).map_err(|e| Failure::output(&name, &e))?;
+                fs::read_dir(path).map_err(|e| Failure::output(&name, &e))?.next().is_some()
+            }
+            Self::Remote(location) => {
+                if location.is_file().await? {
+                    return Err(Failure::new(Exit::Query, format!("{name} is a file; name another directory")));
+                }
+                location.is_directory().await?
+            }
+        };
+        if is_filled {
+            let message = format!("{name} is not empty: name another directory, or remove what is in it");
+            return Err(Failure::new(Exit::Query, message));
+        }
+        Ok(directory)
     }
-    fs::create_dir_all(output).map_err(|e| Failure::output(&name, &e))?;
-    let mut entries = fs::read_dir(output).map_err(|e| Failure::output(&name, &e))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(
-            Exit::Query,
-            format!("{name} is not empty: name another directory, or remove what is in it"),
-        )),
+
+    /// How messages call it.
+    fn name(&self) -> String {
+        match self {
+            Self::Local(path) => path.display().to_string(),
+            Self::Remote(location) => location.display.clone(),
+        }
+    }
+
+    /// The place of a part.
+    fn part(&self, app: &App, name: &str) -> Result<Target, Failure> {
+        Ok(match self {
+            Self::Local(path) => Target::File(path.join(name)),
+            // The connections belong to the thread that writes the part.
+            Self::Remote(location) => Target::Remote(app.stores.separate().reach(&location.below(name))?),
+        })
+    }
+
+    /// Removes parts at a server that are complete, where another one could not be completed.
+    async fn take_back(&self, app: &App, parts: &[Target]) {
+        let Self::Remote(directory) = self else { return };
+        for part in parts {
+            let Target::Remote(part) = part else { continue };
+            let Some(name) = part.path.filename() else { continue };
+            if let Err(error) = directory.below(name).remove().await {
+                app.console.warning(&format!("{} was written and is left: {error}", part.display));
+            }
+        }
     }
 }

@@ -108,6 +108,30 @@ fn root_files_are_written_to_servers() {
 }
 
 #[test]
+fn parts_of_a_skim_are_written_to_servers() {
+    let files = [SERVER.url("/d/1.root"), SERVER.url("/d/2.root")];
+    let skim = |to: &str| {
+        run(&["--threads", "2", "skim", &files[0], &files[1], "--where", "nMuon = 2", "--partitioned", "-o", to])
+    };
+    for to in [SERVER.url("/parts/root"), SERVER.http_url("/parts/http")] {
+        let run1 = skim(&to).ok();
+        assert!(run1.stderr.contains("2,000 entries in, 354 out (17.7 %)"), "{}", run1.stderr);
+        assert!(run1.stderr.contains(&format!("2 files in {to}")), "{}", run1.stderr);
+        let parts = run(&["count", &format!("{to}/*.root")]).ok();
+        assert_eq!(parts.text(), "354\n");
+        skim(&to).fails(1, &["not empty"]);
+    }
+    assert_eq!(names(&SERVER, "/parts/root"), ["part-0000.root", "part-0001.root"]);
+    assert_eq!(names(&SERVER, "/parts/http"), ["part-0000.root", "part-0001.root"]);
+    // The first part is the first file's events, in their order.
+    let local = TempDir::new().unwrap();
+    let whole = local.path().join("x.root").display().to_string();
+    run(&["skim", &sample(), "--where", "nMuon = 2", "-o", &whole]).ok();
+    run(&["diff", &whole, &SERVER.url("/parts/root/part-0000.root")]).ok();
+    skim(&SERVER.url("/d/1.root")).fails(1, &["is a file"]);
+}
+
+#[test]
 fn copy_to_writes_to_servers() {
     for (n, to) in [SERVER.url("/sql/a.parquet"), SERVER.http_url("/sql/b.csv")].iter().enumerate() {
         let sql = format!("COPY (SELECT nMuon FROM t WHERE nMuon = 2) TO '{to}'");

@@ -95,12 +95,18 @@ fn a_default_stands_where_a_file_lacks_the_column_and_that_is_told() {
     let plain = run(&sql).ok();
     assert_eq!(plain.text(), "n\n40\n");
     assert!(plain.stderr.contains("HLT_IsoMu24"), "{}", plain.stderr);
-    let report = report_of(&["count", &files, "--default", "HLT_IsoMu24=false", "--default", "run=1"]);
+    let report = report_of(&["count", &files, "--default", "HLT_*=false", "--default", "run=1", "--default", "ev*=2"]);
     let expected = json!([
-        {"column": "HLT_IsoMu24", "value": "false", "files": 1},
         {"column": "run", "value": "1", "files": 0},
+        {"column": "HLT_IsoMu24", "value": "false", "files": 1},
+        {"column": "ev*", "value": "2", "files": 0},
     ]);
     assert_eq!(report["defaults"], expected);
+    let passed = run(&[&sql[..], &["--default", "*_Iso*=true", "--default", "nothing*=1", "-q"]].concat());
+    passed.fails(2, &["nothing* = 1", "no file has a column that is like that"]);
+    let passed = run(&[&sql[..], &["--default", "HLT_*=true", "--default", "M*=-1"]].concat()).ok();
+    assert_eq!(passed.text(), "n\n140\n");
+    assert!(passed.stderr.contains("HLT_IsoMu24 = true in 1 of 3 files, which lack the column"), "{}", passed.stderr);
     run(&["count", &files, "--default", "HLT_IsoMu42=true"]).fails(2, &["no file has such a column", "HLT_IsoMu24"]);
     run(&["count", &files, "--default", "HLT_IsoMu24"]).fails(2, &["COLUMN = VALUE"]);
 }

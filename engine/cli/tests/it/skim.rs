@@ -85,6 +85,54 @@ fn other_formats_are_written_as_well() {
     assert!(fs::read(&arrow).unwrap().starts_with(b"ARROW1"));
 }
 
+/// Values by uproot: those of the source for entries that the condition names, and twice one of them for the friend's.
+#[test]
+fn columns_of_a_friend_are_written_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (friend, out) = (in_dir(&dir, "f.root"), in_dir(&dir, "x.root"));
+    let spec = format!("{}:Events", sample());
+    run(&["sql", &spec, "-c", "SELECT run, event, MET_pt * 2 AS score FROM t", "-o", &format!("{friend}:Scores")]).ok();
+    let columns = ["--where", "\"s.score\" > 60", "--columns", "Muon_pt,s.score", "-o", &out];
+    let beside = format!("{friend}:Scores AS s");
+    run(&[&["skim", &spec, "--friend", &beside][..], &columns].concat()).ok();
+    let script = "
+source, skim = uproot.open(sys.argv[1] + ':Events'), uproot.open(sys.argv[2] + ':Events')
+met = source['MET_pt'].array()
+keep = met * 2 > 60
+muons = ak.array_equal(source['Muon_pt'].array()[keep], skim['Muon_pt'].array())
+print(json.dumps([skim.num_entries, sorted(skim.keys()), muons, ak.array_equal(met[keep] * 2, skim['s.score'].array())]))
+";
+    let found = python(script, &[&sample(), &out]);
+    assert_eq!(found, json!([407, ["Muon_pt", "nMuon", "s.score"], true, true]));
+    // Joined by columns they have no order.
+    let joined = format!("{friend}:Scores AS s ON run, event");
+    run(&[&["skim", &spec, "--friend", &joined][..], &columns].concat()).fails(2, &["friends with ON", "use sql"]);
+}
+
+#[test]
+fn lists_of_structs_become_the_branches_that_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = in_dir(&dir, "x.root");
+    let spec = format!("{}:Events", sample());
+    let nested = ["--layout", "nested", "--where", "cardinality(Muon) = 2", "--columns", "Muon,MET,event"];
+    run(&[&["skim", &spec, "-o", &out][..], &nested].concat()).ok();
+    let found = python(SELECTION, &[&sample(), "nMuon == 2", &format!("{out}:Events")]);
+    // Only the counter has another type, the usual one of counters.
+    assert_eq!((&found[0], &found[2]), (&json!(177), &json!(["nMuon"])));
+    for name in ["x.parquet", "x.arrow"] {
+        run(&[&["skim", &spec, "-o", &in_dir(&dir, name)][..], &nested].concat()).ok();
+    }
+}
+
+#[test]
+fn strings_are_written_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, out) = (fixture("groot_types_lz4.root"), in_dir(&dir, "x.root"));
+    run(&["skim", &source, "--columns", "str", "-o", &out]).ok();
+    let compared = run(&["diff", &source, &out, "--columns", "str"]).ok();
+    assert_eq!(compared.stderr, "no difference; 1 column and 50 entries compared\n");
+}
+
 #[test]
 fn parts_hold_the_entries_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();

@@ -48,9 +48,9 @@ pub(crate) fn in_lumi_mask(mask: Option<Arc<ReadMask>>) -> ScalarUDF {
 }
 
 impl InLumiMask {
-    /// Whether the mask is still to be read.
-    pub(crate) fn is_unread(&self) -> bool {
-        self.mask.is_none()
+    /// The mask, if it was read.
+    pub(crate) fn mask(&self) -> Option<&ReadMask> {
+        self.mask.as_deref()
     }
 }
 
@@ -107,7 +107,7 @@ impl ScalarUDFImpl for InLumiMask {
         };
         let certified = read.mask.contains_all(&array_at(&args, 0)?, &array_at(&args, 1)?).map_err(failed)?;
         if let Some(counts) = &read.counts {
-            counts.add(args.number_rows, certified.true_count());
+            counts.add(args.number_rows as u64, certified.true_count() as u64);
         }
         Ok(ColumnarValue::Array(Arc::new(certified)))
     }

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 pub(super) use kernel::{documentation, kernel_type, list_of, member_of};
 pub(crate) use kinematics::members_needed;
 pub(crate) use lumi::{IN_LUMI_MASK, InLumiMask, ReadMask, in_lumi_mask};
+pub(crate) use nearest_mass::{NEAREST_INDICES, nearest_mass_parts};
 
 /// The members of structs that momenta are read from.
 pub(crate) const MOMENTUM: &[&str] = &["pt", "eta", "phi", "mass", "px", "py", "pz", "e"];
@@ -30,7 +31,7 @@ pub(super) fn scalar_functions() -> impl Iterator<Item = Arc<ScalarUDF>> {
 
 /// All functions that take lambdas.
 pub(super) fn higher_order_functions() -> impl Iterator<Item = Arc<HigherOrderUDF>> {
-    [nearest_mass::nearest_mass()].into_iter().map(Arc::new)
+    std::iter::once(nearest_mass::nearest_mass()).chain(nearest_mass_parts()).map(Arc::new)
 }
 
 /// An error of a kernel, as those of the engine are.

@@ -1,0 +1,158 @@
+//! Plans on their way to other processes: how scans of ROOT files, and functions that hold a luminosity mask or table, become
+//! bytes and come back. Everything else of a plan is DataFusion's, or that of the codec within.
+
+mod lumi;
+mod places;
+mod report;
+mod scan;
+mod standard;
+
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use eos_io::Stores;
+use prost::Message;
+
+use crate::cache::TreeCache;
+use crate::session::add_language;
+use crate::source::RootSource;
+
+pub use places::Places;
+pub use report::{Observers, TaskReport, files_of, read_by};
+pub use standard::{accelerate, to_standard};
+
+/// What our messages begin with: no message of Protocol Buffers has a field of number 0.
+const MARK: &[u8] = b"\0root";
+
+/// Encodes and decodes what plans over ROOT files have besides DataFusion's own operators and functions.
+///
+/// Files are named by the URLs that every process can reach them by; secrets in URLs do not travel, and a plan with such a
+/// URL is an error. What is decoded reads through the stores of the process that decodes it.
+#[derive(Debug)]
+pub struct RootCodec {
+    stores: Stores,
+    cache: TreeCache,
+    inner: Arc<dyn PhysicalExtensionCodec>,
+}
+
+impl RootCodec {
+    /// A codec that leaves to `inner` what it does not know. Files are read through `stores`.
+    pub fn new(stores: Stores, inner: Arc<dyn PhysicalExtensionCodec>) -> Self {
+        Self { stores, cache: TreeCache::default(), inner }
+    }
+}
+
+impl PhysicalExtensionCodec for RootCodec {
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buffer: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        let Some((config, source)) = root_scan(node.as_ref()) else {
+            return self.inner.try_encode(node, buffer, converter);
+        };
+        let message = scan::encode(config, source, self, converter)?;
+        put(&message, buffer);
+        Ok(())
+    }
+
+    fn try_decode(
+        &self,
+        buffer: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match buffer.strip_prefix(MARK) {
+            Some(message) => scan::decode(parse(message)?, self, context, converter),
+            None => self.inner.try_decode(buffer, inputs, context, converter),
+        }
+    }
+
+    fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        match lumi::encode_mask(function) {
+            Some(message) => put(&message, buffer),
+            None => self.inner.try_encode_udf(function, buffer)?,
+        }
+        Ok(())
+    }
+
+    fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> Result<Arc<ScalarUDF>> {
+        match buffer.strip_prefix(MARK) {
+            Some(message) => Ok(Arc::new(lumi::decode_mask(parse(message)?)?)),
+            None => self.inner.try_decode_udf(name, buffer),
+        }
+    }
+
+    fn try_encode_udaf(&self, function: &AggregateUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        match lumi::encode_table(function) {
+            Some(message) => put(&message, buffer),
+            None => self.inner.try_encode_udaf(function, buffer)?,
+        }
+        Ok(())
+    }
+
+    fn try_decode_udaf(&self, name: &str, buffer: &[u8]) -> Result<Arc<AggregateUDF>> {
+        match buffer.strip_prefix(MARK) {
+            Some(message) => Ok(Arc::new(lumi::decode_table(parse(message)?)?)),
+            None => self.inner.try_decode_udaf(name, buffer),
+        }
+    }
+
+    fn try_encode_higher_order_function(&self, function: &HigherOrderUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.inner.try_encode_higher_order_function(function, buffer)
+    }
+
+    fn try_decode_higher_order_function(&self, name: &str, buffer: &[u8]) -> Result<Arc<HigherOrderUDF>> {
+        self.inner.try_decode_higher_order_function(name, buffer)
+    }
+
+    fn try_encode_udwf(&self, function: &WindowUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.inner.try_encode_udwf(function, buffer)
+    }
+
+    fn try_decode_udwf(&self, name: &str, buffer: &[u8]) -> Result<Arc<WindowUDF>> {
+        self.inner.try_decode_udwf(name, buffer)
+    }
+}
+
+/// A session that knows our functions, for those who run plans and make none.
+pub fn session_state(config: SessionConfig) -> SessionState {
+    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+    add_language(&mut builder);
+    builder.build()
+}
+
+/// Whether a plan scans ROOT files.
+pub fn scans_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    root_scan(plan.as_ref()).is_some() || plan.children().into_iter().any(scans_files)
+}
+
+/// The scan of ROOT files that a leaf is, if it is one.
+pub(crate) fn root_scan(node: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &RootSource)> {
+    let config = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    let source = config.file_source().as_ref().downcast_ref::<RootSource>()?;
+    Some((config, source))
+}
+
+fn put(message: &impl Message, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(MARK);
+    buffer.extend_from_slice(&message.encode_to_vec());
+}
+
+fn parse<M: Message + Default>(message: &[u8]) -> Result<M> {
+    M::decode(message).map_err(|error| {
+        DataFusionError::Plan(format!(
+            "a plan cannot be decoded, perhaps because its sender is of another version: {error}"
+        ))
+    })
+}

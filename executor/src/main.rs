@@ -1,0 +1,87 @@
+//! `root-executor`: an executor of a cluster as a program.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use eos_io::Stores;
+use root_cluster::serving;
+use root_executor::{ExecutorOptions, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An executor of a cluster that queries ROOT files.
+///
+/// It registers with a scheduler (`root-scheduler`) and runs the tasks that it is given. When it is told to stop (SIGTERM), it
+/// finishes those that run and takes no others.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The scheduler.
+    #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:50050")]
+    scheduler: String,
+    /// Seconds to wait for the scheduler at the start.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    scheduler_timeout: u64,
+    /// Where to listen for tasks, and for others who fetch rows. Anyone who can reach it can run tasks.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// How others call this machine; by default the address where it listens.
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// The port where rows are fetched; by default a free one.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The port where tasks are taken; by default a free one.
+    #[arg(long, value_name = "PORT")]
+    task_port: Option<u16>,
+    /// Tasks that run at the same time; by default as many as there are cores.
+    #[arg(long, value_name = "N")]
+    cores: Option<usize>,
+    /// Bytes that sorts, joins and aggregations may hold before they spill to disk; by default a share of the memory there is.
+    #[arg(long, value_name = "BYTES", conflicts_with = "memory_share")]
+    memory: Option<u64>,
+    /// The share of the machine's or container's memory that they may hold.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
+    memory_share: f64,
+    /// Where rows lie until others have fetched them; by default a directory for temporary files.
+    #[arg(long, value_name = "DIR")]
+    work_dir: Option<PathBuf>,
+    /// Seconds between signs of life.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    heartbeat: u64,
+    /// What is common to the programs of a cluster.
+    #[command(flatten)]
+    serving: serving::ServingArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let serving = args.serving.clone();
+    serving::main("root-executor", serving.clone(), async move {
+        let (scheduler_host, scheduler_port) = serving::host_and_port(&args.scheduler)?;
+        let defaults = ExecutorOptions::default();
+        let options = ExecutorOptions {
+            scheduler_host,
+            scheduler_port,
+            scheduler_timeout: Duration::from_secs(args.scheduler_timeout),
+            bind: args.listen,
+            host: args.host,
+            port: args.port,
+            grpc_port: args.task_port,
+            cores: args.cores.unwrap_or(defaults.cores),
+            memory: args.memory,
+            memory_share: args.memory_share,
+            work_dir: args.work_dir,
+            heartbeat: Duration::from_secs(args.heartbeat),
+        };
+        let running = run(options, Stores::new());
+        tokio::select! {
+            result = running => Ok(result?),
+            () = serving.orphaned() => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,147 @@
+//! An executor from its options to its end.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::error::BallistaError;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use eos_io::Stores;
+use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
+
+use crate::stage::Stages;
+
+/// An executor could not be started, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no port to listen on.
+    #[error("cannot listen on {host}: {source}")]
+    Listen {
+        /// Where it was to listen.
+        host: IpAddr,
+        /// Why it cannot.
+        source: std::io::Error,
+    },
+    /// There is no place for rows.
+    #[error("cannot make a directory for rows: {source}; name one with room by --work-dir")]
+    WorkDir {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Ballista's part failed.
+    #[error("the executor of {scheduler} stopped: {source}")]
+    Stopped {
+        /// Its scheduler.
+        scheduler: String,
+        /// Why.
+        source: BallistaError,
+    },
+}
+
+/// What can be chosen.
+#[derive(Debug, Clone)]
+pub struct ExecutorOptions {
+    /// Host name or address of the scheduler.
+    pub scheduler_host: String,
+    /// Its port.
+    pub scheduler_port: u16,
+    /// How long to wait for it.
+    pub scheduler_timeout: Duration,
+    /// Where to listen.
+    pub bind: IpAddr,
+    /// How others call this machine; by default the address where it listens.
+    pub host: Option<String>,
+    /// The port for rows; a free one if there is none.
+    pub port: Option<u16>,
+    /// The port for tasks; a free one if there is none.
+    pub grpc_port: Option<u16>,
+    /// Tasks that run at the same time.
+    pub cores: usize,
+    /// Bytes that sorts, joins and aggregations of all tasks may hold before they spill.
+    pub memory: Option<u64>,
+    /// The same as a share of the machine's or container's memory, if no number is given.
+    pub memory_share: f64,
+    /// Where rows lie until others have fetched them; by default a directory for temporary files.
+    pub work_dir: Option<PathBuf>,
+    /// How often the scheduler is told that this executor lives.
+    pub heartbeat: Duration,
+}
+
+impl Default for ExecutorOptions {
+    fn default() -> Self {
+        Self {
+            scheduler_host: "127.0.0.1".to_string(),
+            scheduler_port: 50050,
+            scheduler_timeout: Duration::from_secs(60),
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            host: None,
+            port: None,
+            grpc_port: None,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: None,
+            memory_share: 0.7,
+            work_dir: None,
+            heartbeat: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Runs tasks until the scheduler or a signal stops it: then those that run are finished first.
+///
+/// # Errors
+/// Where it cannot listen, or the scheduler does not answer.
+pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
+    // Both are kept until both are known, so that they differ.
+    let (_rows, port) = port(options.bind, options.port)?;
+    let (_tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
+    drop((_rows, _tasks));
+    let own = tempfile::Builder::new().prefix("root-executor-").tempdir();
+    let own = own.map_err(|source| Error::WorkDir { source })?;
+    let work_dir = options.work_dir.unwrap_or_else(|| own.path().to_path_buf());
+    let scheduler = format!("{}:{}", options.scheduler_host, options.scheduler_port);
+    let config = ExecutorProcessConfig {
+        bind_host: options.bind.to_string(),
+        external_host: Some(options.host.unwrap_or_else(|| options.bind.to_string())),
+        port,
+        grpc_port,
+        scheduler_host: options.scheduler_host,
+        scheduler_port: options.scheduler_port,
+        scheduler_connect_timeout_seconds: u16::try_from(options.scheduler_timeout.as_secs())
+            .unwrap_or(u16::MAX)
+            .max(1),
+        vcores: options.cores.max(1),
+        task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        work_dir: Some(work_dir.display().to_string()),
+        job_data_ttl_seconds: 6 * 3600,
+        job_data_clean_up_interval_seconds: 600,
+        grpc_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
+        grpc_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
+        executor_heartbeat_interval_seconds: options.heartbeat.as_secs().max(1),
+        memory_pool_size: options.memory,
+        memory_pool_fraction: options.memory_share.clamp(0.01, 1.0),
+        override_execution_engine: Some(Arc::new(Stages::default())),
+        override_function_registry: Some(setup::functions()),
+        override_runtime_producer: Some(setup::runtime(&stores, &work_dir)),
+        override_config_producer: Some(setup::config()),
+        override_physical_codec: Some(setup::codec(&stores)),
+        ..ExecutorProcessConfig::default()
+    };
+    start_executor_process(Arc::new(config)).await.map_err(|source| Error::Stopped { scheduler, source })
+}
+
+/// A port, and who keeps it until it is used. Ballista tells others the number that it was given, so that it cannot ask for a
+/// free one itself.
+fn port(host: IpAddr, wanted: Option<u16>) -> Result<(Option<TcpListener>, u16), Error> {
+    if let Some(port) = wanted {
+        return Ok((None, port));
+    }
+    let listen = || {
+        let listener = TcpListener::bind((host, 0))?;
+        let port = listener.local_addr()?.port();
+        Ok((Some(listener), port))
+    };
+    listen().map_err(|source| Error::Listen { host, source })
+}

@@ -1,0 +1,168 @@
+//! How a task runs: with our operators, its faults told so that whoever asked understands them, and what it found out told
+//! with its result.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ballista_core::JobId;
+use ballista_core::error::BallistaError;
+use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
+use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{Count, Metric, MetricValue, MetricsSet};
+use datafusion::prelude::SessionConfig;
+use futures::FutureExt;
+use root_cluster::{Fault, TaskNote};
+use root_engine::wire::{self, TaskReport};
+use root_engine::{ErrorKind, kind_of, may_pass, message_of};
+
+use crate::pool::Connections;
+
+/// Ballista's way to run tasks, with ours around it.
+pub(crate) struct Stages {
+    inner: DefaultExecutionEngine,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self { inner: DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default())) }
+    }
+}
+
+impl ExecutionEngine for Stages {
+    fn create_query_stage_exec(
+        &self,
+        job_id: JobId,
+        stage_id: usize,
+        task_id: usize,
+        partitions: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        work_dir: &str,
+        config: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let plan = wire::accelerate(plan, config.options())?;
+        let name = format!("job {job_id}, stage {stage_id}, task {task_id}");
+        let inner = self.inner.create_query_stage_exec(
+            job_id,
+            stage_id,
+            task_id,
+            partitions.clone(),
+            plan.clone(),
+            work_dir,
+            config,
+        )?;
+        Ok(Arc::new(Stage { name, partitions, plan, inner }))
+    }
+}
+
+/// A task.
+struct Stage {
+    name: String,
+    partitions: Vec<usize>,
+    plan: Arc<dyn ExecutionPlan>,
+    inner: Arc<dyn QueryStageExecutor>,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage").field("name", &self.name).field("partitions", &self.partitions).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.inner)
+    }
+}
+
+#[async_trait]
+impl QueryStageExecutor for Stage {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
+        let run = AssertUnwindSafe(self.inner.execute_query_stage(task_id, context)).catch_unwind();
+        match run.await {
+            Ok(Ok(written)) => Ok(written),
+            Ok(Err(error)) => Err(told(error)),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                let files = wire::files_of(&self.plan).join(", ");
+                let message = format!("a task failed by a mistake in this program, over the files {files}: {text}");
+                Err(DataFusionError::Execution(Fault::new(ErrorKind::Query, message).to_text()))
+            }
+        }
+    }
+
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        let mut sets = self.inner.collect_plan_metrics();
+        let Ok(report) = TaskReport::of(&self.plan) else { return sets };
+        let (entries, bytes) = wire::read_by(&self.plan);
+        let note = TaskNote { partitions: self.partitions.clone(), entries, bytes, report };
+        if let Some(first) = sets.first_mut() {
+            let value = MetricValue::Count { name: note.to_name().into(), count: Count::new() };
+            first.push(Arc::new(Metric::new(value, None)));
+        }
+        sets
+    }
+
+    fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
+        self.inner.collect_runtime_stats_reports()
+    }
+
+    fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
+        self.inner.collect_window_state_reports()
+    }
+
+    fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
+        self.inner.collect_column_stats()
+    }
+}
+
+/// The error as the scheduler has to see it: what passes is tried again, elsewhere, and the rest goes to who asked.
+fn told(error: DataFusionError) -> DataFusionError {
+    let fault = match cause(&error) {
+        Cause::Query(own) => {
+            let fault = Fault::new(kind_of(own), message_of(own)).to_text();
+            if may_pass(own) {
+                return DataFusionError::IoError(std::io::Error::other(fault));
+            }
+            fault
+        }
+        // Rows that cannot be fetched are made again; Ballista knows these errors by their type.
+        Cause::Ballista => return error,
+    };
+    DataFusionError::Execution(fault)
+}
+
+/// Who an error is of.
+enum Cause<'a> {
+    /// Of what computes, below the layers of Ballista.
+    Query(&'a DataFusionError),
+    /// Of Ballista itself.
+    Ballista,
+}
+
+/// Ballista's errors do not tell their causes as others do.
+fn cause(error: &DataFusionError) -> Cause<'_> {
+    let inner = match error.find_root() {
+        DataFusionError::External(inner) => inner,
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            ArrowError::ExternalError(inner) => inner,
+            _ => return Cause::Query(error),
+        },
+        _ => return Cause::Query(error),
+    };
+    match inner.downcast_ref::<BallistaError>() {
+        Some(BallistaError::DataFusionError(own)) => cause(own),
+        Some(_) => Cause::Ballista,
+        None => Cause::Query(error),
+    }
+}

@@ -1,0 +1,251 @@
+//! The client: submits plans to a scheduler, follows them, and cancels what nobody waits for any more.
+
+use std::time::Duration;
+
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, GetJobMetricsParams, GetJobMetricsResult, GetJobStatusResult, KeyValuePair,
+    PartitionLocation, job_status,
+};
+use ballista_core::version;
+use datafusion::prelude::SessionConfig;
+use root_engine::ErrorKind;
+use serde::{Deserialize, Serialize};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
+use url::Url;
+
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::note::JobProgress;
+use crate::setup::MAX_MESSAGE_BYTES;
+
+/// Where the scheduler tells the name of a job that it has taken.
+pub const JOB_HEADER: &str = "root-query-job";
+
+/// How long a scheduler may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A connection on which nothing comes is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// What a cluster consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// Version of the scheduler.
+    pub version: String,
+    /// Executors that take tasks.
+    pub executors: usize,
+    /// Tasks that can run at the same time.
+    pub cores: usize,
+}
+
+/// A connection to the scheduler of a cluster. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    url: Url,
+    channel: Channel,
+    http: reqwest::Client,
+}
+
+impl Cluster {
+    /// Connects to a scheduler: `http://host:port`.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn connect(address: &str) -> Result<Self, Error> {
+        let bad = |reason: String| Error::Address { given: address.to_string(), reason };
+        let url = Url::parse(address).map_err(|error| bad(error.to_string()))?;
+        if url.scheme() != "http" || url.host_str().is_none() {
+            return Err(bad("its scheme is not http".to_string()));
+        }
+        let unreachable =
+            |error: &dyn std::error::Error| Error::Unreachable { scheduler: shown(&url), reason: innermost(error) };
+        let endpoint = Endpoint::from_shared(url.to_string()).map_err(|error| unreachable(&error))?;
+        let endpoint = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy().build();
+        let http = http.map_err(|error| unreachable(&error))?;
+        Ok(Self { url, channel, http })
+    }
+
+    /// The scheduler as messages call it.
+    pub fn name(&self) -> String {
+        shown(&self.url)
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What the cluster consists of now.
+    pub async fn status(&self) -> Result<ClusterStatus, Error> {
+        self.get("v1/cluster").await
+    }
+
+    /// How far a job is.
+    pub(crate) async fn progress(&self, job: &str) -> Result<JobProgress, Error> {
+        self.get(&format!("v1/jobs/{job}")).await
+    }
+
+    async fn get<T: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<T, Error> {
+        let protocol = |reason: String| Error::Protocol { scheduler: self.name(), reason };
+        let url = self.url.join(path).map_err(|error| protocol(error.to_string()))?;
+        let answer = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .map_err(|error| Error::Unreachable { scheduler: self.name(), reason: innermost(&error) })?;
+        if !answer.status().is_success() {
+            return Err(protocol(format!("{} for /{path}", answer.status())));
+        }
+        let body = answer.bytes().await.map_err(|error| protocol(innermost(&error)))?;
+        serde_json::from_slice(&body).map_err(|error| protocol(error.to_string()))
+    }
+
+    /// Has a physical plan run, which was encoded by the codec of [`setup`](crate::setup).
+    pub(crate) async fn submit(&self, plan: Vec<u8>, session: &str, config: &SessionConfig) -> Result<Job, Error> {
+        let settings =
+            config.options().entries().into_iter().map(|entry| KeyValuePair { key: entry.key, value: entry.value });
+        let mut request = tonic::Request::new(ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(plan)),
+            settings: settings.collect(),
+            session_id: session.to_string(),
+            operation_id: uuid::Uuid::new_v4().to_string(),
+        });
+        version::insert_version_header(request.metadata_mut());
+        let mut client = self.grpc();
+        let answer = client.execute_query_push(request).await.map_err(|status| self.refusal(None, &status))?;
+        let id = answer.metadata().get(JOB_HEADER).and_then(|id| id.to_str().ok()).map(str::to_string);
+        let id = id.ok_or_else(|| Error::Protocol {
+            scheduler: self.name(),
+            reason: "it gives jobs no name; is it a root-scheduler?".to_string(),
+        })?;
+        Ok(Job { id, updates: answer.into_inner(), cluster: self.clone(), is_over: false })
+    }
+
+    /// What each step of a job has done.
+    pub(crate) async fn metrics(&self, job: &str) -> Result<GetJobMetricsResult, Error> {
+        let params = GetJobMetricsParams { job_id: job.to_string() };
+        let answer = self.grpc().get_job_metrics(params).await.map_err(|status| self.refusal(Some(job), &status))?;
+        Ok(answer.into_inner())
+    }
+
+    /// Stops a job.
+    pub async fn cancel(&self, job: &str) -> Result<(), Error> {
+        let params = CancelJobParams { job_id: job.to_string() };
+        self.grpc().cancel_job(params).await.map_err(|status| self.refusal(Some(job), &status))?;
+        Ok(())
+    }
+
+    fn grpc(&self) -> SchedulerGrpcClient<Channel> {
+        SchedulerGrpcClient::new(self.channel.clone())
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// What a call that failed means.
+    fn refusal(&self, job: Option<&str>, status: &tonic::Status) -> Error {
+        let (scheduler, reason) = (self.name(), status.message().to_string());
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Error::Refused { scheduler, reason },
+            Code::InvalidArgument | Code::Unimplemented | Code::FailedPrecondition => {
+                Error::Protocol { scheduler, reason }
+            }
+            _ if job.is_some() => Error::Lost { job: job.map(str::to_string), reason },
+            Code::Unavailable => Error::Unreachable { scheduler, reason },
+            _ => Error::Lost { job: None, reason },
+        }
+    }
+}
+
+/// A job on a cluster. It is cancelled if it is dropped before it is over.
+pub(crate) struct Job {
+    id: String,
+    updates: Streaming<GetJobStatusResult>,
+    cluster: Cluster,
+    is_over: bool,
+}
+
+/// Where the rows of a finished job are.
+pub(crate) struct Finished {
+    /// Partitions of the result, in order.
+    pub partitions: Vec<PartitionLocation>,
+    /// Who hands them out, if executors do not themselves.
+    pub proxy: Option<FlightProxy>,
+}
+
+impl Job {
+    /// Its name.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The next change; `None` as long as the job is not over.
+    pub(crate) async fn next(&mut self) -> Result<Option<Finished>, Error> {
+        let lost = |job: &Self, reason: String| Error::Lost { job: Some(job.id.clone()), reason };
+        let update = match self.updates.message().await {
+            Ok(Some(update)) => update,
+            Ok(None) => {
+                self.is_over = true;
+                return Err(lost(self, "it told nothing more of it".to_string()));
+            }
+            Err(status) => {
+                self.is_over = true;
+                return Err(self.cluster.refusal(Some(&self.id), &status));
+            }
+        };
+        let Some(status) = update.status else { return Ok(None) };
+        match status.status {
+            None | Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => Ok(None),
+            Some(job_status::Status::Successful(done)) => {
+                self.is_over = true;
+                let mut partitions = done.partition_location;
+                partitions.sort_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
+                Ok(Some(Finished { partitions, proxy: update.flight_proxy }))
+            }
+            Some(job_status::Status::Failed(failed)) => {
+                self.is_over = true;
+                Err(self.failure(&failed.error))
+            }
+        }
+    }
+
+    fn failure(&self, text: &str) -> Error {
+        let job = self.id.clone();
+        if let Some(fault) = Fault::find(text) {
+            return Error::Job { job, kind: fault.kind(), message: fault.message };
+        }
+        if text.contains("Cancelled") || text.contains("cancelled") {
+            return Error::Cancelled { job };
+        }
+        Error::Job { job, kind: ErrorKind::Query, message: format!("the query failed on the cluster: {text}") }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let (false, Ok(runtime)) = (self.is_over, tokio::runtime::Handle::try_current()) else { return };
+        let id = std::mem::take(&mut self.id);
+        let cluster = self.cluster.clone();
+        runtime.spawn(async move {
+            if let Err(error) = cluster.cancel(&id).await {
+                tracing::debug!(job = id, "not cancelled: {error}");
+            }
+        });
+    }
+}
+
+fn shown(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_string()
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}

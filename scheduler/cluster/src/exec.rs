@@ -1,0 +1,216 @@
+//! A plan that runs on a cluster, as a leaf of a plan that runs here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
+use ballista_core::serde::protobuf::{GetJobMetricsResult, PartitionLocation};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::{StreamExt, TryStreamExt, stream};
+use root_engine::wire::Observers;
+
+use crate::client::{Cluster, Finished};
+use crate::error::Error;
+use crate::note::JobProgress;
+use crate::setup::MAX_MESSAGE_BYTES;
+
+/// How often the progress of a job is asked for.
+const ASK: Duration = Duration::from_millis(500);
+/// Partitions of a result that are asked for ahead.
+const AHEAD: usize = 8;
+
+/// Runs a plan on a cluster. It has one partition: the rows of the plan's partitions, one after the other.
+pub(crate) struct ClusterExec {
+    plan: Arc<dyn ExecutionPlan>,
+    cluster: Cluster,
+    codec: Arc<dyn PhysicalExtensionCodec>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ClusterExec {
+    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, cluster: Cluster, codec: Arc<dyn PhysicalExtensionCodec>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(plan.schema()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Self { plan, cluster, codec, properties: Arc::new(properties) }
+    }
+
+    /// Runs the plan, but leaves its rows where they are; what each step has done is the answer.
+    pub(crate) async fn measure(&self, context: Arc<TaskContext>) -> Result<GetJobMetricsResult> {
+        let (run, bytes) = self.run()?;
+        let cluster = run.cluster.clone();
+        let (job, _) = run.to_end(bytes, context).await?;
+        Ok(cluster.metrics(&job).await?)
+    }
+
+    /// A run, and the plan as bytes.
+    fn run(&self) -> Result<(Run, Vec<u8>)> {
+        let message = PhysicalPlanNode::try_from_physical_plan(self.plan.clone(), self.codec.as_ref());
+        let mut bytes = Vec::new();
+        message.map_err(not_portable)?.try_encode(&mut bytes)?;
+        let (cluster, observers) = (self.cluster.clone(), Observers::of(&self.plan));
+        Ok((Run { cluster, observers, seen: JobProgress::default() }, bytes))
+    }
+}
+
+impl fmt::Debug for ClusterExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterExec").field("plan", &self.plan).field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for ClusterExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusterExec: {}", self.cluster.name())
+    }
+}
+
+impl ExecutionPlan for ClusterExec {
+    fn name(&self) -> &str {
+        "ClusterExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    /// A leaf: rules of this process must not change what runs in others.
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { internal_err!("ClusterExec has no children") }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("ClusterExec has one partition, and {partition} was asked for");
+        }
+        let (run, bytes) = self.run()?;
+        let rows = async move {
+            let cluster = run.cluster.clone();
+            let (_, Finished { partitions, proxy }) = run.to_end(bytes, context).await?;
+            let fetched = stream::iter(partitions).map(move |location| fetch(location, proxy.clone(), cluster.clone()));
+            Ok::<_, DataFusionError>(fetched.buffered(AHEAD).try_flatten())
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), stream::once(rows).try_flatten())))
+    }
+}
+
+fn not_portable(error: DataFusionError) -> DataFusionError {
+    let reason = error.strip_backtrace();
+    // The plan behind it, in the form that programmers read, is long.
+    let reason = reason.split(". Plan: ").next().unwrap_or(&reason).to_string();
+    Error::NotPortable { reason }.into()
+}
+
+/// A run of a plan.
+struct Run {
+    cluster: Cluster,
+    observers: Option<Observers>,
+    /// What was told already.
+    seen: JobProgress,
+}
+
+impl Run {
+    /// Waits for the end of the job, whose name is the first part of the answer.
+    async fn to_end(mut self, plan: Vec<u8>, context: Arc<TaskContext>) -> Result<(String, Finished)> {
+        let session = context.session_id();
+        let mut job = self.cluster.submit(plan, &session, context.session_config()).await?;
+        let mut clock = tokio::time::interval(ASK);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        clock.tick().await;
+        let finished = loop {
+            tokio::select! {
+                update = job.next() => if let Some(finished) = update? {
+                    break finished;
+                },
+                _ = clock.tick() => {
+                    let progress = self.cluster.progress(job.id()).await;
+                    self.advance(progress);
+                },
+            }
+        };
+        if let Some(observers) = self.observers.clone() {
+            let mut progress = self.cluster.progress(job.id()).await?;
+            for report in std::mem::take(&mut progress.reports) {
+                observers.tell(report);
+            }
+            self.advance(Ok(progress));
+        }
+        Ok((job.id().to_string(), finished))
+    }
+
+    /// Progress is told where it is known; a question that failed is asked again.
+    fn advance(&mut self, progress: Result<JobProgress, Error>) {
+        let (Ok(progress), Some(observers)) = (progress, &self.observers) else { return };
+        let entries = progress.entries.saturating_sub(self.seen.entries);
+        let bytes = progress.bytes.saturating_sub(self.seen.bytes);
+        observers.advance(entries, bytes);
+        self.seen.entries += entries;
+        self.seen.bytes += bytes;
+    }
+}
+
+/// The rows of one partition of a result, from the executor that has them or through the scheduler.
+async fn fetch(
+    location: PartitionLocation,
+    proxy: Option<FlightProxy>,
+    cluster: Cluster,
+) -> Result<SendableRecordBatchStream> {
+    let incomplete = |what: &str| {
+        DataFusionError::from(Error::Protocol {
+            scheduler: cluster.name(),
+            reason: format!("a part of the result without {what}"),
+        })
+    };
+    let layout = location.layout();
+    let executor = location.executor_meta.ok_or_else(|| incomplete("its executor"))?;
+    let partition = location.partition_id.ok_or_else(|| incomplete("its name"))?;
+    let port = u16::try_from(executor.port).map_err(|_| incomplete("a port"))?;
+    let (host, at) = match proxy {
+        Some(FlightProxy::Local(true)) => {
+            let url = cluster.url();
+            let host = url.host_str().unwrap_or_default().to_string();
+            (host, url.port_or_known_default().unwrap_or_default())
+        }
+        Some(FlightProxy::External(address)) => {
+            let (host, at) = address.rsplit_once(':').ok_or_else(|| incomplete("a place"))?;
+            (host.to_string(), at.parse().map_err(|_| incomplete("a place"))?)
+        }
+        _ => (executor.host.clone(), port),
+    };
+    let lost = |error: ballista_core::error::BallistaError| {
+        DataFusionError::from(Error::Lost {
+            job: Some(partition.job_id.clone()),
+            reason: format!("the executor {} does not hand out its rows: {error}", executor.id),
+        })
+    };
+    let client = BallistaClient::try_new(&host, at, MAX_MESSAGE_BYTES, false, None, 3, 100, 0, 0);
+    let mut client = client.await.map_err(lost)?;
+    let named = partition.clone().into();
+    let rows =
+        client.fetch_partition_proxied(&executor.id, &named, location.file_id, layout, &executor.host, port, true);
+    rows.await.map_err(lost)
+}

@@ -1,0 +1,136 @@
+//! What the programs of a cluster have in common: logs, threads with room for deep plans, and when they end.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::error::Error;
+
+/// Plans are trees that functions walk by calling themselves.
+const STACK_BYTES: usize = 32 << 20;
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Options of all programs of a cluster.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServingArgs {
+    /// What is logged: error, warn, info, debug or trace, of single modules as well (info,ballista_core=warn).
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "ROOT_QUERY_LOG")]
+    pub log: String,
+    /// How logs look, which go to standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Write the URL under which it can be reached into this file, once it can.
+    #[arg(long, value_name = "PATH")]
+    pub address_file: Option<PathBuf>,
+    /// End when standard input is closed, as it is when the program that started this one has ended, however it did.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+/// Runs a program to its end.
+pub fn main(
+    name: &str,
+    args: ServingArgs,
+    work: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+) -> ExitCode {
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(async { tokio::spawn(work).await });
+            // What still waits for somebody is not waited for.
+            runtime.shutdown_background();
+            result.unwrap_or_else(|panic| Err(panic.into()))
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            let _ = writeln!(std::io::stderr(), "{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl ServingArgs {
+    /// Tells where the program can be reached.
+    pub fn tell(&self, address: &str) {
+        tracing::info!("listening on {address}");
+        let Some(path) = &self.address_file else { return };
+        // Whoever waits for the file reads it whole.
+        let beside = path.with_extension("new");
+        if let Err(error) = fs::write(&beside, address).and_then(|()| fs::rename(&beside, path)) {
+            tracing::error!("{} cannot be written: {error}", path.display());
+        }
+    }
+
+    /// Ends when the program is to stop: by a signal, or because nobody is left whom it serves.
+    pub async fn stopped(&self) {
+        tokio::select! {
+            () = signalled() => {},
+            () = self.orphaned() => {},
+        }
+    }
+
+    /// Ends when standard input is closed, if that is wanted.
+    pub async fn orphaned(&self) {
+        if !self.until_stdin_closes {
+            return std::future::pending().await;
+        }
+        let (told, closed) = tokio::sync::oneshot::channel();
+        // A thread of its own: a read of standard input cannot be given up.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            let mut stdin = std::io::stdin();
+            while stdin.read(&mut buffer).is_ok_and(|read| read > 0) {}
+            let _ = told.send(());
+        });
+        let _ = closed.await;
+    }
+}
+
+async fn signalled() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminated) => tokio::select! {
+            _ = interrupted => {},
+            _ = terminated.recv() => {},
+        },
+        Err(_) => drop(interrupted.await),
+    }
+    #[cfg(not(unix))]
+    drop(interrupted.await);
+}
+
+/// Host and port of a scheduler's URL.
+///
+/// # Errors
+/// Where it is none.
+pub fn host_and_port(url: &str) -> Result<(String, u16), Error> {
+    let bad = |reason: &str| Error::Address { given: url.to_string(), reason: reason.to_string() };
+    let parsed = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
+    let host = parsed.host_str().filter(|_| parsed.scheme() == "http").ok_or_else(|| bad("its scheme is not http"))?;
+    let port = parsed.port().ok_or_else(|| bad("it has no port"))?;
+    Ok((host.to_string(), port))
+}

@@ -1,0 +1,197 @@
+//! What executors and clients speak with: Ballista's service, with a guard on each job that ends it when its client is gone.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, CancelJobResult, CleanJobDataParams, CleanJobDataResult, CreateUpdateSessionParams,
+    CreateUpdateSessionResult, ExecuteQueryParams, ExecuteQueryResult, ExecutorStoppedParams, ExecutorStoppedResult,
+    GetJobMetricsParams, GetJobMetricsResult, GetJobStatusParams, GetJobStatusResult, HeartBeatParams, HeartBeatResult,
+    PollWorkParams, PollWorkResult, RegisterExecutorParams, RegisterExecutorResult, RemoveSessionParams,
+    RemoveSessionResult, UpdateTaskStatusParams, UpdateTaskStatusResult, job_status,
+};
+use ballista_scheduler::scheduler_server::JobIdGenerator;
+use futures::{Stream, StreamExt};
+use root_cluster::JOB_HEADER;
+use tonic::{Request, Response, Status};
+
+use crate::jobs::Jobs;
+use crate::serve::Server;
+
+/// Ballista's service as others see it.
+pub(crate) struct Front {
+    server: Server,
+    jobs: Jobs,
+}
+
+impl Front {
+    pub(crate) fn new(server: Server, jobs: Jobs) -> Self {
+        Self { server, jobs }
+    }
+}
+
+tokio::task_local! {
+    /// The name of the job that is being submitted.
+    static NAME: String;
+}
+
+/// Names jobs as [`Front`] has told their clients: Ballista tells them the name only when the job is over.
+pub(crate) struct JobIds;
+
+#[async_trait]
+impl JobIdGenerator for JobIds {
+    async fn next_id(&self) -> String {
+        NAME.try_with(Clone::clone).unwrap_or_else(|_| new_id())
+    }
+}
+
+/// A name that no other job has, in the order of time.
+fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+type Updates = Pin<Box<dyn Stream<Item = Result<GetJobStatusResult, Status>> + Send>>;
+
+/// The updates of a job. When they are dropped before the job is over, its client has gone away, and nobody will want its
+/// rows.
+struct Watched {
+    updates: Updates,
+    server: Server,
+    job: String,
+    is_over: bool,
+}
+
+impl Stream for Watched {
+    type Item = Result<GetJobStatusResult, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.updates.poll_next_unpin(context);
+        match &next {
+            Poll::Ready(Some(Ok(GetJobStatusResult { status: Some(status), .. }))) => {
+                let over =
+                    matches!(status.status, Some(job_status::Status::Successful(_) | job_status::Status::Failed(_)));
+                self.is_over |= over;
+            }
+            Poll::Ready(None) => self.is_over = true,
+            _ => {}
+        }
+        next
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let (server, job) = (self.server.clone(), std::mem::take(&mut self.job));
+        tokio::spawn(async move {
+            tracing::info!(job, "the client is gone, the job is cancelled");
+            let params = Request::new(CancelJobParams { job_id: job.clone() });
+            if let Err(status) = SchedulerGrpc::cancel_job(&server, params).await {
+                tracing::warn!(job, "not cancelled: {}", status.message());
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl SchedulerGrpc for Front {
+    type ExecuteQueryPushStream = Updates;
+
+    async fn execute_query_push(
+        &self,
+        request: Request<ExecuteQueryParams>,
+    ) -> Result<Response<Self::ExecuteQueryPushStream>, Status> {
+        let job = new_id();
+        let mut answer = NAME.scope(job.clone(), self.server.execute_query_push(request)).await?;
+        let name = job.parse().map_err(|_| Status::internal("the name of a job is no header"))?;
+        answer.metadata_mut().insert(JOB_HEADER, name);
+        let server = self.server.clone();
+        Ok(answer.map(|updates| {
+            let updates: Updates = Box::pin(updates);
+            Box::pin(Watched { updates, server, job, is_over: false }) as Updates
+        }))
+    }
+
+    async fn poll_work(&self, request: Request<PollWorkParams>) -> Result<Response<PollWorkResult>, Status> {
+        self.server.poll_work(request).await
+    }
+
+    async fn register_executor(
+        &self,
+        request: Request<RegisterExecutorParams>,
+    ) -> Result<Response<RegisterExecutorResult>, Status> {
+        self.server.register_executor(request).await
+    }
+
+    async fn heart_beat_from_executor(
+        &self,
+        request: Request<HeartBeatParams>,
+    ) -> Result<Response<HeartBeatResult>, Status> {
+        self.server.heart_beat_from_executor(request).await
+    }
+
+    async fn update_task_status(
+        &self,
+        mut request: Request<UpdateTaskStatusParams>,
+    ) -> Result<Response<UpdateTaskStatusResult>, Status> {
+        self.jobs.take_notes(&mut request.get_mut().task_status);
+        self.server.update_task_status(request).await
+    }
+
+    async fn create_update_session(
+        &self,
+        request: Request<CreateUpdateSessionParams>,
+    ) -> Result<Response<CreateUpdateSessionResult>, Status> {
+        self.server.create_update_session(request).await
+    }
+
+    async fn remove_session(
+        &self,
+        request: Request<RemoveSessionParams>,
+    ) -> Result<Response<RemoveSessionResult>, Status> {
+        self.server.remove_session(request).await
+    }
+
+    async fn execute_query(
+        &self,
+        request: Request<ExecuteQueryParams>,
+    ) -> Result<Response<ExecuteQueryResult>, Status> {
+        self.server.execute_query(request).await
+    }
+
+    async fn get_job_status(
+        &self,
+        request: Request<GetJobStatusParams>,
+    ) -> Result<Response<GetJobStatusResult>, Status> {
+        self.server.get_job_status(request).await
+    }
+
+    async fn get_job_metrics(
+        &self,
+        request: Request<GetJobMetricsParams>,
+    ) -> Result<Response<GetJobMetricsResult>, Status> {
+        self.server.get_job_metrics(request).await
+    }
+
+    async fn executor_stopped(
+        &self,
+        request: Request<ExecutorStoppedParams>,
+    ) -> Result<Response<ExecutorStoppedResult>, Status> {
+        self.server.executor_stopped(request).await
+    }
+
+    async fn cancel_job(&self, request: Request<CancelJobParams>) -> Result<Response<CancelJobResult>, Status> {
+        SchedulerGrpc::cancel_job(&self.server, request).await
+    }
+
+    async fn clean_job_data(
+        &self,
+        request: Request<CleanJobDataParams>,
+    ) -> Result<Response<CleanJobDataResult>, Status> {
+        self.server.clean_job_data(request).await
+    }
+}

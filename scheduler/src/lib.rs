@@ -1,0 +1,12 @@
+//! The scheduler of a cluster: Ballista's, with the plans, functions and stores of `root-engine`, behind one port.
+//!
+//! `serve` puts it together; `front` is what clients speak with, `jobs` tells them how far they are.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod front;
+mod jobs;
+mod serve;
+
+pub use serve::{Error, Scheduler, SchedulerOptions};

@@ -1,0 +1,9 @@
+//! Clusters of real processes: the same answers as in one process, and what becomes of queries when parts of them die.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+
+#[path = "../../../engine/tests/it/database.rs"]
+mod database;
+mod faults;
+mod queries;
+mod support;
