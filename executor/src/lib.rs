@@ -9,4 +9,4 @@ mod pool;
 mod process;
 mod stage;
 
-pub use process::{Error, ExecutorOptions, run};
+pub use process::{Ended, Error, ExecutorOptions, run};

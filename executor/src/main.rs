@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use eos_io::Stores;
 use root_cluster::serving;
-use root_executor::{ExecutorOptions, run};
+use root_executor::{Ended, ExecutorOptions, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +50,9 @@ struct Args {
     /// Where rows lie until others have fetched them; by default a directory for temporary files.
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
+    /// Seconds that it may take to stop: for tasks that run, and until others have fetched the rows of those that have run.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    drain_timeout: u64,
     /// Seconds between signs of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     heartbeat: u64,
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let serving = args.serving.clone();
     serving::main("root-executor", serving.clone(), async move {
         let (scheduler_host, scheduler_port) = serving::host_and_port(&args.scheduler)?;
+        let drain_timeout = Duration::from_secs(args.drain_timeout);
         let defaults = ExecutorOptions::default();
         let options = ExecutorOptions {
             scheduler_host,
@@ -77,11 +81,34 @@ fn main() -> ExitCode {
             memory_share: args.memory_share,
             work_dir: args.work_dir,
             heartbeat: Duration::from_secs(args.heartbeat),
+            drain_timeout,
         };
-        let running = run(options, Stores::new());
+        let told_to_stop = async {
+            serving::signalled().await;
+            tracing::info!("stops as soon as nobody needs it, in {} s at the latest", drain_timeout.as_secs());
+            tokio::time::sleep(drain_timeout).await;
+        };
         tokio::select! {
-            result = running => Ok(result?),
+            ended = run(options, Stores::new()) => match ended? {
+                Ended::ToldToStop => Ok(()),
+                Ended::Discarded => begin_anew(),
+            },
+            () = told_to_stop => Ok(()),
             () = serving.orphaned() => Ok(()),
         }
     })
+}
+
+/// Becomes an executor that the scheduler does not know yet. Ballista keeps what it knows of an end for the whole process.
+#[cfg(unix)]
+fn begin_anew() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use std::os::unix::process::CommandExt;
+    tracing::warn!("the scheduler has given this executor up, it begins anew");
+    let mut program = std::process::Command::new(std::env::current_exe()?);
+    Err(program.args(std::env::args_os().skip(1)).exec().into())
+}
+
+#[cfg(not(unix))]
+fn begin_anew() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    Err("the scheduler has given this executor up".into())
 }

@@ -3,15 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use eos_io::Stores;
+use root_cluster::serving::signalled;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
+use tokio::net::TcpStream;
 
 use crate::stage::Stages;
+
+/// How often it is looked whether the scheduler is there.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the scheduler may take to answer anything else.
+const REQUEST: Duration = Duration::from_secs(20);
 
 /// An executor could not be started, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +39,18 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The scheduler is not there.
+    #[error(
+        "the scheduler {scheduler} does not answer within {seconds} s: {source}; is it running, and is the port right?"
+    )]
+    Unreachable {
+        /// Host and port.
+        scheduler: String,
+        /// How long it was waited for.
+        seconds: u64,
+        /// What the last attempt to connect said.
+        source: std::io::Error,
+    },
     /// Ballista's part failed.
     #[error("the executor of {scheduler} stopped: {source}")]
     Stopped {
@@ -39,6 +59,15 @@ pub enum Error {
         /// Why.
         source: BallistaError,
     },
+}
+
+/// Why an executor ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, by a signal.
+    ToldToStop,
+    /// The scheduler has told it to end, because it had been silent for too long, or does not answer any more.
+    Discarded,
 }
 
 /// What can be chosen.
@@ -68,6 +97,8 @@ pub struct ExecutorOptions {
     pub work_dir: Option<PathBuf>,
     /// How often the scheduler is told that this executor lives.
     pub heartbeat: Duration,
+    /// How long it may take to stop.
+    pub drain_timeout: Duration,
 }
 
 impl Default for ExecutorOptions {
@@ -85,6 +116,7 @@ impl Default for ExecutorOptions {
             memory_share: 0.7,
             work_dir: None,
             heartbeat: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(120),
         }
     }
 }
@@ -93,7 +125,22 @@ impl Default for ExecutorOptions {
 ///
 /// # Errors
 /// Where it cannot listen, or the scheduler does not answer.
-pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
+pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<Ended, Error> {
+    let told = Arc::new(AtomicBool::new(false));
+    let listening = {
+        let told = Arc::clone(&told);
+        tokio::spawn(async move {
+            signalled().await;
+            told.store(true, Ordering::Relaxed);
+        })
+    };
+    let ended = serve(options, stores).await;
+    listening.abort();
+    ended?;
+    Ok(if told.load(Ordering::Relaxed) { Ended::ToldToStop } else { Ended::Discarded })
+}
+
+async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
     // Both are kept until both are known, so that they differ.
     let (_rows, port) = port(options.bind, options.port)?;
     let (_tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
@@ -102,6 +149,7 @@ pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<(), Error> 
     let own = own.map_err(|source| Error::WorkDir { source })?;
     let work_dir = options.work_dir.unwrap_or_else(|| own.path().to_path_buf());
     let scheduler = format!("{}:{}", options.scheduler_host, options.scheduler_port);
+    wait_for(&scheduler, options.scheduler_timeout).await?;
     let config = ExecutorProcessConfig {
         bind_host: options.bind.to_string(),
         external_host: Some(options.host.unwrap_or_else(|| options.bind.to_string())),
@@ -109,9 +157,8 @@ pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<(), Error> 
         grpc_port,
         scheduler_host: options.scheduler_host,
         scheduler_port: options.scheduler_port,
-        scheduler_connect_timeout_seconds: u16::try_from(options.scheduler_timeout.as_secs())
-            .unwrap_or(u16::MAX)
-            .max(1),
+        // Ballista's own way to wait for a scheduler never gives up (55.0).
+        scheduler_connect_timeout_seconds: 0,
         vcores: options.cores.max(1),
         task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
         work_dir: Some(work_dir.display().to_string()),
@@ -127,9 +174,26 @@ pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<(), Error> 
         override_runtime_producer: Some(setup::runtime(&stores, &work_dir)),
         override_config_producer: Some(setup::config()),
         override_physical_codec: Some(setup::codec(&stores)),
+        // The scheduler answers to the word that it stops only when nobody needs its rows any more.
+        override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
+            Ok(endpoint.timeout(options.drain_timeout.max(REQUEST)))
+        })),
         ..ExecutorProcessConfig::default()
     };
     start_executor_process(Arc::new(config)).await.map_err(|source| Error::Stopped { scheduler, source })
+}
+
+/// Waits until somebody listens where the scheduler is to be.
+async fn wait_for(scheduler: &str, time: Duration) -> Result<(), Error> {
+    let since = Instant::now();
+    loop {
+        let connected = tokio::time::timeout(LOOK * 10, TcpStream::connect(scheduler)).await;
+        let Err(source) = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) else { return Ok(()) };
+        if since.elapsed() >= time {
+            return Err(Error::Unreachable { scheduler: scheduler.to_string(), seconds: time.as_secs(), source });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// A port, and who keeps it until it is used. Ballista tells others the number that it was given, so that it cannot ask for a

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
@@ -30,6 +31,19 @@ impl Front {
     pub(crate) fn new(server: Server, jobs: Jobs) -> Self {
         Self { server, jobs }
     }
+
+    /// Waits until the jobs that run now have ended. An executor that is to stop takes no more tasks, but has rows that these
+    /// jobs need; it waits for the answer, as long as it may.
+    async fn jobs_ended(&self) {
+        let jobs = &self.server.state.task_manager;
+        let running: Vec<_> = jobs.get_running_job_cache().keys().cloned().collect();
+        while running.iter().any(|job| jobs.get_running_job_cache().contains_key(job)) {
+            tokio::time::sleep(LOOK).await;
+        }
+        if !running.is_empty() {
+            tokio::time::sleep(BEGIN_TO_FETCH).await;
+        }
+    }
 }
 
 tokio::task_local! {
@@ -51,6 +65,11 @@ impl JobIdGenerator for JobIds {
 fn new_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
+
+/// How long a client has to begin to fetch the rows of a job that has ended.
+const BEGIN_TO_FETCH: Duration = Duration::from_secs(2);
+/// How often it is looked whether jobs have ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 type Updates = Pin<Box<dyn Stream<Item = Result<GetJobStatusResult, Status>> + Send>>;
 
@@ -181,6 +200,8 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<ExecutorStoppedParams>,
     ) -> Result<Response<ExecutorStoppedResult>, Status> {
+        tracing::info!(executor = request.get_ref().executor_id, "it is to stop, and waits for the jobs that run");
+        self.jobs_ended().await;
         self.server.executor_stopped(request).await
     }
 

@@ -133,6 +133,11 @@ impl Observers {
         self.progress.advance(entries, bytes);
     }
 
+    /// Tells of something that did not go as it should, but did no harm.
+    pub fn warn(&self, warning: String) {
+        self.ledger.warn(warning);
+    }
+
     /// Tells what a task found out.
     pub fn tell(&self, report: TaskReport) {
         for SkippedFile { file, bytes, reason } in report.skipped {

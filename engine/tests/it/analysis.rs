@@ -300,7 +300,9 @@ async fn what_several_results_need_is_computed_once_and_nothing_else_is_read() {
     let queries = adl_example::QUERIES.iter().filter(|(name, _)| name.starts_with('6'));
     let _booked: Vec<_> = queries.map(|(_, query)| query(&events).unwrap()).collect();
     let plan = events.run().explain().await.unwrap();
-    assert_eq!(plan.matches("nearest_mass(").count(), 1, "{plan}");
+    // Whole, or one of its members alone.
+    let calls = plan.matches("nearest_mass(").count() + plan.matches("nearest_mass/").count();
+    assert_eq!(calls, 1, "{plan}");
     assert!(plan.contains("Jet_btag") && !plan.contains("Muon_pt"), "{plan}");
     // The condition that both begin with is decided by the scan, before jets are read.
     assert!(!plan.contains("FilterExec"), "{plan}");

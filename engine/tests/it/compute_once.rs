@@ -25,7 +25,9 @@ async fn combinations_and_matches_are_computed_once_although_they_are_filtered_b
     {
         let sql = std::fs::read_to_string(project("benches/queries").join(format!("{file}.sql"))).unwrap();
         let plan = plan(&sql).await;
-        assert_eq!(plan.matches(&format!("{function}(")).count(), times, "{file}\n{plan}");
+        // Of a list of structs, or of one of its members alone.
+        let calls = plan.matches(&format!("{function}(")).count() + plan.matches(&format!("{function}/")).count();
+        assert_eq!(calls, times, "{file}\n{plan}");
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
 use ballista_core::serde::protobuf::{GetJobMetricsResult, PartitionLocation};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -16,8 +17,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use root_engine::wire::Observers;
+use root_engine::wire::{Observers, TaskReport};
 
 use crate::client::{Cluster, Finished};
 use crate::error::Error;
@@ -28,6 +30,12 @@ use crate::setup::MAX_MESSAGE_BYTES;
 const ASK: Duration = Duration::from_millis(500);
 /// Partitions of a result that are asked for ahead.
 const AHEAD: usize = 8;
+/// How often a plan is submitted again whose job or rows were lost, by no fault of its own.
+const RESUBMITS: usize = 3;
+/// How long a scheduler that is gone may take to come back, with executors.
+const REAPPEAR: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs a plan on a cluster. It has one partition: the rows of the plan's partitions, one after the other.
 pub(crate) struct ClusterExec {
@@ -50,19 +58,18 @@ impl ClusterExec {
 
     /// Runs the plan, but leaves its rows where they are; what each step has done is the answer.
     pub(crate) async fn measure(&self, context: Arc<TaskContext>) -> Result<GetJobMetricsResult> {
-        let (run, bytes) = self.run()?;
-        let cluster = run.cluster.clone();
-        let (job, _) = run.to_end(bytes, context).await?;
-        Ok(cluster.metrics(&job).await?)
+        let mut run = self.run(context)?;
+        let (job, _) = run.finish().await?;
+        run.tell();
+        Ok(self.cluster.metrics(&job).await?)
     }
 
-    /// A run, and the plan as bytes.
-    fn run(&self) -> Result<(Run, Vec<u8>)> {
+    fn run(&self, context: Arc<TaskContext>) -> Result<Run> {
         let message = PhysicalPlanNode::try_from_physical_plan(self.plan.clone(), self.codec.as_ref());
-        let mut bytes = Vec::new();
-        message.map_err(not_portable)?.try_encode(&mut bytes)?;
+        let mut plan = Vec::new();
+        message.map_err(not_portable)?.try_encode(&mut plan)?;
         let (cluster, observers) = (self.cluster.clone(), Observers::of(&self.plan));
-        Ok((Run { cluster, observers, seen: JobProgress::default() }, bytes))
+        Ok(Run { cluster, observers, plan, context, seen: JobProgress::default(), reports: Vec::new(), resubmits: 0 })
     }
 }
 
@@ -107,12 +114,20 @@ impl ExecutionPlan for ClusterExec {
         if partition != 0 {
             return internal_err!("ClusterExec has one partition, and {partition} was asked for");
         }
-        let (run, bytes) = self.run()?;
+        let mut run = self.run(context)?;
         let rows = async move {
-            let cluster = run.cluster.clone();
-            let (_, Finished { partitions, proxy }) = run.to_end(bytes, context).await?;
-            let fetched = stream::iter(partitions).map(move |location| fetch(location, proxy.clone(), cluster.clone()));
-            Ok::<_, DataFusionError>(fetched.buffered(AHEAD).try_flatten())
+            loop {
+                let (_, finished) = run.finish().await?;
+                let mut rows = run.rows(finished);
+                match rows.next().await {
+                    // Nobody has seen rows of this job yet, so that those of another one can take their place.
+                    Some(Err(error)) => run.may_run_again(error).await?,
+                    first => {
+                        run.tell();
+                        return Ok::<_, DataFusionError>(stream::iter(first).chain(rows));
+                    }
+                }
+            }
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), stream::once(rows).try_flatten())))
     }
@@ -129,15 +144,32 @@ fn not_portable(error: DataFusionError) -> DataFusionError {
 struct Run {
     cluster: Cluster,
     observers: Option<Observers>,
+    /// The plan as bytes.
+    plan: Vec<u8>,
+    context: Arc<TaskContext>,
     /// What was told already.
     seen: JobProgress,
+    /// What the tasks of the last job have found out.
+    reports: Vec<TaskReport>,
+    resubmits: usize,
 }
 
 impl Run {
-    /// Waits for the end of the job, whose name is the first part of the answer.
-    async fn to_end(mut self, plan: Vec<u8>, context: Arc<TaskContext>) -> Result<(String, Finished)> {
-        let session = context.session_id();
-        let mut job = self.cluster.submit(plan, &session, context.session_config()).await?;
+    /// Waits until a job has computed the plan, whose name is the first part of the answer.
+    async fn finish(&mut self) -> Result<(String, Finished)> {
+        loop {
+            match self.attempt().await {
+                Err(error @ (Error::Lost { .. } | Error::Unreachable { .. })) => {
+                    self.may_run_again(error.into()).await?;
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<(String, Finished), Error> {
+        let (session, config) = (self.context.session_id(), self.context.session_config());
+        let mut job = self.cluster.submit(self.plan.clone(), &session, config).await?;
         let mut clock = tokio::time::interval(ASK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         clock.tick().await;
@@ -152,14 +184,50 @@ impl Run {
                 },
             }
         };
-        if let Some(observers) = self.observers.clone() {
+        if self.observers.is_some() {
             let mut progress = self.cluster.progress(job.id()).await?;
-            for report in std::mem::take(&mut progress.reports) {
-                observers.tell(report);
-            }
+            self.reports = std::mem::take(&mut progress.reports);
             self.advance(Ok(progress));
         }
         Ok((job.id().to_string(), finished))
+    }
+
+    /// Tells what the tasks have found out whose rows are used.
+    fn tell(&mut self) {
+        let reports = std::mem::take(&mut self.reports);
+        if let Some(observers) = &self.observers {
+            reports.into_iter().for_each(|report| observers.tell(report));
+        }
+    }
+
+    /// Waits until the cluster is there again, for another attempt.
+    ///
+    /// # Errors
+    /// The one of the last attempt, where there were enough of them or the cluster stays away.
+    async fn may_run_again(&mut self, error: DataFusionError) -> Result<()> {
+        self.resubmits += 1;
+        if self.resubmits > RESUBMITS {
+            return Err(error);
+        }
+        let since = Instant::now();
+        while !self.cluster.status().await.is_ok_and(|status| status.cores > 0) {
+            if since.elapsed() > REAPPEAR {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        if let Some(observers) = &self.observers {
+            observers.warn(format!("the query was submitted again: {}", root_engine::message_of(&error)));
+        }
+        Ok(())
+    }
+
+    /// The rows of the partitions of a result, one after the other.
+    fn rows(&self, finished: Finished) -> BoxStream<'static, Result<RecordBatch>> {
+        let Finished { partitions, proxy } = finished;
+        let cluster = self.cluster.clone();
+        let fetched = stream::iter(partitions).map(move |location| fetch(location, proxy.clone(), cluster.clone()));
+        fetched.buffered(AHEAD).try_flatten().boxed()
     }
 
     /// Progress is told where it is known; a question that failed is asked again.

@@ -1,7 +1,7 @@
 //! What the programs of a cluster have in common: logs, threads with room for deep plans, and when they end.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -65,8 +65,7 @@ pub fn main(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
-            let _ = writeln!(std::io::stderr(), "{name}: {error}");
+            tracing::error!("{name}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -109,7 +108,8 @@ impl ServingArgs {
     }
 }
 
-async fn signalled() {
+/// Ends when the program is told to stop by a signal.
+pub async fn signalled() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

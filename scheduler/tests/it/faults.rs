@@ -1,13 +1,13 @@
 //! What becomes of queries when something fails.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use root_engine::{ErrorKind, RootSession, kind_of};
 
-use crate::support::{SAMPLE, cluster, session};
+use crate::support::{Process, SAMPLE, cluster, connected, free_port, session, until};
 
 /// What takes some seconds, see [`count_pairs`].
 const TIMES: i64 = 300;
@@ -23,8 +23,14 @@ async fn count_pairs(session: &RootSession, times: i64) -> datafusion::common::R
     Ok(batches[0].column(0).as_primitive::<Int64Type>().value(0))
 }
 
-fn kill(process: u32) {
-    assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
+fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+}
+
+/// Whether a process of this one has ended, though nobody has asked for its result yet.
+fn has_ended(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.is_empty() || status.contains("State:\tZ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,20 +40,72 @@ async fn an_executor_that_is_killed_in_the_middle_of_a_query_costs_no_rows() {
     let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!query.is_finished(), "the query is too short for this test");
-    kill(cluster.executor_id(0).unwrap());
+    signal(cluster.executor_id(0).unwrap(), "KILL");
     assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_is_killed_ends_the_query_with_an_error_that_says_so() {
+async fn an_executor_that_is_told_to_stop_finishes_its_tasks_and_hands_out_its_rows() {
+    let cluster = cluster(2).await;
+    let session = session(&cluster).await;
+    let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let executor = cluster.executor_id(0).unwrap();
+    assert!(!query.is_finished(), "the query is too short for this test");
+    signal(executor, "TERM");
+    assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000);
+    until(Duration::from_secs(60), || has_ended(executor)).await;
+    let log = std::fs::read_to_string(cluster.logs().join("executor-0.log")).unwrap();
+    assert!(log.contains("Executor stopped."), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_outlives_its_scheduler_if_another_one_takes_its_place() {
+    let port = free_port();
+    let first = Process::scheduler(port);
+    let _executor = Process::executor(port);
+    let cluster = connected(port).await;
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    let ledger = session.ledger().clone();
+    let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!query.is_finished(), "the query is too short for this test");
+    drop(first);
+    let _second = Process::scheduler(port);
+    assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000);
+    assert!(ledger.warnings().iter().any(|warning| warning.contains("submitted again")), "{:?}", ledger.warnings());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_stays_away_ends_the_query_with_an_error_that_names_it() {
     let cluster = cluster(1).await;
     let session = session(&cluster).await;
     let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    kill(cluster.scheduler_id());
-    let error = tokio::time::timeout(Duration::from_secs(60), query).await.unwrap().unwrap().unwrap_err();
+    signal(cluster.scheduler_id(), "KILL");
+    let error = tokio::time::timeout(Duration::from_secs(90), query).await.unwrap().unwrap().unwrap_err();
     let text = root_engine::message_of(&error);
-    assert!(text.contains("run it again"), "{text}");
+    assert!(text.contains("run it again") || text.contains(&cluster.cluster().name()), "{text}");
+}
+
+/// An executor that does not move for longer than the scheduler waits is lost; when it moves again, it takes part again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_is_paused_costs_no_rows_and_comes_back() {
+    let cluster = cluster(2).await;
+    let session = session(&cluster).await;
+    let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!query.is_finished(), "the query is too short for this test");
+    let executor = cluster.executor_id(0).unwrap();
+    signal(executor, "STOP");
+    let rows = tokio::time::timeout(Duration::from_secs(120), query).await.unwrap().unwrap().unwrap();
+    assert_eq!(rows, TIMES * 1_000_000);
+    signal(executor, "CONT");
+    let since = Instant::now();
+    while cluster.cluster().status().await.unwrap().executors < 2 {
+        assert!(since.elapsed() < Duration::from_secs(60), "it stays away");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! A cluster of processes for tests, and sessions on it.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use root_cluster::{LocalCluster, LocalOptions};
+use root_cluster::{Cluster, LocalCluster, LocalOptions};
 use root_engine::RootSession;
 
 /// The example of the project: 1,000 events.
@@ -24,4 +27,61 @@ pub async fn cluster(executors: usize) -> LocalCluster {
 /// A session whose queries run on a cluster.
 pub async fn session(cluster: &LocalCluster) -> RootSession {
     RootSession::builder().elsewhere(cluster.cluster().elsewhere().await.unwrap()).build()
+}
+
+/// A program of a cluster with a port of its own choice, killed at the end of the test.
+pub struct Process(Child);
+
+impl Process {
+    /// A scheduler on a port of this machine.
+    pub fn scheduler(port: u16) -> Self {
+        Self::start("root-scheduler", &["--listen", &format!("127.0.0.1:{port}")])
+    }
+
+    /// An executor of one core.
+    pub fn executor(port: u16) -> Self {
+        Self::start("root-executor", &["--scheduler", &format!("http://127.0.0.1:{port}"), "--cores", "1"])
+    }
+
+    fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(programs().join(program));
+        command.args(arguments).args(["--log", "warn", "--until-stdin-closes"]);
+        Self(command.stdin(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A port that nobody uses.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A connection to the scheduler on a port, as soon as it has an executor.
+pub async fn connected(port: u16) -> Cluster {
+    let since = Instant::now();
+    loop {
+        let cluster = Cluster::connect(&format!("http://127.0.0.1:{port}")).await;
+        if let Ok(cluster) = cluster
+            && cluster.status().await.is_ok_and(|status| status.cores > 0)
+        {
+            return cluster;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "nobody listens on port {port}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(time: Duration, holds: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < time, "it does not come true within {time:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
