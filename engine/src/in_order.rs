@@ -1,17 +1,24 @@
 //! Rows in the order of the files, on all cores: partitions are ranges of entries that follow each other, some of them are
 //! computed ahead, and they are handed out one after the other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{SchemaRef, UInt64Type};
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::file_format::format_as_file_type;
+use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, collect};
 use futures::stream::{self, StreamExt};
 
+use crate::copy_to::resolve;
 use crate::error::Error;
+use crate::session::RootSession;
 
 /// Batches of a partition that wait to be taken.
 const WAITING: usize = 32;
@@ -28,12 +35,8 @@ impl Ordered {
     /// join, is an error.
     pub async fn new(frame: DataFrame, partitions: usize) -> Result<Self, Error> {
         let (mut state, query) = frame.into_parts();
-        let options = state.config_mut().options_mut();
-        options.execution.target_partitions = partitions.max(1);
-        // Rows that are dealt out to other partitions lose their order.
-        options.optimizer.enable_round_robin_repartition = false;
-        // So do those of files that a partition with nothing left to do takes over from another.
-        options.execution.enable_file_stream_work_stealing = false;
+        state.config_mut().options_mut().execution.target_partitions = partitions.max(1);
+        keep_order(&mut state);
         let plan = state.create_physical_plan(&query).await?;
         if !keeps_order(plan.as_ref()) {
             return Err(Error::NotInOrder);
@@ -75,6 +78,41 @@ impl Ordered {
         let started = partitions.map(move |index| std::future::ready(self.partition(index)));
         Box::pin(RecordBatchStreamAdapter::new(schema, started.buffered(at_once.max(1)).flatten()))
     }
+}
+
+/// Writes rows into a directory that ends in `/`, a file for each partition, which hold the entries in the order of their
+/// names. For sessions that run [elsewhere](crate::Elsewhere): the files are written where their rows are computed. Returns
+/// the number of rows.
+///
+/// # Errors
+/// Where there is no such format or option, or the files cannot be written; then there are none.
+pub async fn copy_in_order(
+    session: &RootSession,
+    frame: DataFrame,
+    directory: &str,
+    format: &str,
+    options: HashMap<String, String>,
+) -> Result<u64, Error> {
+    let (mut state, query) = frame.into_parts();
+    keep_order(&mut state);
+    let Some(factory) = state.get_file_format_factory(format) else {
+        let expected = "root and parquet files can be written by several machines".to_string();
+        return Err(Error::Option { name: "format".into(), value: format.into(), expected });
+    };
+    let plan = LogicalPlanBuilder::copy_to(query, directory.into(), format_as_file_type(factory), options, Vec::new())?;
+    let plan = resolve(plan.build()?, session.stores(), &session.context().runtime_env())?;
+    let plan = state.create_physical_plan(&plan).await?;
+    let counts = collect(plan, state.task_ctx()).await?;
+    let counts = counts.iter().filter_map(|batch| batch.columns().first()?.as_primitive_opt::<UInt64Type>());
+    Ok(counts.flat_map(|counts| counts.iter().flatten()).sum())
+}
+
+fn keep_order(state: &mut SessionState) {
+    let options = state.config_mut().options_mut();
+    // Rows that are dealt out to other partitions lose their order.
+    options.optimizer.enable_round_robin_repartition = false;
+    // So do those of files that a partition with nothing left to do takes over from another.
+    options.execution.enable_file_stream_work_stealing = false;
 }
 
 /// Whether every step makes each of its partitions of one partition, in its order.

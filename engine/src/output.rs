@@ -214,9 +214,15 @@ impl FileFormat for RootFormat {
 }
 
 /// Writes the files of a `COPY`.
-struct RootSink {
+pub(crate) struct RootSink {
     config: FileSinkConfig,
     options: RootOptions,
+}
+
+impl RootSink {
+    pub(crate) fn options(&self) -> &RootOptions {
+        &self.options
+    }
 }
 
 impl fmt::Debug for RootSink {
@@ -317,12 +323,12 @@ async fn staged(
 }
 
 /// What takes a while, on a thread that may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     SpawnedTask::spawn_blocking(work).join_unwind().await.map_err(not_joined)?
 }
 
 /// Sends a file to its place, where it appears when it has all arrived.
-async fn send(mut file: File, path: &Path, store: Arc<dyn ObjectStore>) -> Result<()> {
+pub(crate) async fn send(mut file: File, path: &Path, store: Arc<dyn ObjectStore>) -> Result<()> {
     file.rewind()?;
     let mut file = tokio::fs::File::from_std(file);
     let uncompressed = FileCompressionType::UNCOMPRESSED;

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use datafusion::prelude::SessionConfig;
+
 /// A piece is not made larger than this (stored bytes of the whole file, not of the projection).
 const TARGET: u64 = 128 << 20;
 /// What opening a file costs, in bytes that could be read meanwhile.
@@ -13,6 +15,30 @@ const PIECES_PER_PARTITION: u64 = 4;
 /// once does not depend on them.
 const REMOTE_PIECES_PER_PARTITION: u64 = 1;
 const REMOTE_TARGET: u64 = 1 << 30;
+
+/// Setting of a session: into how many partitions tables are cut. By default there is one for each core; on many machines
+/// smaller ones are done again more cheaply, and no machine waits long for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionSize {
+    /// Stored bytes of a partition.
+    pub bytes: u64,
+    /// So many partitions for each core, at most.
+    pub per_core: usize,
+}
+
+impl PartitionSize {
+    /// How many partitions there are of so many bytes, at least one for each core.
+    fn partitions(self, bytes: u64, cores: usize) -> usize {
+        let wanted = usize::try_from(bytes / self.bytes.max(1)).unwrap_or(usize::MAX);
+        wanted.clamp(cores, cores.saturating_mul(self.per_core.max(1)))
+    }
+}
+
+/// Into how many partitions a session cuts tables of so many bytes.
+pub(crate) fn partitions(config: &SessionConfig, bytes: u64) -> usize {
+    let cores = config.target_partitions();
+    config.get_extension::<PartitionSize>().map_or(cores, |size| size.partitions(bytes, cores))
+}
 
 /// A file as far as splitting needs to know it.
 #[derive(Debug, Clone)]
@@ -93,6 +119,15 @@ mod tests {
 
     fn entries(groups: &[Vec<Piece>]) -> u64 {
         groups.iter().flatten().map(|p| p.entries.end - p.entries.start).sum()
+    }
+
+    #[test]
+    fn large_tables_have_more_partitions_than_cores_where_that_is_wanted() {
+        let size = PartitionSize { bytes: 256 << 20, per_core: 16 };
+        assert_eq!([0, 1 << 30, 10 << 30, 1 << 50].map(|bytes| size.partitions(bytes, 8)), [8, 8, 40, 128]);
+        let config = SessionConfig::new().with_target_partitions(8);
+        assert_eq!(partitions(&config, 1 << 50), 8);
+        assert_eq!(partitions(&config.with_extension(std::sync::Arc::new(size)), 10 << 30), 40);
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::opener::row_id_fields;
 use crate::options::{Layout, OnBadFile, TableOptions};
 use crate::prune::Narrow;
 use crate::source::{RootSource, Shared};
-use crate::split::{Splittable, split};
+use crate::split::{Splittable, partitions, split};
 use crate::union::{Absent, Union, Widened, union};
 
 /// Files whose metadata are read at the same time.
@@ -427,7 +427,8 @@ impl TableProvider for RootTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         // The filters are about samples only, so that they take or leave whole files, and the limit counts the rest.
         let files = self.files_that_pass(state, filters)?;
-        let groups = self.groups(&files, state.config().target_partitions(), limit);
+        let bytes = files.iter().map(|file| file.split.bytes).sum();
+        let groups = self.groups(&files, partitions(state.config(), bytes), limit);
         if groups.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.table_schema().project(columns)?),

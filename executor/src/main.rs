@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use eos_io::Stores;
 use root_cluster::serving;
 use root_executor::{Ended, ExecutorOptions, run};
 
@@ -88,8 +87,9 @@ fn main() -> ExitCode {
             tracing::info!("stops as soon as nobody needs it, in {} s at the latest", drain_timeout.as_secs());
             tokio::time::sleep(drain_timeout).await;
         };
+        let stores = serving.stores()?;
         tokio::select! {
-            ended = run(options, Stores::new()) => match ended? {
+            ended = run(options, stores) => match ended? {
                 Ended::ToldToStop => Ok(()),
                 Ended::Discarded => begin_anew(),
             },

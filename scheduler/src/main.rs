@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use eos_io::Stores;
 use root_cluster::serving;
 use root_scheduler::{Scheduler, SchedulerOptions};
 
@@ -54,7 +53,7 @@ fn main() -> ExitCode {
     };
     let serving = args.serving;
     serving::main("root-scheduler", serving.clone(), async move {
-        let scheduler = Scheduler::bind(options, Stores::new()).await?;
+        let scheduler = Scheduler::bind(options, serving.stores()?).await?;
         serving.tell(&format!("http://{}", scheduler.address()));
         Ok(scheduler.run(async move { serving.stopped().await }).await?)
     })

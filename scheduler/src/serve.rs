@@ -20,6 +20,7 @@ use tonic::service::Routes;
 
 use crate::front::{Front, JobIds};
 use crate::jobs::{self, Jobs};
+use crate::placing::Placing;
 
 /// Ballista's server with DataFusion's forms of plans.
 pub(crate) type Server = ballista_scheduler::scheduler_server::SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -131,7 +132,7 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         scheduling_policy: TaskSchedulingPolicy::PushStaged,
-        task_distribution: TaskDistributionPolicy::RoundRobin,
+        task_distribution: TaskDistributionPolicy::Custom(Arc::new(Placing::default())),
         grpc_server_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_server_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
         grpc_client_max_message_size: MAX_MESSAGE_BYTES as u32,

@@ -1,5 +1,6 @@
 //! What a verb works with: settings, messages, the output, the record of the run.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ impl App {
         self.record.set_ledger(session.ledger());
         self.record.set_watch(progress::of_session(&session));
         session
+    }
+
+    /// Whether a result in several files is written by the executors of a cluster.
+    pub fn writes_elsewhere(&self, output: &Path) -> bool {
+        self.cluster.get().is_some_and(|cluster| cluster.can_write(output))
     }
 
     /// Where the result goes.

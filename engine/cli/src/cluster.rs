@@ -1,5 +1,6 @@
 //! The cluster that `--cluster` names: connected to, or started on this machine, before a verb runs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use root_cluster::{Cluster, LocalCluster, LocalOptions};
@@ -14,7 +15,14 @@ pub struct Connected {
     /// What sessions are built with.
     pub elsewhere: Arc<dyn Elsewhere>,
     /// The processes, if they were started for this run.
-    _processes: Option<LocalCluster>,
+    processes: Option<LocalCluster>,
+}
+
+impl Connected {
+    /// Whether executors reach what is written to such a place.
+    pub fn can_write(&self, output: &Path) -> bool {
+        self.processes.is_some() || output.to_str().is_some_and(eos_io::is_url)
+    }
 }
 
 /// Connects to the cluster that the settings name, if they name one.
@@ -22,19 +30,19 @@ pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> 
     let Some(name) = &settings.cluster else { return Ok(None) };
     let Some(count) = name.strip_prefix("local:") else {
         let cluster = Cluster::connect(name).await?;
-        return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, _processes: None }));
+        return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
         Failure::usage(format!("--cluster {name}: behind local: stands how many executors to start, 1 to 256"))
     })?;
     let options = LocalOptions {
-        executors,
-        cores: (settings.threads.get() / executors).max(1),
         memory: settings.memory.map(|size| size.0 as u64),
-        programs: None,
+        stores: settings.remote.to_file(),
+        cache: settings.cache.clone().map(|directory| (directory, settings.cache_size.0 as u64)),
+        ..LocalOptions::new(executors, (settings.threads.get() / executors).max(1))
     };
     let processes = LocalCluster::start(&options).await?;
-    Ok(Some(Connected { elsewhere: processes.cluster().elsewhere().await?, _processes: Some(processes) }))
+    Ok(Some(Connected { elsewhere: processes.cluster().elsewhere().await?, processes: Some(processes) }))
 }
 
 impl From<root_cluster::Error> for Failure {

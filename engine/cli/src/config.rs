@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use eos_io::Cache;
+use eos_io::{Cache, SECTIONS};
 use root_engine::TableOptions;
 use root_writer::{Compression, Nulls};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::args::{BadFile, ByteSize, ColorWhen, GlobalArgs, ProgressWhen, TableLayout};
 use crate::exit::{Failure, did_you_mean};
 use crate::output::Format;
-use crate::remote::{Remote, SECTIONS};
+use crate::remote::Remote;
 
 /// Rows that a table shows by default.
 const MAX_ROWS: usize = 40;
@@ -143,9 +143,9 @@ impl Settings {
                 true => remote.set(&option.key, &option.value).map_err(|what| in_set(&option.key, &what))?,
                 false => table.set(&option.key, &option.value)?,
             }
-            remote.settings().map_err(|what| in_set(&option.key, &what))?;
+            remote.settings().map_err(|what| in_set(&option.key, &what.to_string()))?;
         }
-        let stores = remote.settings().map_err(Failure::usage)?;
+        let stores = remote.settings().map_err(|what| Failure::usage(what.to_string()))?;
         for friend in &args.friend {
             table.friends.push(friend.parse()?);
         }

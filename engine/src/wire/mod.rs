@@ -2,6 +2,7 @@
 //! bytes and come back. Everything else of a plan is DataFusion's, or that of the codec within.
 
 mod lumi;
+mod parts;
 mod places;
 mod report;
 mod scan;
@@ -20,8 +21,11 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use eos_io::Stores;
 use prost::Message;
+use url::Url;
 
 use crate::cache::TreeCache;
+use crate::error::Error;
+use crate::parts::WriteParts;
 use crate::session::add_language;
 use crate::source::RootSource;
 
@@ -31,6 +35,8 @@ pub use standard::{accelerate, to_standard};
 
 /// What our messages begin with: no message of Protocol Buffers has a field of number 0.
 const MARK: &[u8] = b"\0root";
+/// What the message of a plan begins with that writes files.
+const PARTS: &[u8] = b"\0parts";
 
 /// Encodes and decodes what plans over ROOT files have besides DataFusion's own operators and functions.
 ///
@@ -57,11 +63,14 @@ impl PhysicalExtensionCodec for RootCodec {
         buffer: &mut Vec<u8>,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
-        let Some((config, source)) = root_scan(node.as_ref()) else {
-            return self.inner.try_encode(node, buffer, converter);
-        };
-        let message = scan::encode(config, source, self, converter)?;
-        put(&message, buffer);
+        if let Some(parts) = node.downcast_ref::<WriteParts>() {
+            buffer.extend_from_slice(PARTS);
+            parts::encode(parts)?.encode(buffer).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        } else if let Some((config, source)) = root_scan(node.as_ref()) {
+            put(&scan::encode(config, source, self, converter)?, buffer);
+        } else {
+            self.inner.try_encode(node, buffer, converter)?;
+        }
         Ok(())
     }
 
@@ -72,6 +81,9 @@ impl PhysicalExtensionCodec for RootCodec {
         context: &TaskContext,
         converter: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(message) = buffer.strip_prefix(PARTS) {
+            return parts::decode(parse(message)?, inputs, self);
+        }
         match buffer.strip_prefix(MARK) {
             Some(message) => scan::decode(parse(message)?, self, context, converter),
             None => self.inner.try_decode(buffer, inputs, context, converter),
@@ -142,6 +154,19 @@ pub(crate) fn root_scan(node: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &R
     let config = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
     let source = config.file_source().as_ref().downcast_ref::<RootSource>()?;
     Some((config, source))
+}
+
+/// The stores that the scans of a plan read through.
+pub(crate) fn stores_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Stores> {
+    match root_scan(plan.as_ref()) {
+        Some((_, source)) => Some(source.shared.stores.clone()),
+        None => plan.children().into_iter().find_map(stores_of),
+    }
+}
+
+/// The URL by which other processes can reach a store.
+fn portable(stores: &Stores, store: &Url) -> Result<String> {
+    Ok(stores.portable(store).map_err(Error::from)?)
 }
 
 fn put(message: &impl Message, buffer: &mut Vec<u8>) {

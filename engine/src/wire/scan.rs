@@ -25,7 +25,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use root_reader::TextAs;
 
-use super::RootCodec;
+use super::{RootCodec, portable};
 use crate::error::Error;
 use crate::friends::{Companion, Friend};
 use crate::opener::row_id_fields;
@@ -117,7 +117,7 @@ pub(super) fn encode(
     let mut message = ScanMessage {
         config: None,
         predicate: predicate.transpose()?,
-        store: portable(stores, &config.object_store_url)?,
+        store: portable(stores, config.object_store_url.as_ref())?,
         tree: options.tree.clone(),
         nested: options.layout == Layout::Nested,
         skip_bad_files: options.on_bad_file == OnBadFile::Skip,
@@ -191,11 +191,6 @@ pub(super) fn decode(
 
 fn incomplete(what: &str) -> DataFusionError {
     DataFusionError::Plan(format!("a plan that was sent does not say {what} of a scan"))
-}
-
-/// The URL by which other processes can reach a store.
-fn portable(stores: &Stores, store: &impl AsRef<url::Url>) -> Result<String> {
-    Ok(stores.portable(store.as_ref()).map_err(Error::from)?)
 }
 
 fn encode_companion(of: &Path, companion: &Companion, stores: &Stores) -> Result<CompanionMessage> {

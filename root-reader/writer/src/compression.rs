@@ -1,6 +1,7 @@
 //! ROOT's compressed frames: content cut into pieces of at most 16 MiB - 1, each behind a 9-byte header of two letters
 //! for the codec, a method byte, and two 24-bit little-endian lengths.
 
+use std::fmt;
 use std::str::FromStr;
 
 use libdeflater::CompressionLvl;
@@ -128,6 +129,13 @@ impl Default for Compression {
     /// Zstandard at level 5, which ROOT recommends for analysis.
     fn default() -> Self {
         Codec::Zstd.into()
+    }
+}
+
+/// As [`FromStr`] reads it: the codec, and the level behind a colon.
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.codec.name(), self.level)
     }
 }
 

@@ -2,6 +2,7 @@
 //! them are written.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{Seek, Write};
 use std::ops::Range;
 use std::str::FromStr;
@@ -37,6 +38,16 @@ pub enum Nulls {
         /// For floating-point numbers; NaN is a good choice.
         float: f64,
     },
+}
+
+/// As [`FromStr`] reads it.
+impl fmt::Display for Nulls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refuse => f.write_str("refuse"),
+            Self::Replace { integer, float } => write!(f, "{integer},{float}"),
+        }
+    }
 }
 
 impl FromStr for Nulls {

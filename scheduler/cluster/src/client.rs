@@ -47,6 +47,7 @@ pub struct Cluster {
     url: Url,
     channel: Channel,
     http: reqwest::Client,
+    is_on_this_machine: bool,
 }
 
 impl Cluster {
@@ -71,12 +72,21 @@ impl Cluster {
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy().build();
         let http = http.map_err(|error| unreachable(&error))?;
-        Ok(Self { url, channel, http })
+        Ok(Self { url, channel, http, is_on_this_machine: false })
     }
 
     /// The scheduler as messages call it.
     pub fn name(&self) -> String {
         shown(&self.url)
+    }
+
+    /// The same connection, of a cluster whose executors have the files of this machine.
+    pub(crate) fn on_this_machine(self) -> Self {
+        Self { is_on_this_machine: true, ..self }
+    }
+
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        self.is_on_this_machine
     }
 
     pub(crate) fn url(&self) -> &Url {

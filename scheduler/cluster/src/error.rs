@@ -1,5 +1,7 @@
 //! What can go wrong between a program and a cluster.
 
+use std::path::PathBuf;
+
 use datafusion::common::DataFusionError;
 use root_engine::ErrorKind;
 
@@ -77,6 +79,14 @@ pub enum Error {
         /// The job.
         job: String,
     },
+    /// The file that says how places of files are reached cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A process of a cluster on this machine does not start.
     #[error("{program} does not start: {reason}")]
     Start {
@@ -91,7 +101,7 @@ impl Error {
     /// What is at fault.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Address { .. } | Self::NotPortable { .. } => ErrorKind::Usage,
+            Self::Address { .. } | Self::NotPortable { .. } | Self::Settings { .. } => ErrorKind::Usage,
             Self::Refused { .. } => ErrorKind::Authentication,
             Self::Job { kind, .. } => *kind,
             Self::Unreachable { .. }

@@ -64,11 +64,16 @@ impl ClusterExec {
         Ok(self.cluster.metrics(&job).await?)
     }
 
+    /// Whom to tell of what happens on the way.
+    pub(crate) fn observers(&self) -> Option<Observers> {
+        Observers::of(&self.plan)
+    }
+
     fn run(&self, context: Arc<TaskContext>) -> Result<Run> {
         let message = PhysicalPlanNode::try_from_physical_plan(self.plan.clone(), self.codec.as_ref());
         let mut plan = Vec::new();
         message.map_err(not_portable)?.try_encode(&mut plan)?;
-        let (cluster, observers) = (self.cluster.clone(), Observers::of(&self.plan));
+        let (cluster, observers) = (self.cluster.clone(), self.observers());
         Ok(Run { cluster, observers, plan, context, seen: JobProgress::default(), reports: Vec::new(), resubmits: 0 })
     }
 }

@@ -18,8 +18,8 @@
 //!
 //! # Modules
 //!
-//! `setup` is the one construction of sessions; `client` speaks with a scheduler, `planner` decides what runs on the cluster
-//! `exec` stands for it in plans, and
+//! `setup` is the one construction of sessions; `client` speaks with a scheduler, `planner` decides what runs on the cluster,
+//! `exec` stands for it in plans, `commit` makes a result of the files that it wrote, and
 //! `analyze` tells how that went; `fit` makes plans right where parts of them run apart; `fault` carries what went wrong
 //! in a task to its client, and `note` what else it has to tell; `local` starts a cluster of processes on this machine, and `serving` is what
 //! these programs have in common.
@@ -29,6 +29,7 @@
 
 mod analyze;
 mod client;
+mod commit;
 mod error;
 mod exec;
 mod fault;

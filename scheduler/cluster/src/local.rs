@@ -30,8 +30,19 @@ pub struct LocalOptions {
     /// Bytes that sorts, joins and aggregations of all executors may hold together before they spill; by default a share of
     /// the machine's memory.
     pub memory: Option<u64>,
+    /// How places of files are reached, as [`Settings::from_sections`](eos_io::Settings::from_sections) reads it.
+    pub stores: String,
+    /// The directory that keeps what is read of remote files, and how many bytes of it.
+    pub cache: Option<(PathBuf, u64)>,
     /// Where the programs are; by default beside this one.
     pub programs: Option<PathBuf>,
+}
+
+impl LocalOptions {
+    /// So many executors, each of which runs so many tasks at the same time.
+    pub fn new(executors: usize, cores: usize) -> Self {
+        Self { executors, cores, memory: None, stores: String::new(), cache: None, programs: None }
+    }
 }
 
 /// A scheduler and executors as processes of this machine. They end when this is dropped.
@@ -62,16 +73,22 @@ impl LocalCluster {
         let folder = folder.map_err(|error| start("a cluster on this machine", &error))?;
         let programs = options.programs.clone().or_else(beside_this_program).unwrap_or_default();
         let address_file = folder.path().join("scheduler");
+        // The directory is readable for nobody else: the file may say what secrets are sent to servers.
+        let stores = folder.path().join("stores.toml");
+        fs::write(&stores, &options.stores).map_err(|error| start("a cluster on this machine", &error))?;
         let mut scheduler = Process::start("root-scheduler", &programs, folder.path(), "scheduler.log", |command| {
-            command.args(["--listen", "127.0.0.1:0", "--address-file"]).arg(&address_file);
+            command.args(["--listen", "127.0.0.1:0", "--address-file"]).arg(&address_file).arg("--stores").arg(&stores);
         })?;
         let address = scheduler.wait_for(|| fs::read_to_string(&address_file).ok()).await?;
-        let cluster = Cluster::connect(&address).await?;
+        let cluster = Cluster::connect(&address).await?.on_this_machine();
         let mut executors = Vec::with_capacity(options.executors);
         for number in 0..options.executors {
             let log = format!("executor-{number}.log");
             executors.push(Process::start("root-executor", &programs, folder.path(), &log, |command| {
-                command.args(["--scheduler", &address, "--cores", &options.cores.to_string()]);
+                command.args(["--scheduler", &address, "--cores", &options.cores.to_string(), "--stores"]).arg(&stores);
+                if let Some((directory, size)) = &options.cache {
+                    command.arg("--cache").arg(directory).args(["--cache-size", &size.to_string()]);
+                }
                 match options.memory {
                     Some(bytes) => command.args(["--memory", &(bytes / options.executors as u64).to_string()]),
                     None => command.args(["--memory-share", &(MEMORY_SHARE / options.executors as f64).to_string()]),

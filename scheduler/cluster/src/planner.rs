@@ -15,10 +15,11 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use eos_io::Stores;
 use root_engine::wire::{scans_files, to_standard};
-use root_engine::{Elsewhere, Rules};
+use root_engine::{Elsewhere, Rules, WriteParts};
 
 use crate::analyze::AnalyzeOnCluster;
 use crate::client::Cluster;
+use crate::commit::CommitExec;
 use crate::error::Error;
 use crate::exec::ClusterExec;
 use crate::fit::fit;
@@ -82,8 +83,13 @@ impl OnCluster {
         }
         match plan.name() {
             "ExplainExec" => Ok(plan),
-            // The result is written by this process.
             "DataSinkExec" => {
+                if let Some(parts) = WriteParts::of(plan.as_ref()).filter(|parts| self.can_write(parts)) {
+                    let parts = Arc::new(parts);
+                    let run = self.on_cluster(parts.clone())?;
+                    return Ok(Arc::new(CommitExec::new(parts, Arc::new(run), plan.schema())));
+                }
+                // The result is written by this process.
                 let children = plan.children().into_iter().cloned().map(|child| self.place(child));
                 let children = children.collect::<Result<Vec<_>>>()?;
                 replace_children_if_necessary(plan, children)
@@ -97,6 +103,11 @@ impl OnCluster {
             },
             _ => Ok(Arc::new(self.on_cluster(plan)?)),
         }
+    }
+
+    /// Whether executors reach the place of a result.
+    fn can_write(&self, parts: &WriteParts) -> bool {
+        self.cluster.is_on_this_machine() || !parts.is_of_this_machine()
     }
 
     fn on_cluster(&self, plan: Arc<dyn ExecutionPlan>) -> Result<ClusterExec> {

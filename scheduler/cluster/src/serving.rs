@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use eos_io::{Cache, Settings, Stores};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -32,6 +33,16 @@ pub struct ServingArgs {
     /// How logs look, which go to standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// How places of files are reached: a file with the sections that the configuration of root-query has for this (xrootd, eos,
+    /// http, s3, hdfs, credentials). Tokens, tickets and keys are found where it or the environment says, and stay here.
+    #[arg(long, value_name = "PATH", env = "ROOT_QUERY_STORES")]
+    pub stores: Option<PathBuf>,
+    /// Keep what is read of remote files in this directory; programs of the same user can share it.
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Bytes that it keeps at most.
+    #[arg(long, value_name = "BYTES", default_value_t = 20 << 30)]
+    pub cache_size: u64,
     /// Write the URL under which it can be reached into this file, once it can.
     #[arg(long, value_name = "PATH")]
     pub address_file: Option<PathBuf>,
@@ -72,6 +83,24 @@ pub fn main(
 }
 
 impl ServingArgs {
+    /// The places of files.
+    ///
+    /// # Errors
+    /// Where the file that describes them cannot be read, or says what cannot be.
+    pub fn stores(&self) -> Result<Stores, Error> {
+        let mut stores = Stores::builder();
+        if let Some(path) = &self.stores {
+            let bad = |reason: String| Error::Settings { path: path.clone(), reason };
+            let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+            let sections = text.parse::<toml::Table>().map_err(|error| bad(error.message().to_string()))?;
+            stores = stores.settings(Settings::from_sections(sections).map_err(|error| bad(error.to_string()))?);
+        }
+        if let Some(directory) = &self.cache {
+            stores = stores.cache(Cache::open(directory, self.cache_size));
+        }
+        Ok(stores.build())
+    }
+
     /// Tells where the program can be reached.
     pub fn tell(&self, address: &str) {
         tracing::info!("listening on {address}");

@@ -14,6 +14,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use eos_io::Stores;
+use root_engine::PartitionSize;
 use root_engine::wire::{self, Places, RootCodec};
 
 /// Bytes of the largest message: a plan over 10,000 files is about two million.
@@ -29,9 +30,15 @@ pub fn config() -> ConfigProducer {
     Arc::new(|| configure(SessionConfig::new()))
 }
 
+/// Tables of plans that run on a cluster.
+const PARTITIONS: PartitionSize = PartitionSize { bytes: 256 << 20, per_core: 32 };
+
 /// Settings of a session whose plans run on a cluster.
 pub fn configure(config: SessionConfig) -> SessionConfig {
-    config.upgrade_for_ballista().with_ballista_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
+    config
+        .with_extension(Arc::new(PARTITIONS))
+        .upgrade_for_ballista()
+        .with_ballista_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// What an executor's tasks read through, and where they put what does not fit into memory.

@@ -7,3 +7,5 @@ mod database;
 mod faults;
 mod queries;
 mod support;
+mod verbs;
+mod workloads;

@@ -20,7 +20,7 @@ pub fn programs() -> PathBuf {
 
 /// So many executors of one core.
 pub async fn cluster(executors: usize) -> LocalCluster {
-    let options = LocalOptions { executors, cores: 1, memory: Some(1 << 30), programs: Some(programs()) };
+    let options = LocalOptions { memory: Some(1 << 30), programs: Some(programs()), ..LocalOptions::new(executors, 1) };
     LocalCluster::start(&options).await.unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! `skim`: some entries and columns of a tree, in their order, into one file or several.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,7 @@ pub async fn skim(app: &App, args: &SkimArgs) -> Outcome {
     let table = register(app, &session, args).await?;
     let (frame, width) = selection(app, &session, &table, args).await?;
     let written = match args.partitioned {
+        true if app.writes_elsewhere(output) => on_executors(app, &session, &table, frame, output).await?,
         true => into_directory(app, &table, frame, output).await?,
         false => into_file(app, &table, frame).await?,
     };
@@ -187,6 +189,32 @@ async fn into_directory(app: &App, table: &RootTable, frame: DataFrame, output: 
         }
     }
     Ok(written)
+}
+
+/// Has a file for each partition written where its rows are computed.
+async fn on_executors(
+    app: &App,
+    session: &RootSession,
+    table: &RootTable,
+    frame: DataFrame,
+    output: &Path,
+) -> Result<Written, Failure> {
+    let (format, options) = match app.settings.format {
+        Format::Auto | Format::Root => {
+            let RootOptions { tree, compression, nulls, .. } = root_options(app, table, Format::Root)?;
+            let options = [("tree", tree), ("compression", compression.to_string()), ("null_value", nulls.to_string())];
+            ("root", options.map(|(name, value)| (name.to_string(), value)).into())
+        }
+        Format::Parquet => ("parquet", HashMap::new()),
+        _ => return into_directory(app, table, frame, output).await,
+    };
+    let directory = Directory::prepare(app, output).await?;
+    let url = format!("{}/", output.to_string_lossy().trim_end_matches('/'));
+    let rows = root_engine::copy_in_order(session, frame, &url, format, options).await?;
+    let location = app.stores.resolve(&url)?;
+    let files = location.files_below().await?;
+    let place = format!("{} in {}", counted(files.len() as u64, "file"), directory.name());
+    Ok(Written { rows, bytes: files.iter().map(|file| file.meta.size).sum(), place })
 }
 
 /// The directory of the parts.

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use eos_io::SECTIONS;
 
 use super::Outcome;
 use crate::app::App;
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
-use crate::remote::SECTIONS;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
