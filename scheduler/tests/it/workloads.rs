@@ -53,10 +53,10 @@ async fn two_thousand_files_are_one_table() {
     assert!(rows(&session, &sql).await.contains(expected), "{}", rows(&session, &sql).await);
 }
 
-/// Each side has 24 bytes in each of 3 million rows, 72 MB, and the executors 48 MiB together.
+/// Both sides have 24 bytes in each of 4 million rows, 192 MB, and the executors 120 MiB together.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_of_two_trees_may_be_larger_than_the_memory_of_all_executors() {
-    const EVENTS: i64 = 3_000_000;
+    const EVENTS: i64 = 4_000_000;
     let folder = tempfile::tempdir().unwrap();
     let local = RootSession::new();
     for (tree, value) in [("left", "event % 7"), ("right", "event % 5")] {
@@ -68,7 +68,7 @@ async fn a_join_of_two_trees_may_be_larger_than_the_memory_of_all_executors() {
         );
         local.sql(&sql).await.unwrap().collect().await.unwrap();
     }
-    let options = LocalOptions { memory: Some(48 << 20), programs: Some(programs()), ..LocalOptions::new(3, 1) };
+    let options = LocalOptions { memory: Some(120 << 20), programs: Some(programs()), ..LocalOptions::new(3, 1) };
     let cluster = LocalCluster::start(&options).await.unwrap();
     let session = session(&cluster).await;
     let sql = format!(
