@@ -17,7 +17,9 @@ use datafusion_proto::physical_plan::{AsExecutionPlan, DefaultPhysicalExtensionC
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use eos_io::Stores;
 use root_engine::wire::{RootCodec, accelerate, to_standard};
-use root_engine::{Elsewhere, RootSession, Rules};
+use root_engine::{Elsewhere, RootSession, Rules, TableOptions};
+
+use crate::support::sample;
 
 /// Runs what another process would be sent.
 #[derive(Debug)]
@@ -69,4 +71,18 @@ fn encoded(plan: Arc<dyn ExecutionPlan>) -> Vec<u8> {
 fn decoded(bytes: &[u8]) -> Result<Arc<dyn ExecutionPlan>> {
     let context = RootSession::new().context().task_ctx();
     PhysicalPlanNode::try_decode(bytes)?.try_into_physical_plan(&context, &codec())
+}
+
+/// Each file is its path, size, times and range; columns and statistics are not told for each of them. The limit is what
+/// 10,000 files of a long path take, and leaves room in the largest message.
+#[tokio::test]
+async fn a_plan_over_ten_thousand_files_is_small() {
+    let session = RootSession::builder().threads(64).build();
+    let files = vec![sample(); 10_000];
+    session.register("t", &files, &TableOptions::default()).await.unwrap();
+    let sql = "SELECT \"nMuon\", sum(\"MET_pt\") FROM t WHERE \"nMuon\" > 1 GROUP BY \"nMuon\"";
+    let plan = session.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+    let per_file = encoded(plan).len() / files.len();
+    let path = sample().len();
+    assert!(per_file < path + 80, "{per_file} bytes for each file, of which {path} are its path");
 }
