@@ -92,6 +92,12 @@ bench-remote: test-packages ## Reading over root:// beside raw TCP and xrdcp; BE
 	"$$bin/root-remote-bench" sequential $(BENCH_ARGS) && "$$bin/root-remote-bench" latency \
 		&& { [ -z "$(BENCH_FILE)" ] || "$$bin/root-remote-bench" query --program "$$bin/root-query" "$(BENCH_FILE)"; }
 
+.PHONY: bench-cluster
+bench-cluster: packages ## Queries on processes of this machine beside one process, short tasks, and a scheduler with 1,000 idle executors
+	$(CARGO) build --release -p root-cluster-benches -p root-scheduler -p root-executor
+	@bin="$$($(target_dir))/release/root-cluster-bench"; file="$(or $(BENCH_FILE),examples/data/Run2012B_SingleMu_1000.root:Events)"; \
+	"$$bin" latency "$$file" && "$$bin" queries "$$file" benches/queries/*.sql && "$$bin" tasks && "$$bin" simulate $(BENCH_ARGS)
+
 $(TOOLS)/bench/bin/uproot-is-here: benches/data/requirements.txt
 	$(PYTHON) -m venv $(TOOLS)/bench
 	$(TOOLS)/bench/bin/python -m pip install --quiet -r $<

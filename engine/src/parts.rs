@@ -265,12 +265,19 @@ impl ExecutionPlan for WriteParts {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.input.execute(partition, context)?;
+        let rows = self.input.execute(partition, context.clone())?;
         let (place, format) = (self.place.clone(), self.format.clone());
         let written = async move {
             // Another attempt of the same task writes another file.
             let name = format!("{}{}.part", place.hidden(), uuid::Uuid::new_v4().simple());
-            let count = write(rows, &place, &name, format).await?;
+            // Where this process has room for what does not fit into memory.
+            let scratch = context.runtime_env().disk_manager.create_tmp_file("a part of a result")?;
+            let file = match scratch.path() {
+                Some(path) => File::options().read(true).write(true).open(path)?,
+                None => tempfile::tempfile()?,
+            };
+            let count = write(rows, file, &place, &name, format).await?;
+            drop(scratch);
             let columns: [ArrayRef; 2] =
                 [Arc::new(StringArray::from(vec![name])), Arc::new(UInt64Array::from(vec![count]))];
             Ok(RecordBatch::try_new(schema(), columns.into())?)
@@ -286,8 +293,8 @@ enum Writer {
 }
 
 impl Writer {
-    fn new(name: &str, schema: SchemaRef, format: PartFormat) -> Result<Self> {
-        let sink = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
+    fn new(file: File, name: &str, schema: SchemaRef, format: PartFormat) -> Result<Self> {
+        let sink = BufWriter::with_capacity(BUFFER, file);
         Ok(match format {
             PartFormat::Root(options) => {
                 Self::Root(Box::new(RootFileWriter::new(sink, name, &schema, &options).map_err(Error::Write)?))
@@ -320,11 +327,17 @@ impl Writer {
     }
 }
 
-/// Writes rows into a file of a directory, and counts them.
-async fn write(mut rows: SendableRecordBatchStream, place: &Place, name: &str, format: PartFormat) -> Result<u64> {
+/// Writes rows into a file of a directory, by way of a temporary one, and counts them.
+async fn write(
+    mut rows: SendableRecordBatchStream,
+    file: File,
+    place: &Place,
+    name: &str,
+    format: PartFormat,
+) -> Result<u64> {
     let path = place.directory.clone().join(name);
     let shown = place.stores.name(&place.store, &place.directory);
-    let mut writer = Writer::new(&shown, rows.schema(), format)?;
+    let mut writer = Writer::new(file, &shown, rows.schema(), format)?;
     let mut count = 0;
     while let Some(batch) = rows.next().await {
         let batch = batch?;

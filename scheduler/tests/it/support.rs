@@ -40,7 +40,13 @@ impl Process {
 
     /// An executor of one core.
     pub fn executor(port: u16) -> Self {
-        Self::start("root-executor", &["--scheduler", &format!("http://127.0.0.1:{port}"), "--cores", "1"])
+        Self::executor_with(port, &[])
+    }
+
+    /// The same with further options.
+    pub fn executor_with(port: u16, options: &[&str]) -> Self {
+        let scheduler = format!("http://127.0.0.1:{port}");
+        Self::start("root-executor", &[&["--scheduler", &scheduler, "--cores", "1"], options].concat())
     }
 
     fn start(program: &str, arguments: &[&str]) -> Self {

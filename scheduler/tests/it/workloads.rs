@@ -2,12 +2,16 @@
 //! is known by other means: from sessions without a cluster that equal published histograms, or by arithmetic.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use eos_testbed::{FaultProxy, Request, Xrootd};
 use root_cluster::{LocalCluster, LocalOptions};
 use root_engine::{RootSession, TableOptions};
 
-use crate::support::{SAMPLE, cluster, programs, session};
+use tempfile::TempDir;
+
+use crate::support::{Process, SAMPLE, cluster, connected, free_port, programs, session};
 
 /// The rows of a query as text.
 async fn rows(session: &RootSession, sql: &str) -> String {
@@ -51,6 +55,41 @@ async fn two_thousand_files_are_one_table() {
     );
     let expected = "| 2000 | 10000 | 5000.0 |";
     assert!(rows(&session, &sql).await.contains(expected), "{}", rows(&session, &sql).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_asked_again_finds_its_files_in_the_caches_of_executors() {
+    let server = Xrootd::standalone().start();
+    let proxy = FaultProxy::to(server.port()).start();
+    for number in 0..6 {
+        let path = format!("/d/{number}.root");
+        server.volume().write(&path, std::fs::read(SAMPLE).unwrap());
+        // What has just been written may change at the same time stamp, and is not kept.
+        let file = std::fs::File::options().write(true).open(server.volume().path(&path)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    }
+    let port = free_port();
+    let _scheduler = Process::scheduler(port);
+    let caches: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let with_cache = |cache: &TempDir| Process::executor_with(port, &["--cache", cache.path().to_str().unwrap()]);
+    let _executors: Vec<_> = caches.iter().map(with_cache).collect();
+    let cluster = connected(port).await;
+    while cluster.status().await.unwrap().executors < 3 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    session.register("t", &[proxy.url("/d/*.root")], &TableOptions::default()).await.unwrap();
+    let reads = || {
+        let counts = proxy.counts();
+        counts.of(Request::Read) + counts.of(Request::Readv) + counts.of(Request::Pgread)
+    };
+    let sql = "SELECT count(*) AS n, sum(\"nMuon\") AS muons FROM t WHERE \"MET_pt\" > 0";
+    let planned = reads();
+    let first = rows(&session, sql).await;
+    let read = reads();
+    assert!(read > planned, "nothing was read");
+    assert_eq!(rows(&session, sql).await, first);
+    assert_eq!(reads(), read, "the server was asked again");
 }
 
 /// Both sides have 24 bytes in each of 4 million rows, 192 MB, and the executors 120 MiB together.
