@@ -73,7 +73,7 @@ impl DistributionPolicy for Placing {
             }
         }
         // Names of jobs are in the order of their submission.
-        jobs.sort_by(|a, b| a.id.to_string().cmp(&b.id.to_string()));
+        jobs.sort_by_cached_key(|job| job.id.to_string());
         let mut bound = Vec::new();
         while let Some(index) = (0..jobs.len()).min_by_key(|index| jobs.get(*index).map(|job| job.cores)) {
             let free: u32 = budgets.iter().map(|budget| budget.vcores).sum();
