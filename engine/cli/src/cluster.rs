@@ -21,7 +21,7 @@ pub struct Connected {
 pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> {
     let Some(name) = &settings.cluster else { return Ok(None) };
     let Some(count) = name.strip_prefix("local:") else {
-        let cluster = Cluster::connect(name).await?;
+        let cluster = Cluster::connect(name).await?.with_job_timeout(settings.job_timeout);
         return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, _processes: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
@@ -31,10 +31,11 @@ pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> 
         executors,
         cores: (settings.threads.get() / executors).max(1),
         memory: settings.memory.map(|size| size.0 as u64),
-        programs: None,
+        ..LocalOptions::default()
     };
     let processes = LocalCluster::start(&options).await?;
-    Ok(Some(Connected { elsewhere: processes.cluster().elsewhere().await?, _processes: Some(processes) }))
+    let cluster = processes.cluster().clone().with_job_timeout(settings.job_timeout);
+    Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, _processes: Some(processes) }))
 }
 
 impl From<root_cluster::Error> for Failure {

@@ -5,5 +5,6 @@
 #[path = "../../../engine/tests/it/database.rs"]
 mod database;
 mod faults;
+mod files;
 mod queries;
 mod support;

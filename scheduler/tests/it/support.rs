@@ -20,7 +20,12 @@ pub fn programs() -> PathBuf {
 
 /// So many executors of one core.
 pub async fn cluster(executors: usize) -> LocalCluster {
-    let options = LocalOptions { executors, cores: 1, memory: Some(1 << 30), programs: Some(programs()) };
+    cluster_with(LocalOptions { executors, ..LocalOptions::default() }).await
+}
+
+/// The same with other options.
+pub async fn cluster_with(options: LocalOptions) -> LocalCluster {
+    let options = LocalOptions { memory: Some(1 << 30), programs: Some(programs()), ..options };
     LocalCluster::start(&options).await.unwrap()
 }
 
@@ -43,9 +48,16 @@ impl Process {
         Self::start("root-executor", &["--scheduler", &format!("http://127.0.0.1:{port}"), "--cores", "1"])
     }
 
-    fn start(program: &str, arguments: &[&str]) -> Self {
+    /// A program with these arguments.
+    pub fn start(program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(programs().join(program));
-        command.args(arguments).args(["--log", "warn", "--until-stdin-closes"]);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// A program of a cluster as a command that is complete but for what is common to all.
+    pub fn spawn(mut command: Command) -> Self {
+        command.args(["--log", "warn", "--until-stdin-closes"]);
         Self(command.stdin(Stdio::piped()).spawn().unwrap())
     }
 }
