@@ -46,7 +46,8 @@ struct Args {
     /// The share of the machine's or container's memory that they may hold.
     #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
     memory_share: f64,
-    /// Where rows lie until others have fetched them; by default a directory for temporary files.
+    /// Where it makes a directory for rows until others have fetched them, and for what is spilled; by default that for
+    /// temporary files.
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
     /// Seconds that it may take to stop: for tasks that run, and until others have fetched the rows of those that have run.

@@ -14,6 +14,7 @@ use root_cluster::serving::signalled;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::TcpStream;
 
+use crate::scratch::Scratch;
 use crate::stage::Stages;
 
 /// How often it is looked whether the scheduler is there.
@@ -93,7 +94,7 @@ pub struct ExecutorOptions {
     pub memory: Option<u64>,
     /// The same as a share of the machine's or container's memory, if no number is given.
     pub memory_share: f64,
-    /// Where rows lie until others have fetched them; by default a directory for temporary files.
+    /// Where the executor makes a directory for rows until others have fetched them; by default that for temporary files.
     pub work_dir: Option<PathBuf>,
     /// How often the scheduler is told that this executor lives.
     pub heartbeat: Duration,
@@ -145,14 +146,15 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
     let (_rows, port) = port(options.bind, options.port)?;
     let (_tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
     drop((_rows, _tasks));
-    let own = tempfile::Builder::new().prefix("root-executor-").tempdir();
-    let own = own.map_err(|source| Error::WorkDir { source })?;
-    let work_dir = options.work_dir.unwrap_or_else(|| own.path().to_path_buf());
+    let scratch = Scratch::inside(options.work_dir.as_deref()).map_err(|source| Error::WorkDir { source })?;
+    let work_dir = scratch.rows();
     let scheduler = format!("{}:{}", options.scheduler_host, options.scheduler_port);
     wait_for(&scheduler, options.scheduler_timeout).await?;
+    let host = options.host.unwrap_or_else(|| options.bind.to_string());
+    let name = format!("{host}:{grpc_port}");
     let config = ExecutorProcessConfig {
         bind_host: options.bind.to_string(),
-        external_host: Some(options.host.unwrap_or_else(|| options.bind.to_string())),
+        external_host: Some(host),
         port,
         grpc_port,
         scheduler_host: options.scheduler_host,
@@ -169,7 +171,7 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         executor_heartbeat_interval_seconds: options.heartbeat.as_secs().max(1),
         memory_pool_size: options.memory,
         memory_pool_fraction: options.memory_share.clamp(0.01, 1.0),
-        override_execution_engine: Some(Arc::new(Stages::default())),
+        override_execution_engine: Some(Arc::new(Stages::new(name))),
         override_function_registry: Some(setup::functions()),
         override_runtime_producer: Some(setup::runtime(&stores, &work_dir)),
         override_config_producer: Some(setup::config()),

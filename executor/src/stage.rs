@@ -2,7 +2,9 @@
 //! with its result.
 
 use std::fmt;
+use std::fs;
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,11 +28,14 @@ use crate::pool::Connections;
 /// Ballista's way to run tasks, with ours around it.
 pub(crate) struct Stages {
     inner: DefaultExecutionEngine,
+    /// The executor as messages call it.
+    executor: Arc<str>,
 }
 
-impl Default for Stages {
-    fn default() -> Self {
-        Self { inner: DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default())) }
+impl Stages {
+    pub(crate) fn new(executor: String) -> Self {
+        let inner = DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default()));
+        Self { inner, executor: executor.into() }
     }
 }
 
@@ -47,6 +52,11 @@ impl ExecutionEngine for Stages {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let plan = wire::accelerate(plan, config.options())?;
         let name = format!("job {job_id}, stage {stage_id}, task {task_id}");
+        let place = Place {
+            executor: Arc::clone(&self.executor),
+            work_dir: work_dir.into(),
+            stage: Path::new(work_dir).join(job_id.as_str()).join(stage_id.to_string()),
+        };
         let inner = self.inner.create_query_stage_exec(
             job_id,
             stage_id,
@@ -56,13 +66,38 @@ impl ExecutionEngine for Stages {
             work_dir,
             config,
         )?;
-        Ok(Arc::new(Stage { name, partitions, plan, inner }))
+        Ok(Arc::new(Stage { name, place, partitions, plan, inner }))
+    }
+}
+
+/// Where a task runs.
+struct Place {
+    executor: Arc<str>,
+    work_dir: PathBuf,
+    /// The rows of all tasks of its stage.
+    stage: PathBuf,
+}
+
+impl Place {
+    /// Removes what an attempt has written that failed: rows lie there as long as the job runs, and where it failed for want of
+    /// room, the next attempt would find none either.
+    fn forget(&self, task_id: usize) {
+        // Rows in the order of their partitions are in files of each task, those by hash in a directory of its own.
+        let file = format!("data-{task_id}.arrow");
+        for partition in fs::read_dir(&self.stage).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(partition.path().join(&file));
+        }
+        let folder = self.stage.join(task_id.to_string());
+        for name in ["data.arrow", "data.arrow.index"] {
+            let _ = fs::remove_file(folder.join(name));
+        }
     }
 }
 
 /// A task.
 struct Stage {
     name: String,
+    place: Place,
     partitions: Vec<usize>,
     plan: Arc<dyn ExecutionPlan>,
     inner: Arc<dyn QueryStageExecutor>,
@@ -90,7 +125,10 @@ impl QueryStageExecutor for Stage {
         let run = AssertUnwindSafe(self.inner.execute_query_stage(task_id, context)).catch_unwind();
         match run.await {
             Ok(Ok(written)) => Ok(written),
-            Ok(Err(error)) => Err(told(error)),
+            Ok(Err(error)) => {
+                self.place.forget(task_id);
+                Err(told(error, &self.place))
+            }
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -127,8 +165,27 @@ impl QueryStageExecutor for Stage {
 }
 
 /// The error as the scheduler has to see it: what passes is tried again, elsewhere, and the rest goes to who asked.
-fn told(error: DataFusionError) -> DataFusionError {
+fn told(error: DataFusionError, place: &Place) -> DataFusionError {
+    if let Some(reason) = is_full(&error) {
+        let Place { executor, work_dir, .. } = place;
+        let message = format!(
+            "the executor {executor} has no room left in {}: {reason}; give it more, or another place with --work-dir",
+            work_dir.display()
+        );
+        // Another executor may have room.
+        let fault = Fault::new(ErrorKind::Query, message).to_text();
+        return DataFusionError::IoError(std::io::Error::other(fault));
+    }
     let fault = match cause(&error) {
+        Cause::Query(own) if matches!(own.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            let message = format!(
+                "a task needs more memory than the executor {} gives it, and cannot spill to disk: {}; start executors with \
+                 more --memory, or with fewer --cores, which share it",
+                place.executor,
+                message_of(own)
+            );
+            Fault::new(ErrorKind::Query, message).to_text()
+        }
         Cause::Query(own) => {
             let fault = Fault::new(kind_of(own), message_of(own)).to_text();
             if may_pass(own) {
@@ -140,6 +197,19 @@ fn told(error: DataFusionError) -> DataFusionError {
         Cause::Ballista => return error,
     };
     DataFusionError::Execution(fault)
+}
+
+/// What the system said, where it did not let a task write because the disk or a quota is full. The layers between pass on
+/// only its text.
+fn is_full(error: &DataFusionError) -> Option<&'static str> {
+    let text = error.to_string();
+    // ENOSPC, EDQUOT and EFBIG.
+    let reasons = [
+        ("(os error 28)", "the disk is full"),
+        ("(os error 122)", "a quota is used up"),
+        ("(os error 27)", "a file may not grow as large"),
+    ];
+    reasons.into_iter().find(|(number, _)| text.contains(number)).map(|(_, reason)| reason)
 }
 
 /// Who an error is of.

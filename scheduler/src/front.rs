@@ -15,9 +15,10 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_scheduler::scheduler_server::JobIdGenerator;
 use futures::{Stream, StreamExt};
-use root_cluster::JOB_HEADER;
+use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER};
 use tonic::{Request, Response, Status};
 
+use crate::guard::Guard;
 use crate::jobs::Jobs;
 use crate::serve::Server;
 
@@ -25,11 +26,12 @@ use crate::serve::Server;
 pub(crate) struct Front {
     server: Server,
     jobs: Jobs,
+    guard: Guard,
 }
 
 impl Front {
-    pub(crate) fn new(server: Server, jobs: Jobs) -> Self {
-        Self { server, jobs }
+    pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard) -> Self {
+        Self { server, jobs, guard }
     }
 
     /// Waits until the jobs that run now have ended. An executor that is to stop takes no more tasks, but has rows that these
@@ -78,6 +80,7 @@ type Updates = Pin<Box<dyn Stream<Item = Result<GetJobStatusResult, Status>> + S
 struct Watched {
     updates: Updates,
     server: Server,
+    guard: Guard,
     job: String,
     is_over: bool,
 }
@@ -86,9 +89,14 @@ impl Stream for Watched {
     type Item = Result<GetJobStatusResult, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.updates.poll_next_unpin(context);
-        match &next {
+        let mut next = self.updates.poll_next_unpin(context);
+        match &mut next {
             Poll::Ready(Some(Ok(GetJobStatusResult { status: Some(status), .. }))) => {
+                if let Some(job_status::Status::Failed(failed)) = &mut status.status
+                    && let Some(verdict) = self.guard.verdict(&self.job)
+                {
+                    failed.error = verdict.to_text();
+                }
                 let over =
                     matches!(status.status, Some(job_status::Status::Successful(_) | job_status::Status::Failed(_)));
                 self.is_over |= over;
@@ -102,6 +110,7 @@ impl Stream for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        self.guard.ended(&self.job);
         if self.is_over {
             return;
         }
@@ -125,13 +134,18 @@ impl SchedulerGrpc for Front {
         request: Request<ExecuteQueryParams>,
     ) -> Result<Response<Self::ExecuteQueryPushStream>, Status> {
         let job = new_id();
-        let mut answer = NAME.scope(job.clone(), self.server.execute_query_push(request)).await?;
+        let limit = request.metadata().get(JOB_TIMEOUT_HEADER).and_then(|millis| millis.to_str().ok()?.parse().ok());
+        self.guard.begun(&job, limit.map(Duration::from_millis));
+        let mut answer = NAME
+            .scope(job.clone(), self.server.execute_query_push(request))
+            .await
+            .inspect_err(|_| self.guard.ended(&job))?;
         let name = job.parse().map_err(|_| Status::internal("the name of a job is no header"))?;
         answer.metadata_mut().insert(JOB_HEADER, name);
-        let server = self.server.clone();
+        let (server, guard) = (self.server.clone(), self.guard.clone());
         Ok(answer.map(|updates| {
             let updates: Updates = Box::pin(updates);
-            Box::pin(Watched { updates, server, job, is_over: false }) as Updates
+            Box::pin(Watched { updates, server, guard, job, is_over: false }) as Updates
         }))
     }
 
@@ -157,7 +171,9 @@ impl SchedulerGrpc for Front {
         &self,
         mut request: Request<UpdateTaskStatusParams>,
     ) -> Result<Response<UpdateTaskStatusResult>, Status> {
-        self.jobs.take_notes(&mut request.get_mut().task_status);
+        let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
+        self.guard.heard(executor_id, task_status);
+        self.jobs.take_notes(task_status);
         self.server.update_task_status(request).await
     }
 

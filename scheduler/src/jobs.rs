@@ -10,12 +10,15 @@ use axum::response::Json;
 use axum::routing::get;
 use ballista_core::serde::protobuf::{TaskStatus, operator_metric, task_status};
 use parking_lot::Mutex;
-use root_cluster::{ClusterStatus, JobProgress, TaskNote};
+use root_cluster::{ClusterStatus, Fault, JobProgress, TaskNote};
+use root_engine::wire::TaskReport;
 
 use crate::serve::Server;
 
 /// Jobs that are remembered.
 const REMEMBERED: usize = 10_000;
+/// Warnings that are remembered of a job.
+const WARNINGS: usize = 100;
 
 /// What is known of jobs. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -34,14 +37,23 @@ struct Known {
 #[derive(Debug, Default)]
 struct Tasks {
     notes: Vec<(u32, TaskNote)>,
+    /// What went wrong and was made good.
+    warnings: Vec<String>,
 }
 
 impl Jobs {
     /// Takes the notes out of what an executor says of its tasks; they are not Ballista's business.
     pub(crate) fn take_notes(&self, statuses: &mut [TaskStatus]) {
         for status in statuses {
-            if !matches!(status.status, Some(task_status::Status::Successful(_))) {
-                continue;
+            match &status.status {
+                Some(task_status::Status::Successful(_)) => {}
+                Some(task_status::Status::Failed(failed)) => {
+                    if let Some(fault) = Fault::find(&failed.error).filter(|_| failed.retryable) {
+                        self.warn(&status.job_id, format!("a task was tried again: {}", fault.message));
+                    }
+                    continue;
+                }
+                _ => continue,
             }
             for set in &mut status.metrics {
                 set.metrics.retain(|metric| {
@@ -55,14 +67,28 @@ impl Jobs {
     }
 
     fn add(&self, job: &str, stage: u32, note: TaskNote) {
+        self.change(job, |tasks| {
+            tasks.notes.retain(|(of, earlier)| *of != stage || !earlier.overlaps(&note));
+            tasks.notes.push((stage, note));
+        });
+    }
+
+    /// Something went wrong in a job and was made good.
+    pub(crate) fn warn(&self, job: &str, warning: String) {
+        self.change(job, |tasks| {
+            if tasks.warnings.len() < WARNINGS && !tasks.warnings.contains(&warning) {
+                tasks.warnings.push(warning);
+            }
+        });
+    }
+
+    fn change(&self, job: &str, change: impl FnOnce(&mut Tasks)) {
         let mut known = self.known.lock();
         let Known { by_id, order } = &mut *known;
-        let tasks = by_id.entry(job.to_string()).or_insert_with(|| {
+        change(by_id.entry(job.to_string()).or_insert_with(|| {
             order.push_back(job.to_string());
             Tasks::default()
-        });
-        tasks.notes.retain(|(of, earlier)| *of != stage || !earlier.overlaps(&note));
-        tasks.notes.push((stage, note));
+        }));
         while order.len() > REMEMBERED {
             if let Some(oldest) = order.pop_front() {
                 by_id.remove(&oldest);
@@ -72,8 +98,12 @@ impl Jobs {
 
     fn progress(&self, job: &str) -> JobProgress {
         let known = self.known.lock();
-        let notes = known.by_id.get(job).map(|tasks| tasks.notes.as_slice()).unwrap_or_default();
-        JobProgress::of(notes.iter().map(|(_, note)| note))
+        let Some(tasks) = known.by_id.get(job) else { return JobProgress::default() };
+        let mut progress = JobProgress::of(tasks.notes.iter().map(|(_, note)| note));
+        if !tasks.warnings.is_empty() {
+            progress.reports.push(TaskReport::of_warnings(tasks.warnings.clone()));
+        }
+        progress
     }
 }
 

@@ -33,6 +33,12 @@ struct Args {
     /// How often a task is tried before its job fails.
     #[arg(long, value_name = "N", default_value_t = 4)]
     task_attempts: usize,
+    /// Seconds that a job may take before it is stopped; by default as many as it asks for.
+    #[arg(long, value_name = "SECONDS")]
+    max_job_time: Option<u64>,
+    /// Seconds that the rows of a job are kept that has ended, for its client to fetch.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    keep_results: u64,
     /// Keep a log of each job in this directory.
     #[arg(long, value_name = "DIR")]
     event_log: Option<PathBuf>,
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         executor_timeout: Duration::from_secs(args.executor_timeout),
         no_executors_grace: Duration::from_secs(args.no_executors_grace),
         task_attempts: args.task_attempts.max(1),
+        max_job_time: args.max_job_time.map(Duration::from_secs),
+        keep_results: Duration::from_secs(args.keep_results),
         event_log: args.event_log,
     };
     let serving = args.serving;

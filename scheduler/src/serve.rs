@@ -8,10 +8,11 @@ use std::time::Duration;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec, BallistaPhysicalExtensionCodec};
 use ballista_scheduler::api::get_routes;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::metrics::default_metrics_collector;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use eos_io::Stores;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
@@ -19,8 +20,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tonic::service::Routes;
 
 use crate::front::{Front, JobIds};
+use crate::guard::Guard;
 use crate::jobs::{self, Jobs};
 use crate::placing::Placing;
+use crate::watch::{Launcher, Watch};
 
 /// Ballista's server with DataFusion's forms of plans.
 pub(crate) type Server = ballista_scheduler::scheduler_server::SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -58,6 +61,10 @@ pub struct SchedulerOptions {
     pub no_executors_grace: Duration,
     /// How often a task is tried before its job fails.
     pub task_attempts: usize,
+    /// How long a job may take.
+    pub max_job_time: Option<Duration>,
+    /// How long the rows of a job are kept that has ended.
+    pub keep_results: Duration,
     /// Where a log of each job is kept, if anywhere.
     pub event_log: Option<PathBuf>,
 }
@@ -70,6 +77,8 @@ impl Default for SchedulerOptions {
             executor_timeout: Duration::from_secs(10),
             no_executors_grace: Duration::from_secs(60),
             task_attempts: 4,
+            max_job_time: None,
+            keep_results: Duration::from_secs(300),
             event_log: None,
         }
     }
@@ -80,6 +89,7 @@ pub struct Scheduler {
     listener: TcpListener,
     address: SocketAddr,
     routes: axum::Router,
+    watch: Watch,
 }
 
 impl Scheduler {
@@ -92,8 +102,12 @@ impl Scheduler {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: options.address, source })?;
         let config = Arc::new(config(&options, address, &stores));
         let cluster = BallistaCluster::new_from_config(&config).await?;
-        let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, config).await?;
-        Ok(Self { listener, address, routes: routes(server) })
+        let guard = Guard::new(options.task_attempts, options.max_job_time);
+        let executors = cluster.cluster_state();
+        let server = start(cluster, config, &guard).await?;
+        let jobs = Jobs::default();
+        let watch = Watch { server: server.clone(), cluster: executors, guard: guard.clone(), jobs: jobs.clone() };
+        Ok(Self { listener, address, routes: routes(server, jobs, guard), watch })
     }
 
     /// Where it listens.
@@ -111,6 +125,7 @@ impl Scheduler {
         // Connections of executors never end by themselves, so that there is nothing to wait for.
         tokio::select! {
             result = serving => result.map_err(Error::Stopped),
+            () = self.watch.run() => Err(Error::Stopped(std::io::Error::other("nobody tells of executors any more"))),
             () = stop => Ok(()),
         }
     }
@@ -140,6 +155,7 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
         expire_dead_executor_interval_seconds: 1,
         no_executors_grace_period_seconds: seconds(options.no_executors_grace),
         executor_termination_grace_period: 30,
+        finished_job_data_clean_up_interval_seconds: seconds(options.keep_results),
         task_max_failures: options.task_attempts,
         stage_max_failures: options.task_attempts,
         override_config_producer: Some(setup::config()),
@@ -151,9 +167,21 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
     }
 }
 
-fn routes(server: Server) -> axum::Router {
-    let jobs = Jobs::default();
-    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone()))
+/// Ballista's server, with a launcher of tasks that tells the guard.
+async fn start(cluster: BallistaCluster, config: Arc<SchedulerConfig>, guard: &Guard) -> Result<Server, BallistaError> {
+    let physical = config.override_physical_codec.clone();
+    let physical = physical.unwrap_or_else(|| Arc::new(BallistaPhysicalExtensionCodec::default()));
+    let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), physical);
+    let endpoint = config.scheduler_endpoint();
+    let launcher = Arc::new(Launcher::new(guard.clone(), endpoint.clone()));
+    let metrics = default_metrics_collector()?;
+    let mut server = Server::new_with_task_launcher(endpoint, cluster, codec, config, metrics, launcher);
+    server.init().await?;
+    Ok(server)
+}
+
+fn routes(server: Server, jobs: Jobs, guard: Guard) -> axum::Router {
+    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut services = Routes::builder();

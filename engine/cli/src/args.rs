@@ -96,6 +96,9 @@ pub struct GlobalArgs {
     /// on this machine and end with this program. What looks at metadata only runs here.
     #[arg(long, global = true, value_name = "CLUSTER", env = "ROOT_QUERY_CLUSTER", hide_env = true)]
     pub cluster: Option<String>,
+    /// Seconds that a query may take on a cluster before it is stopped; by default as many as it needs.
+    #[arg(long, global = true, value_name = "SECONDS", env = "ROOT_QUERY_JOB_TIMEOUT", hide_env = true)]
+    pub job_timeout: Option<u64>,
     /// Keep what is read of remote files in this directory, which must be your own, and take it from there the next time; an
     /// empty name turns it off.
     #[arg(

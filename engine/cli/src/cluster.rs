@@ -29,7 +29,7 @@ impl Connected {
 pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> {
     let Some(name) = &settings.cluster else { return Ok(None) };
     let Some(count) = name.strip_prefix("local:") else {
-        let cluster = Cluster::connect(name).await?;
+        let cluster = Cluster::connect(name).await?.with_job_timeout(settings.job_timeout);
         return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
@@ -42,7 +42,8 @@ pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> 
         ..LocalOptions::new(executors, (settings.threads.get() / executors).max(1))
     };
     let processes = LocalCluster::start(&options).await?;
-    Ok(Some(Connected { elsewhere: processes.cluster().elsewhere().await?, processes: Some(processes) }))
+    let cluster = processes.cluster().clone().with_job_timeout(settings.job_timeout);
+    Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: Some(processes) }))
 }
 
 impl From<root_cluster::Error> for Failure {

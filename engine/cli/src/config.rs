@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub memory: Option<ByteSize>,
     /// Where queries run, if not in this process.
     pub cluster: Option<String>,
+    /// How long a query may take there.
+    pub job_timeout: Option<Duration>,
     /// The directory that keeps what is read of remote files.
     pub cache: Option<PathBuf>,
     /// Bytes that it keeps.
@@ -82,6 +85,7 @@ struct File {
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
     cluster: Option<String>,
+    job_timeout: Option<u64>,
     #[serde(default)]
     cache: CacheTable,
     on_bad_file: Option<String>,
@@ -97,7 +101,7 @@ struct CacheTable {
 }
 
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "format",
     "max_rows",
     "quiet",
@@ -106,6 +110,7 @@ const KEYS: [&str; 11] = [
     "threads",
     "memory",
     "cluster",
+    "job_timeout",
     "cache",
     "on_bad_file",
     "layout",
@@ -125,6 +130,7 @@ impl Settings {
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
         let cluster = settle.cluster(args.cluster.clone(), file.cluster);
+        let job_timeout = settle.job_timeout(args.job_timeout, file.job_timeout);
         let cache = settle.cache(args.cache.clone(), file.cache.dir);
         let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
@@ -172,6 +178,7 @@ impl Settings {
             threads,
             memory,
             cluster,
+            job_timeout,
             cache,
             cache_size,
             files_from: args.files_from.clone(),
@@ -258,6 +265,12 @@ impl Settle<'_> {
         let shown = value.clone().unwrap_or_default();
         self.origins.push(("cluster", toml::Value::String(shown).to_string(), origin));
         value
+    }
+
+    /// How many seconds a query may take on a cluster; 0 is as many as it needs.
+    fn job_timeout(&mut self, given: Option<u64>, filed: Option<u64>) -> Option<Duration> {
+        let seconds = self.plain("job_timeout", given, filed, 0);
+        (seconds > 0).then_some(Duration::from_secs(seconds))
     }
 
     /// The directory of the cache. An empty name takes back what was set elsewhere.

@@ -30,7 +30,7 @@ use crate::session::add_language;
 use crate::source::RootSource;
 
 pub use places::Places;
-pub use report::{Observers, TaskReport, files_of, read_by};
+pub use report::{Observers, TaskReport, files_of, files_of_partitions, read_by};
 pub use standard::{accelerate, to_standard};
 
 /// What our messages begin with: no message of Protocol Buffers has a field of number 0.

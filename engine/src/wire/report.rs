@@ -58,6 +58,11 @@ impl TaskReport {
         Ok(report)
     }
 
+    /// What others say of a task: something did not go as it should, but did no harm.
+    pub fn of_warnings(warnings: Vec<String>) -> Self {
+        Self { warnings, ..Self::default() }
+    }
+
     fn add_ledger(&mut self, ledger: &Ledger) {
         self.warnings.extend(ledger.warnings());
         for FileRecord { file, bytes, outcome, .. } in ledger.files() {
@@ -100,10 +105,23 @@ pub fn read_by(plan: &Arc<dyn ExecutionPlan>) -> (u64, u64) {
 
 /// The files that a plan scans, as messages call them.
 pub fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<String> {
+    files_that(plan, &|_, _| true)
+}
+
+/// The files that some partitions of a plan scan, as messages call them; all files of scans of which the plan's partitions
+/// are not those of the scan.
+pub fn files_of_partitions(plan: &Arc<dyn ExecutionPlan>, partitions: &[usize]) -> Vec<String> {
+    let count = plan.properties().output_partitioning().partition_count();
+    files_that(plan, &|groups, group| groups != count || partitions.contains(&group))
+}
+
+fn files_that(plan: &Arc<dyn ExecutionPlan>, wanted: &dyn Fn(usize, usize) -> bool) -> Vec<String> {
     let Some((config, source)) = root_scan(plan.as_ref()) else {
-        return plan.children().into_iter().flat_map(files_of).collect();
+        return plan.children().into_iter().flat_map(|child| files_that(child, wanted)).collect();
     };
-    let files = config.file_groups.iter().flat_map(|group| group.iter());
+    let groups = config.file_groups.len();
+    let files = config.file_groups.iter().enumerate().filter(|(group, _)| wanted(groups, *group));
+    let files = files.flat_map(|(_, group)| group.iter());
     let store = config.object_store_url.as_ref();
     let mut names: Vec<String> =
         files.map(|file| source.shared.stores.name(store, &file.object_meta.location)).collect();

@@ -25,6 +25,9 @@ use crate::setup::MAX_MESSAGE_BYTES;
 /// Where the scheduler tells the name of a job that it has taken.
 pub const JOB_HEADER: &str = "root-query-job";
 
+/// Where a client says how many milliseconds a job may take.
+pub const JOB_TIMEOUT_HEADER: &str = "root-query-job-timeout";
+
 /// How long a scheduler may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing comes is asked whether it lives.
@@ -48,6 +51,7 @@ pub struct Cluster {
     channel: Channel,
     http: reqwest::Client,
     is_on_this_machine: bool,
+    job_timeout: Option<Duration>,
 }
 
 impl Cluster {
@@ -72,7 +76,14 @@ impl Cluster {
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy().build();
         let http = http.map_err(|error| unreachable(&error))?;
-        Ok(Self { url, channel, http, is_on_this_machine: false })
+        Ok(Self { url, channel, http, is_on_this_machine: false, job_timeout: None })
+    }
+
+    /// The same cluster, where queries are stopped that take longer.
+    #[must_use]
+    pub fn with_job_timeout(mut self, time: Option<Duration>) -> Self {
+        self.job_timeout = time;
+        self
     }
 
     /// The scheduler as messages call it.
@@ -130,6 +141,9 @@ impl Cluster {
             operation_id: uuid::Uuid::new_v4().to_string(),
         });
         version::insert_version_header(request.metadata_mut());
+        if let Some(time) = self.job_timeout {
+            request.metadata_mut().insert(JOB_TIMEOUT_HEADER, (time.as_millis().min(u64::MAX.into()) as u64).into());
+        }
         let mut client = self.grpc();
         let answer = client.execute_query_push(request).await.map_err(|status| self.refusal(None, &status))?;
         let id = answer.metadata().get(JOB_HEADER).and_then(|id| id.to_str().ok()).map(str::to_string);

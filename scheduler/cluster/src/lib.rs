@@ -40,7 +40,7 @@ mod planner;
 pub mod serving;
 pub mod setup;
 
-pub use client::{Cluster, ClusterStatus, JOB_HEADER};
+pub use client::{Cluster, ClusterStatus, JOB_HEADER, JOB_TIMEOUT_HEADER};
 pub use error::Error;
 pub use fault::Fault;
 pub use local::{LocalCluster, LocalOptions};

@@ -1,11 +1,17 @@
-//! A cluster of processes on this machine: a scheduler and some executors, which end with this process however it ends.
+//! A cluster of processes on this machine: a scheduler and some executors, which end with this process however it ends. An
+//! executor that dies is started again, as the kubelet does it elsewhere.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::client::Cluster;
@@ -15,8 +21,14 @@ use crate::error::Error;
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often it is looked whether executors have died.
+const KEEP: Duration = Duration::from_millis(50);
 /// Share of the machine's memory that sorts, joins and aggregations of all executors may hold together.
 const MEMORY_SHARE: f64 = 0.7;
+/// How long an executor that died is left alone before it is started again: at first, and at most. Each death doubles it.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How long an executor has to live for its deaths to be forgotten.
+const SOUND: Duration = Duration::from_secs(60);
 /// Bytes of a log that tell why a program did not start.
 const TAIL: usize = 2000;
 
@@ -36,12 +48,31 @@ pub struct LocalOptions {
     pub cache: Option<(PathBuf, u64)>,
     /// Where the programs are; by default beside this one.
     pub programs: Option<PathBuf>,
+    /// More options for the scheduler.
+    pub scheduler_arguments: Vec<String>,
+    /// More options for each executor.
+    pub executor_arguments: Vec<String>,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        Self {
+            executors: 1,
+            cores: 1,
+            memory: None,
+            stores: String::new(),
+            cache: None,
+            programs: None,
+            scheduler_arguments: Vec::new(),
+            executor_arguments: Vec::new(),
+        }
+    }
 }
 
 impl LocalOptions {
     /// So many executors, each of which runs so many tasks at the same time.
     pub fn new(executors: usize, cores: usize) -> Self {
-        Self { executors, cores, memory: None, stores: String::new(), cache: None, programs: None }
+        Self { executors, cores, ..Self::default() }
     }
 }
 
@@ -49,7 +80,9 @@ impl LocalOptions {
 #[derive(Debug)]
 pub struct LocalCluster {
     cluster: Cluster,
-    executors: Vec<Process>,
+    executors: Arc<Mutex<Vec<Executor>>>,
+    /// Starts executors again; ends when it cannot send any more.
+    keeper: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     // The scheduler ends behind its executors, and the files behind all of them.
     scheduler: Process,
     folder: TempDir,
@@ -61,6 +94,27 @@ struct Process {
     program: &'static str,
     child: Child,
     log: PathBuf,
+}
+
+/// An executor that is started again when it dies.
+#[derive(Debug)]
+struct Executor {
+    process: Process,
+    recipe: Recipe,
+    started: Instant,
+    /// How long it is left alone after its next death.
+    back_off: Duration,
+    /// When it died, if it is not to live.
+    died: Option<Instant>,
+}
+
+/// How a process is started.
+#[derive(Debug, Clone)]
+struct Recipe {
+    program: &'static str,
+    path: PathBuf,
+    log: PathBuf,
+    arguments: Vec<OsString>,
 }
 
 impl LocalCluster {
@@ -76,27 +130,37 @@ impl LocalCluster {
         // The directory is readable for nobody else: the file may say what secrets are sent to servers.
         let stores = folder.path().join("stores.toml");
         fs::write(&stores, &options.stores).map_err(|error| start("a cluster on this machine", &error))?;
-        let mut scheduler = Process::start("root-scheduler", &programs, folder.path(), "scheduler.log", |command| {
-            command.args(["--listen", "127.0.0.1:0", "--address-file"]).arg(&address_file).arg("--stores").arg(&stores);
-        })?;
+        let of_stores: [OsString; 2] = ["--stores".into(), stores.into()];
+        let mut arguments: Vec<OsString> = ["--listen", "127.0.0.1:0", "--address-file"].map(OsString::from).into();
+        arguments.push(address_file.clone().into());
+        arguments.extend(of_stores.clone());
+        arguments.extend(options.scheduler_arguments.iter().map(OsString::from));
+        let mut scheduler =
+            Recipe::new("root-scheduler", &programs, folder.path(), "scheduler.log", arguments).start()?;
         let address = scheduler.wait_for(|| fs::read_to_string(&address_file).ok()).await?;
         let cluster = Cluster::connect(&address).await?.on_this_machine();
         let mut executors = Vec::with_capacity(options.executors);
         for number in 0..options.executors {
+            let (of_memory, memory) = match options.memory {
+                Some(bytes) => ("--memory", (bytes / options.executors as u64).to_string()),
+                None => ("--memory-share", (MEMORY_SHARE / options.executors as f64).to_string()),
+            };
+            let cores = options.cores.to_string();
+            let mut arguments: Vec<OsString> = vec!["--work-dir".into(), folder.path().join("rows").into()];
+            arguments.extend(["--scheduler", &address, "--cores", &cores, of_memory, &memory].map(OsString::from));
+            arguments.extend(options.executor_arguments.iter().map(OsString::from));
             let log = format!("executor-{number}.log");
-            executors.push(Process::start("root-executor", &programs, folder.path(), &log, |command| {
-                command.args(["--scheduler", &address, "--cores", &options.cores.to_string(), "--stores"]).arg(&stores);
-                if let Some((directory, size)) = &options.cache {
-                    command.arg("--cache").arg(directory).args(["--cache-size", &size.to_string()]);
-                }
-                match options.memory {
-                    Some(bytes) => command.args(["--memory", &(bytes / options.executors as u64).to_string()]),
-                    None => command.args(["--memory-share", &(MEMORY_SHARE / options.executors as f64).to_string()]),
-                };
-            })?);
+            arguments.extend(of_stores.clone());
+            if let Some((directory, size)) = &options.cache {
+                let size = size.to_string();
+                arguments.extend(["--cache".into(), directory.into(), "--cache-size".into(), size.into()]);
+            }
+            executors.push(Executor::start(Recipe::new("root-executor", &programs, folder.path(), &log, arguments))?);
         }
-        let mut started = Self { cluster, executors, scheduler, folder };
-        started.wait_for_executors().await?;
+        let executors = Arc::new(Mutex::new(executors));
+        let mut started = Self { cluster, executors, keeper: None, scheduler, folder };
+        started.wait_for_executors(options.executors).await?;
+        started.keep();
         Ok(started)
     }
 
@@ -112,7 +176,7 @@ impl LocalCluster {
 
     /// The process of an executor.
     pub fn executor_id(&self, number: usize) -> Option<u32> {
-        self.executors.get(number).map(|executor| executor.child.id())
+        self.executors.lock().get(number).map(|executor| executor.process.child.id())
     }
 
     /// The process of the scheduler.
@@ -120,58 +184,119 @@ impl LocalCluster {
         self.scheduler.child.id()
     }
 
-    async fn wait_for_executors(&mut self) -> Result<(), Error> {
+    async fn wait_for_executors(&mut self, count: usize) -> Result<(), Error> {
         let since = Instant::now();
         loop {
-            for process in self.executors.iter_mut().chain([&mut self.scheduler]) {
-                process.check()?;
+            self.scheduler.check()?;
+            for executor in self.executors.lock().iter_mut() {
+                executor.process.check()?;
             }
-            if self.cluster.status().await?.executors >= self.executors.len() {
+            if self.cluster.status().await?.executors >= count {
                 return Ok(());
             }
             if since.elapsed() > START {
-                let first = self.executors.first_mut();
-                return Err(first.map_or(Error::NoExecutors { scheduler: self.cluster.name() }, |one| one.too_late()));
+                let scheduler = self.cluster.name();
+                let mut executors = self.executors.lock();
+                let first = executors.first_mut();
+                return Err(first.map_or(Error::NoExecutors { scheduler }, |one| one.process.too_late()));
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Starts executors again that die, from now on.
+    fn keep(&mut self) {
+        let executors = Arc::clone(&self.executors);
+        let (stop, stopped) = mpsc::channel();
+        let keeper = std::thread::spawn(move || {
+            while stopped.recv_timeout(KEEP) == Err(RecvTimeoutError::Timeout) {
+                executors.lock().iter_mut().for_each(Executor::keep);
+            }
+        });
+        self.keeper = Some((stop, keeper));
     }
 }
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
-        for process in self.executors.iter_mut().chain([&mut self.scheduler]) {
+        if let Some((stop, keeper)) = self.keeper.take() {
+            drop(stop);
+            // It has nothing to say.
+            let _ = keeper.join();
+        }
+        let mut executors = self.executors.lock();
+        let executors = executors.iter_mut().map(|executor| &mut executor.process);
+        let mut processes: Vec<_> = executors.chain([&mut self.scheduler]).collect();
+        for process in &mut processes {
             drop(process.child.stdin.take());
         }
-        for process in self.executors.iter_mut().chain([&mut self.scheduler]) {
-            process.end();
+        processes.into_iter().for_each(Process::end);
+    }
+}
+
+impl Executor {
+    fn start(recipe: Recipe) -> Result<Self, Error> {
+        let process = recipe.start()?;
+        Ok(Self { process, recipe, started: Instant::now(), back_off: BACK_OFF.0, died: None })
+    }
+
+    /// Starts it again if it died some time ago. One that ended in peace stays away.
+    fn keep(&mut self) {
+        let Some(died) = self.died else {
+            if let Ok(Some(status)) = self.process.child.try_wait()
+                && !status.success()
+            {
+                tracing::warn!(
+                    "an executor died ({status}) and is started again; its log is {}",
+                    self.recipe.log.display()
+                );
+                if self.started.elapsed() > SOUND {
+                    self.back_off = BACK_OFF.0;
+                }
+                self.died = Some(Instant::now());
+            }
+            return;
+        };
+        if died.elapsed() < self.back_off {
+            return;
+        }
+        self.back_off = (2 * self.back_off).min(BACK_OFF.1);
+        match self.recipe.start() {
+            Ok(process) => {
+                (self.process, self.started, self.died) = (process, Instant::now(), None);
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                self.died = Some(Instant::now());
+            }
         }
     }
 }
 
-impl Process {
-    fn start(
-        program: &'static str,
-        programs: &Path,
-        folder: &Path,
-        log: &str,
-        arguments: impl FnOnce(&mut Command),
-    ) -> Result<Self, Error> {
-        let log = folder.join(log);
-        let output = File::create(&log).map_err(|error| start(program, &error))?;
-        let mut command = Command::new(programs.join(program));
-        arguments(&mut command);
-        command.arg("--until-stdin-closes").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
+impl Recipe {
+    fn new(program: &'static str, programs: &Path, folder: &Path, log: &str, arguments: Vec<OsString>) -> Self {
+        Self { program, path: programs.join(program), log: folder.join(log), arguments }
+    }
+
+    fn start(&self) -> Result<Process, Error> {
+        let Self { program, path, log, arguments } = self;
+        // Those that died have told of what.
+        let output = File::options().create(true).append(true).open(log).map_err(|error| start(program, &error))?;
+        let mut command = Command::new(path);
+        command.args(arguments).arg("--until-stdin-closes");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
         let child = command.spawn().map_err(|error| Error::Start {
             program: program.to_string(),
             reason: match error.kind() {
-                io::ErrorKind::NotFound => format!("there is no {}", programs.join(program).display()),
+                io::ErrorKind::NotFound => format!("there is no {}", path.display()),
                 _ => error.to_string(),
             },
         })?;
-        Ok(Self { program, child, log })
+        Ok(Process { program, child, log: log.clone() })
     }
+}
 
+impl Process {
     /// Waits for something that the process does at its start.
     async fn wait_for<T>(&mut self, mut sign: impl FnMut() -> Option<T>) -> Result<T, Error> {
         let since = Instant::now();

@@ -5,6 +5,7 @@
 #[path = "../../../engine/tests/it/database.rs"]
 mod database;
 mod faults;
+mod files;
 mod queries;
 mod support;
 mod verbs;

@@ -20,7 +20,12 @@ pub fn programs() -> PathBuf {
 
 /// So many executors of one core.
 pub async fn cluster(executors: usize) -> LocalCluster {
-    let options = LocalOptions { memory: Some(1 << 30), programs: Some(programs()), ..LocalOptions::new(executors, 1) };
+    cluster_with(LocalOptions::new(executors, 1)).await
+}
+
+/// The same with other options.
+pub async fn cluster_with(options: LocalOptions) -> LocalCluster {
+    let options = LocalOptions { memory: Some(1 << 30), programs: Some(programs()), ..options };
     LocalCluster::start(&options).await.unwrap()
 }
 
@@ -49,9 +54,16 @@ impl Process {
         Self::start("root-executor", &[&["--scheduler", &scheduler, "--cores", "1"], options].concat())
     }
 
-    fn start(program: &str, arguments: &[&str]) -> Self {
+    /// A program with these arguments.
+    pub fn start(program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(programs().join(program));
-        command.args(arguments).args(["--log", "warn", "--until-stdin-closes"]);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    /// A program of a cluster as a command that is complete but for what is common to all.
+    pub fn spawn(mut command: Command) -> Self {
+        command.args(["--log", "warn", "--until-stdin-closes"]);
         Self(command.stdin(Stdio::piped()).spawn().unwrap())
     }
 }

@@ -1,31 +1,11 @@
-//! What becomes of queries when something fails.
+//! Processes that die, stop, and come back.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::Int64Type;
 use root_engine::{ErrorKind, RootSession, kind_of};
 
+use super::{TIMES, count_events, count_pairs, signal};
 use crate::support::{Process, SAMPLE, cluster, connected, free_port, session, until};
-
-/// What takes some seconds, see [`count_pairs`].
-const TIMES: i64 = 300;
-
-/// Every event with every other, so many times: work of which the answer is known.
-async fn count_pairs(session: &RootSession, times: i64) -> datafusion::common::Result<i64> {
-    let file = format!("'{SAMPLE}:Events'");
-    let sql = format!(
-        "SELECT count(*) FROM {file} a CROSS JOIN {file} b CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {times}) c \
-         WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
-    );
-    let batches = session.sql(&sql).await.unwrap().collect().await?;
-    Ok(batches[0].column(0).as_primitive::<Int64Type>().value(0))
-}
-
-fn signal(process: u32, name: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
-}
 
 /// Whether a process of this one has ended, though nobody has asked for its result yet.
 fn has_ended(process: u32) -> bool {
@@ -144,4 +124,29 @@ async fn a_cluster_without_executors_is_an_error_that_says_so() {
     let cluster = cluster(0).await;
     let error = cluster.cluster().elsewhere().await.unwrap_err().to_string();
     assert!(error.contains("no executors"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_dies_is_noticed_long_before_it_has_been_silent_for_too_long() {
+    let port = free_port();
+    let _scheduler =
+        Process::start("root-scheduler", &["--listen", &format!("127.0.0.1:{port}"), "--executor-timeout", "600"]);
+    let executor = Process::executor(port);
+    let cluster = connected(port).await;
+    drop(executor);
+    let since = Instant::now();
+    while cluster.status().await.unwrap().executors > 0 {
+        assert!(since.elapsed() < Duration::from_secs(60), "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_of_a_cluster_on_this_machine_that_dies_is_started_again() {
+    let cluster = cluster(1).await;
+    let first = cluster.executor_id(0).unwrap();
+    signal(first, "KILL");
+    until(Duration::from_secs(60), || cluster.executor_id(0) != Some(first)).await;
+    let session = session(&cluster).await;
+    assert_eq!(count_events(&session).await.unwrap(), 1000);
 }

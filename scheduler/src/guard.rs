@@ -1,0 +1,261 @@
+//! Keeps jobs from running for ever: those that take longer than they may, and those whose tasks end the executors that run
+//! them. Ballista starts the tasks of an executor that is lost again, however often that happens; here it is counted.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ballista_core::serde::protobuf::{MultiTaskDefinition, TaskStatus, task_status};
+use parking_lot::Mutex;
+use root_cluster::Fault;
+use root_engine::ErrorKind;
+
+/// Deaths of executors that are remembered.
+const DEATHS: usize = 10_000;
+
+/// What is known of jobs that run. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    known: Arc<Mutex<Known>>,
+    /// How many executors may be lost under a task before its job fails.
+    attempts: usize,
+    /// How long any job may take.
+    max_time: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    jobs: HashMap<String, Job>,
+    /// What runs where: by executor, then by job, stage and task, the partitions.
+    running: HashMap<String, HashMap<(String, u32, u32), Vec<u32>>>,
+    /// What ran on executors when they were lost, from the oldest to the newest.
+    deaths: Vec<Vec<Work>>,
+}
+
+/// A job that has not ended.
+#[derive(Debug)]
+struct Job {
+    begun: Instant,
+    limit: Option<Limit>,
+    /// Why it was ended, if it was.
+    verdict: Option<Fault>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    time: Duration,
+    /// Whether whoever submitted the job asked for it.
+    asked: bool,
+}
+
+/// A part of a job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Work {
+    pub(crate) job: String,
+    pub(crate) stage: u32,
+    pub(crate) partition: u32,
+}
+
+impl Guard {
+    pub(crate) fn new(attempts: usize, max_time: Option<Duration>) -> Self {
+        Self { known: Arc::default(), attempts, max_time }
+    }
+
+    /// A job begins, which is to take no longer than it asks for.
+    pub(crate) fn begun(&self, job: &str, asked: Option<Duration>) {
+        let asked = asked.map(|time| Limit { time, asked: true });
+        let most = self.max_time.map(|time| Limit { time, asked: false });
+        let limit = asked.into_iter().chain(most).min_by_key(|limit| limit.time);
+        let fresh = || Job { begun: Instant::now(), limit, verdict: None };
+        self.known.lock().jobs.entry(job.to_string()).or_insert_with(fresh);
+    }
+
+    /// Tasks go to an executor.
+    pub(crate) fn launched(&self, executor: &str, tasks: &[MultiTaskDefinition]) {
+        let mut known = self.known.lock();
+        let running = known.running.entry(executor.to_string()).or_default();
+        for group in tasks {
+            for task in &group.task_ids {
+                let name = (group.job_id.clone(), group.stage_id, task.task_id);
+                running.insert(name, task.global_output_partition_ids.clone());
+            }
+        }
+    }
+
+    /// An executor tells of its tasks.
+    pub(crate) fn heard(&self, executor: &str, statuses: &[TaskStatus]) {
+        let mut known = self.known.lock();
+        let Some(running) = known.running.get_mut(executor) else { return };
+        for status in statuses {
+            if !matches!(status.status, Some(task_status::Status::Running(_)) | None) {
+                running.remove(&(status.job_id.clone(), status.stage_id, status.task_id));
+            }
+        }
+    }
+
+    /// An executor is gone. The answer is what ran there, and what of it has now lost as many executors as it may.
+    pub(crate) fn died(&self, executor: &str) -> (Vec<Work>, Option<Work>) {
+        let mut known = self.known.lock();
+        let tasks = known.running.remove(executor).unwrap_or_default();
+        let lost: BTreeSet<Work> = tasks
+            .into_iter()
+            .filter(|((job, ..), _)| known.jobs.contains_key(job))
+            .flat_map(|((job, stage, _), partitions)| {
+                partitions.into_iter().map(move |partition| Work { job: job.clone(), stage, partition })
+            })
+            .collect();
+        let lost: Vec<_> = lost.into_iter().collect();
+        if lost.is_empty() {
+            return (lost, None);
+        }
+        known.deaths.push(lost.clone());
+        let too_many = known.deaths.len().saturating_sub(DEATHS);
+        known.deaths.drain(..too_many);
+        let suspect = lost.iter().filter(|work| known.deaths_of(work) >= self.attempts).max_by_key(|work| {
+            // Of several that were there each time, the one whose job came last: before it, executors lived.
+            (known.deaths_of(work), known.jobs.get(&work.job).map(|job| job.begun))
+        });
+        let suspect = suspect.cloned();
+        if let Some(Work { job, .. }) = &suspect {
+            // This explains the deaths under which others suffered as well.
+            known.deaths.retain(|lost| !lost.iter().any(|work| work.job == *job));
+        }
+        (lost, suspect)
+    }
+
+    /// Jobs that have taken longer than they may, and those that were to end for another reason and have not yet.
+    pub(crate) fn overdue(&self) -> Vec<String> {
+        let mut known = self.known.lock();
+        let mut overdue = Vec::new();
+        for (name, job) in &mut known.jobs {
+            if job.verdict.is_none()
+                && let Some(limit) = job.limit.filter(|limit| job.begun.elapsed() > limit.time)
+            {
+                job.verdict = Some(Fault::new(ErrorKind::Query, limit.to_text()));
+            }
+            if job.verdict.is_some() {
+                overdue.push(name.clone());
+            }
+        }
+        overdue
+    }
+
+    /// Says why a job is to end.
+    pub(crate) fn condemn(&self, job: &str, fault: Fault) {
+        if let Some(job) = self.known.lock().jobs.get_mut(job) {
+            job.verdict.get_or_insert(fault);
+        }
+    }
+
+    /// Why a job was ended, if it was.
+    pub(crate) fn verdict(&self, job: &str) -> Option<Fault> {
+        self.known.lock().jobs.get(job)?.verdict.clone()
+    }
+
+    /// A job has ended.
+    pub(crate) fn ended(&self, job: &str) {
+        let mut known = self.known.lock();
+        known.jobs.remove(job);
+        for running in known.running.values_mut() {
+            running.retain(|(of, ..), _| of != job);
+        }
+        for lost in &mut known.deaths {
+            lost.retain(|work| work.job != job);
+        }
+        known.deaths.retain(|lost| !lost.is_empty());
+    }
+}
+
+impl Known {
+    fn deaths_of(&self, work: &Work) -> usize {
+        self.deaths.iter().filter(|lost| lost.contains(work)).count()
+    }
+}
+
+impl Limit {
+    fn to_text(self) -> String {
+        let seconds = self.time.as_secs_f64();
+        if self.asked {
+            format!("the query was stopped as it took longer than the {seconds} s of --job-timeout")
+        } else {
+            format!(
+                "the query was stopped as the scheduler lets none take longer than {seconds} s (its --max-job-time)"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ballista_core::serde::protobuf::TaskId;
+
+    use super::*;
+
+    fn launch(guard: &Guard, executor: &str, job: &str) {
+        let task = TaskId { global_output_partition_ids: vec![7], ..TaskId::default() };
+        let group = MultiTaskDefinition {
+            job_id: job.to_string(),
+            stage_id: 1,
+            task_ids: vec![task],
+            ..MultiTaskDefinition::default()
+        };
+        guard.launched(executor, &[group]);
+    }
+
+    fn guard(jobs: &[&str]) -> Guard {
+        let guard = Guard::new(3, None);
+        jobs.iter().for_each(|job| guard.begun(job, None));
+        guard
+    }
+
+    #[test]
+    fn a_partition_under_which_executors_die_is_suspected_after_as_many_attempts_as_there_are() {
+        let guard = guard(&["a"]);
+        for (executor, suspected) in [("1", false), ("2", false), ("3", true)] {
+            launch(&guard, executor, "a");
+            let (lost, suspect) = guard.died(executor);
+            assert_eq!(lost.len(), 1);
+            assert_eq!(suspect.is_some(), suspected, "{executor}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_has_ended_is_not_to_blame() {
+        let guard = guard(&["a"]);
+        for executor in ["1", "2", "3"] {
+            launch(&guard, executor, "a");
+            let done = task_status::Status::Successful(ballista_core::serde::protobuf::SuccessfulTask::default());
+            let status =
+                TaskStatus { job_id: "a".to_string(), stage_id: 1, status: Some(done), ..TaskStatus::default() };
+            guard.heard(executor, &[status]);
+            assert_eq!(guard.died(executor), (Vec::new(), None));
+        }
+    }
+
+    #[test]
+    fn of_two_jobs_that_were_there_each_time_the_later_one_is_suspected_and_explains_the_deaths() {
+        let guard = guard(&["a"]);
+        std::thread::sleep(Duration::from_millis(2));
+        guard.begun("b", None);
+        let die = |executor: &str| {
+            launch(&guard, executor, "a");
+            launch(&guard, executor, "b");
+            guard.died(executor).1
+        };
+        assert_eq!((die("1"), die("2")), (None, None));
+        assert_eq!(die("3").unwrap().job, "b");
+        launch(&guard, "4", "a");
+        assert_eq!(guard.died("4").1, None);
+    }
+
+    #[test]
+    fn the_shorter_of_two_limits_counts_and_is_named() {
+        let guard = Guard::new(1, Some(Duration::ZERO));
+        guard.begun("a", Some(Duration::from_secs(60)));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(guard.overdue(), ["a"]);
+        assert!(guard.verdict("a").unwrap().message.contains("--max-job-time"));
+        guard.ended("a");
+        assert!(guard.overdue().is_empty() && guard.verdict("a").is_none());
+    }
+}
