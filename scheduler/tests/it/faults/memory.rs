@@ -7,7 +7,7 @@ use super::{count_events, number};
 use crate::support::{Process, SAMPLE, connected, free_port};
 
 /// Bytes that tasks may hold.
-const MEMORY: &str = "30000000";
+const MEMORY: &str = "20000000";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_into_memory_is_spilled_or_an_error_and_the_executor_lives() {
