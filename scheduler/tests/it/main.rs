@@ -7,4 +7,5 @@ mod database;
 mod faults;
 mod files;
 mod queries;
+mod seeing;
 mod support;
