@@ -7,6 +7,7 @@ TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/root-query/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 1200
 
 # Where cargo builds, as a command.
 target_dir = $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
@@ -32,6 +33,7 @@ test: test-packages ## Everything that CI runs: format, lints, dependencies, tes
 	@$(MAKE) --no-print-directory clippy
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory chaos CHAOS_SECONDS=180
 	@$(MAKE) --no-print-directory demo-check
 	@$(MAKE) --no-print-directory doc
 
@@ -56,6 +58,12 @@ clippy:
 unit: test-packages ## All tests, those in the documentation included
 	$(CARGO) test --workspace --no-fail-fast --lib --bins --tests
 	$(CARGO) test --workspace --doc
+
+# With the programs that the tests build.
+.PHONY: chaos
+chaos: test-packages ## A cluster in which everything fails at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
+	$(CARGO) test --workspace --no-run --lib --bins --tests
+	CHAOS_SECONDS=$(CHAOS_SECONDS) $(CARGO) test --workspace --test chaos
 
 # With the binary that the tests have just built.
 .PHONY: demo-check

@@ -1,6 +1,6 @@
 //! `root-executor`: an executor of a cluster as a program.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -56,6 +56,9 @@ struct Args {
     /// Seconds between signs of life.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     heartbeat: u64,
+    /// Where Prometheus can ask for metrics (GET /metrics); by default nowhere. Anyone who can reach it can read them.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     /// What is common to the programs of a cluster.
     #[command(flatten)]
     serving: serving::ServingArgs,
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
             work_dir: args.work_dir,
             heartbeat: Duration::from_secs(args.heartbeat),
             drain_timeout,
+            metrics: args.metrics_listen,
         };
         let told_to_stop = async {
             serving::signalled().await;

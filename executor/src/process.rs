@@ -1,6 +1,6 @@
 //! An executor from its options to its end.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use root_cluster::serving::signalled;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::TcpStream;
 
+use crate::metrics::{self, Metrics};
 use crate::scratch::Scratch;
 use crate::stage::Stages;
 
@@ -39,6 +40,12 @@ pub enum Error {
     WorkDir {
         /// Why not.
         source: std::io::Error,
+    },
+    /// Metrics cannot be told.
+    #[error("the metrics of the executor cannot be told: {reason}")]
+    Metrics {
+        /// Why not.
+        reason: String,
     },
     /// The scheduler is not there.
     #[error(
@@ -100,6 +107,8 @@ pub struct ExecutorOptions {
     pub heartbeat: Duration,
     /// How long it may take to stop.
     pub drain_timeout: Duration,
+    /// Where metrics can be asked for, if anywhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for ExecutorOptions {
@@ -118,6 +127,7 @@ impl Default for ExecutorOptions {
             work_dir: None,
             heartbeat: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(120),
+            metrics: None,
         }
     }
 }
@@ -150,6 +160,15 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
     let work_dir = scratch.rows();
     let scheduler = format!("{}:{}", options.scheduler_host, options.scheduler_port);
     wait_for(&scheduler, options.scheduler_timeout).await?;
+    let untold = |error: &dyn std::error::Error| Error::Metrics { reason: error.to_string() };
+    let metrics = Metrics::new().map_err(|error| untold(&error))?;
+    let telling = match options.metrics {
+        Some(address) => {
+            let listener = metrics::listen(address).await.map_err(|error| untold(&error))?;
+            Some(tokio::spawn(metrics.clone().serve(listener, stores.clone())))
+        }
+        None => None,
+    };
     let host = options.host.unwrap_or_else(|| options.bind.to_string());
     let name = format!("{host}:{grpc_port}");
     let config = ExecutorProcessConfig {
@@ -171,7 +190,7 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         executor_heartbeat_interval_seconds: options.heartbeat.as_secs().max(1),
         memory_pool_size: options.memory,
         memory_pool_fraction: options.memory_share.clamp(0.01, 1.0),
-        override_execution_engine: Some(Arc::new(Stages::new(name))),
+        override_execution_engine: Some(Arc::new(Stages::new(name, metrics))),
         override_function_registry: Some(setup::functions()),
         override_runtime_producer: Some(setup::runtime(&stores, &work_dir)),
         override_config_producer: Some(setup::config()),
@@ -182,7 +201,11 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         })),
         ..ExecutorProcessConfig::default()
     };
-    start_executor_process(Arc::new(config)).await.map_err(|source| Error::Stopped { scheduler, source })
+    let result = start_executor_process(Arc::new(config)).await;
+    if let Some(telling) = telling {
+        telling.abort();
+    }
+    result.map_err(|source| Error::Stopped { scheduler, source })
 }
 
 /// Waits until somebody listens where the scheduler is to be.

@@ -22,7 +22,9 @@ use futures::FutureExt;
 use root_cluster::{Fault, TaskNote};
 use root_engine::wire::{self, TaskReport};
 use root_engine::{ErrorKind, kind_of, may_pass, message_of};
+use tracing::Instrument;
 
+use crate::metrics::Metrics;
 use crate::pool::Connections;
 
 /// Ballista's way to run tasks, with ours around it.
@@ -30,12 +32,13 @@ pub(crate) struct Stages {
     inner: DefaultExecutionEngine,
     /// The executor as messages call it.
     executor: Arc<str>,
+    metrics: Metrics,
 }
 
 impl Stages {
-    pub(crate) fn new(executor: String) -> Self {
+    pub(crate) fn new(executor: String, metrics: Metrics) -> Self {
         let inner = DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default()));
-        Self { inner, executor: executor.into() }
+        Self { inner, executor: executor.into(), metrics }
     }
 }
 
@@ -52,6 +55,7 @@ impl ExecutionEngine for Stages {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let plan = wire::accelerate(plan, config.options())?;
         let name = format!("job {job_id}, stage {stage_id}, task {task_id}");
+        let span = tracing::info_span!("task", job = %job_id, stage = stage_id, task = task_id);
         let place = Place {
             executor: Arc::clone(&self.executor),
             work_dir: work_dir.into(),
@@ -66,7 +70,7 @@ impl ExecutionEngine for Stages {
             work_dir,
             config,
         )?;
-        Ok(Arc::new(Stage { name, place, partitions, plan, inner }))
+        Ok(Arc::new(Stage { name, span, place, metrics: self.metrics.clone(), partitions, plan, inner }))
     }
 }
 
@@ -97,7 +101,9 @@ impl Place {
 /// A task.
 struct Stage {
     name: String,
+    span: tracing::Span,
     place: Place,
+    metrics: Metrics,
     partitions: Vec<usize>,
     plan: Arc<dyn ExecutionPlan>,
     inner: Arc<dyn QueryStageExecutor>,
@@ -115,13 +121,8 @@ impl fmt::Display for Stage {
     }
 }
 
-#[async_trait]
-impl QueryStageExecutor for Stage {
-    async fn execute_query_stage(
-        &self,
-        task_id: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<Vec<ShuffleWritePartition>> {
+impl Stage {
+    async fn run(&self, task_id: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
         let run = AssertUnwindSafe(self.inner.execute_query_stage(task_id, context)).catch_unwind();
         match run.await {
             Ok(Ok(written)) => Ok(written),
@@ -130,6 +131,7 @@ impl QueryStageExecutor for Stage {
                 Err(told(error, &self.place))
             }
             Err(panic) => {
+                self.place.forget(task_id);
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
                 let files = wire::files_of(&self.plan).join(", ");
@@ -137,6 +139,27 @@ impl QueryStageExecutor for Stage {
                 Err(DataFusionError::Execution(Fault::new(ErrorKind::Query, message).to_text()))
             }
         }
+    }
+}
+
+#[async_trait]
+impl QueryStageExecutor for Stage {
+    async fn execute_query_stage(
+        &self,
+        task_id: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<Vec<ShuffleWritePartition>> {
+        let _running = self.metrics.running();
+        let result = self.run(task_id, context).instrument(self.span.clone()).await;
+        self.metrics.ended(result.is_ok(), &self.inner.collect_plan_metrics());
+        self.span.in_scope(|| match &result {
+            Ok(_) => tracing::debug!("the task has ended"),
+            Err(error) => {
+                let fault = Fault::find(&error.to_string()).map_or_else(|| message_of(error), |fault| fault.message);
+                tracing::warn!("the task failed: {fault}");
+            }
+        });
+        result
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

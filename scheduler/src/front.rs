@@ -173,7 +173,7 @@ impl SchedulerGrpc for Front {
     ) -> Result<Response<UpdateTaskStatusResult>, Status> {
         let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
         self.guard.heard(executor_id, task_status);
-        self.jobs.take_notes(task_status);
+        self.jobs.take_notes(executor_id, task_status);
         self.server.update_task_status(request).await
     }
 

@@ -93,6 +93,11 @@ impl Guard {
         }
     }
 
+    /// How many tasks run.
+    pub(crate) fn running(&self) -> usize {
+        self.known.lock().running.values().map(HashMap::len).sum()
+    }
+
     /// An executor is gone. The answer is what ran there, and what of it has now lost as many executors as it may.
     pub(crate) fn died(&self, executor: &str) -> (Vec<Work>, Option<Work>) {
         let mut known = self.known.lock();

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json};
 use axum::routing::get;
 use ballista_core::serde::protobuf::{TaskStatus, operator_metric, task_status};
 use parking_lot::Mutex;
 use root_cluster::{ClusterStatus, Fault, JobProgress, TaskNote};
 use root_engine::wire::TaskReport;
 
+use crate::guard::Guard;
+use crate::metrics::Metrics;
 use crate::serve::Server;
 
 /// Jobs that are remembered.
@@ -21,9 +23,10 @@ const REMEMBERED: usize = 10_000;
 const WARNINGS: usize = 100;
 
 /// What is known of jobs. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Jobs {
     known: Arc<Mutex<Known>>,
+    metrics: Metrics,
 }
 
 #[derive(Debug, Default)]
@@ -42,9 +45,15 @@ struct Tasks {
 }
 
 impl Jobs {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self { known: Arc::default(), metrics }
+    }
+
     /// Takes the notes out of what an executor says of its tasks; they are not Ballista's business.
-    pub(crate) fn take_notes(&self, statuses: &mut [TaskStatus]) {
+    pub(crate) fn take_notes(&self, executor: &str, statuses: &mut [TaskStatus]) {
+        self.metrics.heard(statuses);
         for status in statuses {
+            log(executor, status);
             match &status.status {
                 Some(task_status::Status::Successful(_)) => {}
                 Some(task_status::Status::Failed(failed)) => {
@@ -59,6 +68,7 @@ impl Jobs {
                 set.metrics.retain(|metric| {
                     let Some(operator_metric::Metric::Count(count)) = &metric.metric else { return true };
                     let Some(note) = TaskNote::from_name(&count.name) else { return true };
+                    self.metrics.read(&note);
                     self.add(&status.job_id, status.stage_id, note);
                     false
                 });
@@ -107,11 +117,26 @@ impl Jobs {
     }
 }
 
+/// Logs how a task ended, with its names as fields.
+fn log(executor: &str, status: &TaskStatus) {
+    let TaskStatus { job_id: job, stage_id: stage, task_id: task, .. } = status;
+    match &status.status {
+        Some(task_status::Status::Successful(_)) => tracing::debug!(job, stage, task, executor, "the task has ended"),
+        Some(task_status::Status::Failed(failed)) => {
+            let fault = Fault::find(&failed.error).map_or_else(|| failed.error.clone(), |fault| fault.message);
+            tracing::warn!(job, stage, task, executor, retried = failed.retryable, "the task failed: {fault}");
+        }
+        _ => {}
+    }
+}
+
 /// What can be asked for by HTTP.
-pub(crate) fn routes(server: Arc<Server>, jobs: Jobs) -> Router {
+pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard) -> Router {
+    let metrics = (Arc::clone(&server), jobs.metrics.clone(), guard);
     Router::new()
         .route("/v1/cluster", get(cluster))
         .with_state(server)
+        .merge(Router::new().route("/metrics", get(self::metrics)).with_state(metrics))
         .merge(Router::new().route("/v1/jobs/{job}", get(job)).with_state(jobs))
 }
 
@@ -125,6 +150,16 @@ async fn cluster(State(server): State<Arc<Server>>) -> Result<Json<ClusterStatus
         executors: executors.len(),
         cores: executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum(),
     }))
+}
+
+async fn metrics(
+    State((server, metrics, guard)): State<(Arc<Server>, Metrics, Guard)>,
+) -> Result<impl IntoResponse, StatusCode> {
+    let text = metrics.to_text(&server, guard.running()).await.map_err(|error| {
+        tracing::warn!("{error}");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }
 
 async fn job(State(jobs): State<Jobs>, Path(job): Path<String>) -> Json<JobProgress> {

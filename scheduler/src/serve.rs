@@ -12,7 +12,6 @@ use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec, Ballist
 use ballista_scheduler::api::get_routes;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::metrics::default_metrics_collector;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use eos_io::Stores;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
@@ -22,6 +21,7 @@ use tonic::service::Routes;
 use crate::front::{Front, JobIds};
 use crate::guard::Guard;
 use crate::jobs::{self, Jobs};
+use crate::metrics::Metrics;
 use crate::placing::Placing;
 use crate::watch::{Launcher, Watch};
 
@@ -43,6 +43,9 @@ pub enum Error {
     /// Ballista does not start.
     #[error("the scheduler does not start: {0}")]
     Start(#[from] BallistaError),
+    /// It cannot count.
+    #[error("the counters of the scheduler cannot be made: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// It stopped answering.
     #[error("the scheduler stopped: {0}")]
     Stopped(#[source] std::io::Error),
@@ -104,9 +107,11 @@ impl Scheduler {
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let guard = Guard::new(options.task_attempts, options.max_job_time);
         let executors = cluster.cluster_state();
-        let server = start(cluster, config, &guard).await?;
-        let jobs = Jobs::default();
-        let watch = Watch { server: server.clone(), cluster: executors, guard: guard.clone(), jobs: jobs.clone() };
+        let metrics = Metrics::new()?;
+        let server = start(cluster, config, &guard, &metrics).await?;
+        let jobs = Jobs::new(metrics.clone());
+        let watch =
+            Watch { server: server.clone(), cluster: executors, guard: guard.clone(), jobs: jobs.clone(), metrics };
         Ok(Self { listener, address, routes: routes(server, jobs, guard), watch })
     }
 
@@ -168,24 +173,29 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
 }
 
 /// Ballista's server, with a launcher of tasks that tells the guard.
-async fn start(cluster: BallistaCluster, config: Arc<SchedulerConfig>, guard: &Guard) -> Result<Server, BallistaError> {
+async fn start(
+    cluster: BallistaCluster,
+    config: Arc<SchedulerConfig>,
+    guard: &Guard,
+    metrics: &Metrics,
+) -> Result<Server, BallistaError> {
     let physical = config.override_physical_codec.clone();
     let physical = physical.unwrap_or_else(|| Arc::new(BallistaPhysicalExtensionCodec::default()));
     let codec = BallistaCodec::new(Arc::new(BallistaLogicalExtensionCodec::default()), physical);
     let endpoint = config.scheduler_endpoint();
     let launcher = Arc::new(Launcher::new(guard.clone(), endpoint.clone()));
-    let metrics = default_metrics_collector()?;
+    let metrics = Arc::new(metrics.clone());
     let mut server = Server::new_with_task_launcher(endpoint, cluster, codec, config, metrics, launcher);
     server.init().await?;
     Ok(server)
 }
 
 fn routes(server: Server, jobs: Jobs, guard: Guard) -> axum::Router {
-    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard))
+    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut services = Routes::builder();
     services.add_service(grpc);
     let server = Arc::new(server);
-    services.routes().into_axum_router().merge(jobs::routes(server.clone(), jobs)).merge(get_routes(server))
+    services.routes().into_axum_router().merge(jobs::routes(server.clone(), jobs, guard)).merge(get_routes(server))
 }

@@ -23,6 +23,7 @@ use tonic::Request;
 
 use crate::guard::{Guard, Work};
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::serve::Server;
 
 /// How often it is looked for jobs that take too long.
@@ -66,6 +67,7 @@ pub(crate) struct Watch {
     pub(crate) cluster: Arc<dyn ClusterState>,
     pub(crate) guard: Guard,
     pub(crate) jobs: Jobs,
+    pub(crate) metrics: Metrics,
 }
 
 impl Watch {
@@ -105,6 +107,7 @@ impl Watch {
 
     async fn died(&self, executor: &str) {
         let (lost, suspect) = self.guard.died(executor);
+        self.metrics.lost(lost.len());
         let mut told: Vec<&str> = lost.iter().map(|work| work.job.as_str()).collect();
         told.dedup();
         for job in told {

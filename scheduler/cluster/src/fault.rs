@@ -30,6 +30,16 @@ impl Fault {
         Self { kind: kind.to_string(), message: message.into() }
     }
 
+    /// What is at fault, as a word: `query`, `usage`, `input` or `authentication`.
+    pub fn kind_name(&self) -> &str {
+        match self.kind() {
+            ErrorKind::Usage => "usage",
+            ErrorKind::Input => "input",
+            ErrorKind::Authentication => "authentication",
+            ErrorKind::Query => "query",
+        }
+    }
+
     /// What is at fault.
     pub fn kind(&self) -> ErrorKind {
         match self.kind.as_str() {

@@ -26,7 +26,12 @@ pub struct FileServer {
 impl FileServer {
     /// Serves one file under every path; `script` is told which port of this machine asks.
     pub async fn start(file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1", file, script).await
+    }
+
+    /// The same on another address of this machine.
+    pub async fn start_at(host: &str, file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (file, script) = (Arc::new(file), Arc::new(script));
         let answer = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
@@ -86,15 +91,4 @@ fn ranges(request: &Request) -> Vec<(usize, usize)> {
     let value = value.to_str().unwrap().trim_start_matches("bytes=");
     let each = value.split(',').filter_map(|range| range.split_once('-'));
     each.map(|(from, to)| (from.trim().parse().unwrap(), to.trim().parse::<usize>().unwrap() + 1)).collect()
-}
-
-/// Whether a TCP connection from this port is one of this process.
-pub fn has_port(process: u32, port: u16) -> bool {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let of_port =
-        |line: &&str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")));
-    let inodes: Vec<_> = table.lines().filter(of_port).filter_map(|line| line.split_whitespace().nth(9)).collect();
-    let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
-    let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-    links.any(|link| inodes.iter().any(|inode| link.to_string_lossy() == format!("socket:[{inode}]")))
 }

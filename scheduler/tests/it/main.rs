@@ -7,6 +7,7 @@ mod database;
 mod faults;
 mod files;
 mod queries;
+mod seeing;
 mod support;
 mod verbs;
 mod workloads;

@@ -6,8 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use root_engine::{ErrorKind, RootSession, kind_of, message_of};
 
 use super::{TIMES, count_pairs, number, signal};
-use crate::files::{FileServer, Reply, has_port};
+use crate::files::{FileServer, Reply};
 use crate::support::{SAMPLE, cluster, session};
+
+/// Whether a TCP connection from this port is one of this process.
+fn has_port(process: u32, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let of_port =
+        |line: &&str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")));
+    let inodes: Vec<_> = table.lines().filter(of_port).filter_map(|line| line.split_whitespace().nth(9)).collect();
+    let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    links.any(|link| inodes.iter().any(|inode| link.to_string_lossy() == format!("socket:[{inode}]")))
+}
 
 fn sum(url: &str) -> String {
     format!("SELECT CAST(sum(\"nMuon\") AS BIGINT) FROM '{url}:Events'")

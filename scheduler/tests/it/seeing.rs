@@ -1,0 +1,111 @@
+//! What can be seen of a cluster: metrics, logs, and what is kept of jobs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use root_cluster::{LocalCluster, LocalOptions};
+use serde_json::Value;
+
+use crate::support::{SAMPLE, cluster_with, free_port, session, until};
+
+async fn metrics(url: &str) -> HashMap<String, f64> {
+    let answer = reqwest::get(url).await.unwrap();
+    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = answer.text().await.unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(name, value)| (name.to_string(), value.parse().unwrap()))
+        .collect()
+}
+
+/// Two queries, of which one fails.
+async fn run_queries(cluster: &LocalCluster) {
+    let session = session(cluster).await;
+    let sql = format!("SELECT \"nMuon\", sum(\"MET_pt\") FROM '{SAMPLE}:Events' GROUP BY \"nMuon\"");
+    session.sql(&sql).await.unwrap().collect().await.unwrap();
+    let sql = format!("SELECT max(CAST('x' || \"nMuon\" AS INT)) FROM '{SAMPLE}:Events'");
+    session.sql(&sql).await.unwrap().collect().await.unwrap_err();
+}
+
+fn options(scheduler: &[&str], executor: &[&str]) -> LocalOptions {
+    let owned = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
+    LocalOptions {
+        scheduler_arguments: owned(scheduler),
+        executor_arguments: owned(executor),
+        ..LocalOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scheduler_and_executors_count_what_they_do_for_prometheus() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let cluster = cluster_with(options(&[], &["--metrics-listen", &address])).await;
+    run_queries(&cluster).await;
+    let url = format!("{}/metrics", cluster.cluster().name());
+    let failed = "rootquery_jobs_ended_total{result=\"failed\"}";
+    // The client is told a moment earlier.
+    let seen = loop {
+        let seen = metrics(&url).await;
+        if seen.contains_key(failed) {
+            break seen;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(seen["rootquery_executors"], 1.0);
+    assert_eq!(seen["rootquery_cores"], 1.0);
+    assert_eq!(seen["rootquery_jobs{state=\"running\"}"], 0.0);
+    assert_eq!(seen["rootquery_jobs_ended_total{result=\"succeeded\"}"], 1.0);
+    assert_eq!(seen[failed], 1.0);
+    assert_eq!(seen["rootquery_tasks_ended_total{result=\"failed\"}"], 1.0);
+    assert_eq!(seen["rootquery_task_failures_total{kind=\"query\"}"], 1.0);
+    assert_eq!(seen["rootquery_read_entries_total"], 1000.0);
+    assert!(seen["rootquery_read_bytes_total"] > 0.0 && seen["rootquery_task_seconds_count"] >= 2.0);
+    let seen = metrics(&format!("http://{address}/metrics")).await;
+    assert_eq!(seen["rootquery_executor_tasks_running"], 0.0);
+    assert_eq!(seen["rootquery_executor_tasks_ended_total{result=\"failed\"}"], 1.0);
+    assert!(seen["rootquery_executor_read_entries_total"] >= 1000.0);
+    assert!(seen["rootquery_executor_decode_seconds_total"] > 0.0);
+}
+
+/// The lines of a log, each of which is an object.
+fn lines(log: &Path) -> Vec<Value> {
+    std::fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_as_json_name_job_stage_and_task_in_fields() {
+    let format = ["--log-format", "json", "--log", "info,root_executor=debug,root_scheduler=debug"];
+    let cluster = cluster_with(options(&format, &format)).await;
+    run_queries(&cluster).await;
+    let ended = |line: &Value| line["fields"]["message"] == "the task has ended";
+    let executor = lines(&cluster.logs().join("executor-0.log"));
+    let span = &executor.iter().find(|line| ended(line)).expect("a task has ended")["span"];
+    assert!(span["job"].as_str().is_some_and(|job| job.len() == 32), "{span}");
+    assert!(span["stage"].is_u64() && span["task"].is_u64(), "{span}");
+    let scheduler = lines(&cluster.logs().join("scheduler.log"));
+    let fields = &scheduler.iter().find(|line| ended(line)).expect("a task has ended")["fields"];
+    assert_eq!(fields["job"], span["job"]);
+    assert!(fields["stage"].is_u64() && fields["task"].is_u64() && fields["executor"].is_string(), "{fields}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_events_has_a_file_for_each_job_that_says_how_it_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster_with(options(&["--event-log", folder.path().to_str().unwrap()], &[])).await;
+    run_queries(&cluster).await;
+    let files = || -> Vec<_> {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|kind| kind == "eventlog")).collect()
+    };
+    until(Duration::from_secs(20), || files().len() == 2).await;
+    let text: Vec<_> = files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    for text in &text {
+        for event in ["JobStart", "TaskEnd", "JobEnd"] {
+            assert!(text.contains(event), "{event} in {text}");
+        }
+        assert!(!text.contains("root-query-note"), "{text}");
+    }
+    assert!(text.iter().any(|text| text.contains("Succeeded")) && text.iter().any(|text| text.contains("Failed")));
+}
