@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The machines. They end with the value.
-pub struct Network {
+pub(crate) struct Network {
     name: String,
     subnet: String,
     machines: usize,
@@ -12,7 +12,7 @@ pub struct Network {
 
 impl Network {
     /// Only root can make one, and not in every container.
-    pub fn new(machines: usize) -> Result<Self, String> {
+    pub(crate) fn new(machines: usize) -> Result<Self, String> {
         let number = std::process::id() % 16_384;
         let subnet = format!("10.{}.{}", 128 + number / 256, number % 256);
         let network = Self { name: format!("rc{number}"), subnet, machines };
@@ -33,24 +33,24 @@ impl Network {
     }
 
     /// The address of this machine.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("{}.1", self.subnet)
     }
 
     /// The address of a machine.
-    pub fn address(&self, number: usize) -> String {
+    pub(crate) fn address(&self, number: usize) -> String {
         format!("{}.{}", self.subnet, number + 2)
     }
 
     /// A program that runs on a machine.
-    pub fn command(&self, number: usize, program: &Path) -> Command {
+    pub(crate) fn command(&self, number: usize, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &format!("{}-{number}", self.name)]).arg(program);
         command
     }
 
     /// Cuts the cable of a machine (`down`), or mends it (`up`).
-    pub fn set(&self, number: usize, state: &str) {
+    pub(crate) fn set(&self, number: usize, state: &str) {
         let name = &self.name;
         run(&format!("ip -n {name}-{number} link set {name}b{number} {state}")).unwrap();
     }

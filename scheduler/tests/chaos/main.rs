@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const GROWTH: u64 = 500 << 20;
 
 /// Numbers that a seed decides (SplitMix64).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -39,7 +39,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }
@@ -143,7 +143,7 @@ async fn run(time: Duration, mut random: Random) {
     let no_storage = Arc::new(AtomicBool::new(false));
     let failing = no_storage.clone();
     let script = move |_| if failing.load(Ordering::Relaxed) { Reply::Unavailable } else { Reply::File };
-    let server = FileServer::start_at(&host, std::fs::read(queries::SAMPLE).unwrap(), script).await;
+    let server = FileServer::start(&host, std::fs::read(queries::SAMPLE).unwrap(), script).await;
     let known = Arc::new(Known::find(&server.url("f.root"), folder.path()).await);
 
     let tally = Arc::new(Tally::default());

@@ -12,14 +12,14 @@ use root_engine::{RootSession, message_of};
 
 use crate::{PATIENCE, Random};
 
-pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+pub(crate) const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
 
 /// Queries and their answers.
-pub struct Known(Vec<(String, Result<String, &'static str>)>);
+pub(crate) struct Known(Vec<(String, Result<String, &'static str>)>);
 
 impl Known {
     /// Has this process answer the queries, before anything goes wrong. One of them is about a damaged file.
-    pub async fn find(remote: &str, folder: &Path) -> Self {
+    pub(crate) async fn find(remote: &str, folder: &Path) -> Self {
         let damaged = folder.join("damaged.root");
         let mut bytes = std::fs::read(SAMPLE).unwrap();
         let end = bytes.len() / 2;
@@ -58,7 +58,7 @@ async fn answer(session: &RootSession, query: &str) -> Result<String, String> {
 
 /// What became of queries.
 #[derive(Default)]
-pub struct Tally(Mutex<Counts>);
+pub(crate) struct Tally(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -69,11 +69,34 @@ struct Counts {
 }
 
 impl Tally {
-    pub fn wrong(&self) -> Vec<String> {
+    pub(crate) fn wrong(&self) -> Vec<String> {
         self.0.lock().unwrap().wrong.clone()
     }
 
-    pub fn show(&self) {
+    /// Counts what became of a query. The answer is the session, if it was right.
+    fn count(
+        &self,
+        query: &str,
+        expected: &Result<String, &str>,
+        result: Result<(RootSession, String), String>,
+        took: Duration,
+    ) -> Option<RootSession> {
+        let mut counts = self.0.lock().unwrap();
+        counts.longest = counts.longest.max(took);
+        match (result, expected) {
+            (Ok((session, text)), Ok(right)) if text == *right => {
+                counts.right += 1;
+                return Some(session);
+            }
+            (Err(error), Err(right)) if error.contains(right) => counts.right += 1,
+            (Ok((_, text)), _) => counts.wrong.push(format!("{query}\n{text}")),
+            (Err(error), _) if is_unclear(&error) => counts.wrong.push(format!("{query}\n{error}")),
+            (Err(error), _) => *counts.errors.entry(shape(&error)).or_default() += 1,
+        }
+        None
+    }
+
+    pub(crate) fn show(&self) {
         let Counts { right, errors, wrong, longest } = &*self.0.lock().unwrap();
         let failed: usize = errors.values().sum();
         println!(
@@ -89,7 +112,7 @@ impl Tally {
 }
 
 /// Asks until it is over.
-pub async fn ask(url: String, mut random: Random, known: Arc<Known>, tally: Arc<Tally>, over: Arc<AtomicBool>) {
+pub(crate) async fn ask(url: String, mut random: Random, known: Arc<Known>, tally: Arc<Tally>, over: Arc<AtomicBool>) {
     let mut kept: Option<RootSession> = None;
     while !over.load(Ordering::Relaxed) {
         let (query, expected) = &known.0[random.below(known.0.len() as u64) as usize];
@@ -109,28 +132,19 @@ pub async fn ask(url: String, mut random: Random, known: Arc<Known>, tally: Arc<
             Ok::<_, String>((session, text))
         };
         let result = tokio::time::timeout(PATIENCE, asked).await;
-        let mut counts = tally.0.lock().unwrap();
-        counts.longest = counts.longest.max(begun.elapsed());
-        match (result, expected) {
-            (Err(_), _) => counts.wrong.push(format!("no answer in {PATIENCE:?}: {query}")),
-            (Ok(Ok((session, text))), Ok(right)) if text == *right => {
-                counts.right += 1;
-                kept = Some(session);
-            }
-            (Ok(Ok((_, text))), _) => counts.wrong.push(format!("{query}\n{text}")),
-            (Ok(Err(error)), Err(right)) if error.contains(right) => counts.right += 1,
-            (Ok(Err(error)), _) if is_unclear(&error) => counts.wrong.push(format!("{query}\n{error}")),
-            (Ok(Err(error)), _) => *counts.errors.entry(shape(&error)).or_default() += 1,
-        }
-        drop(counts);
+        let result = result.unwrap_or_else(|_| Err(HANGS.to_string()));
+        kept = tally.count(query, expected, result, begun.elapsed());
         // Nobody asks as fast as a scheduler that is not there refuses.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
+/// What is said of a query that took longer than it may.
+const HANGS: &str = "there is no answer";
+
 /// Whether an error does not say what happened to somebody who does not know the program.
 fn is_unclear(error: &str) -> bool {
-    ["mistake in this program", "Internal error", "panicked"].iter().any(|part| error.contains(part))
+    [HANGS, "mistake in this program", "Internal error", "panicked"].iter().any(|part| error.contains(part))
 }
 
 /// An error without what is different each time.

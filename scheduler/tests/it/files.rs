@@ -24,13 +24,8 @@ pub struct FileServer {
 }
 
 impl FileServer {
-    /// Serves one file under every path; `script` is told which port of this machine asks.
-    pub async fn start(file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1", file, script).await
-    }
-
-    /// The same on another address of this machine.
-    pub async fn start_at(host: &str, file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
+    /// Serves one file under every path, on an address of this machine; `script` is told which port asks.
+    pub async fn start(host: &str, file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (file, script) = (Arc::new(file), Arc::new(script));
