@@ -1,6 +1,5 @@
 //! Memory that does not suffice.
 
-use datafusion::arrow::array::AsArray;
 use root_engine::{ErrorKind, RootSession, kind_of, message_of};
 
 use super::{count_events, number};
@@ -10,7 +9,7 @@ use crate::support::{Process, SAMPLE, connected, free_port};
 const MEMORY: &str = "20000000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_into_memory_is_spilled_or_an_error_and_the_executor_lives() {
+async fn a_query_that_needs_more_memory_than_it_may_hold_ends_with_an_error_and_the_executor_lives() {
     let port = free_port();
     let _scheduler = Process::scheduler(port);
     let url = format!("http://127.0.0.1:{port}");
@@ -29,13 +28,5 @@ async fn what_does_not_fit_into_memory_is_spilled_or_an_error_and_the_executor_l
     assert!(text.contains("needs more memory") && text.contains("--memory"), "{text}");
     assert_eq!(kind_of(&error), ErrorKind::Query);
 
-    // A sort does not.
-    let ranks = format!("SELECT row_number() OVER (ORDER BY s, p) AS r FROM ({million})");
-    let sql = format!("SELECT CAST(sum(r) AS BIGINT) FROM ({ranks})");
-    assert_eq!(number(&session, &sql).await.unwrap(), 1_000_000 * 1_000_001 / 2);
-    let batches = session.sql(&format!("EXPLAIN ANALYZE {sql}")).await.unwrap().collect().await.unwrap();
-    let text = batches[0].column(1).as_string::<i32>().value(0).to_string();
-    let spilled = text.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
-    assert!(spilled, "{text}");
     assert_eq!(count_events(&session).await.unwrap(), 1000);
 }
