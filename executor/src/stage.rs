@@ -216,6 +216,7 @@ fn told(error: DataFusionError, place: &Place) -> DataFusionError {
             }
             fault
         }
+        Cause::Kernel(own) => Fault::new(ErrorKind::Query, own.to_string()).to_text(),
         // Rows that cannot be fetched are made again; Ballista knows these errors by their type.
         Cause::Ballista => return error,
     };
@@ -239,6 +240,8 @@ fn is_full(error: &DataFusionError) -> Option<&'static str> {
 enum Cause<'a> {
     /// Of what computes, below the layers of Ballista.
     Query(&'a DataFusionError),
+    /// Of a function of Arrow, such as a conversion that cannot be made.
+    Kernel(&'a ArrowError),
     /// Of Ballista itself.
     Ballista,
 }
@@ -246,6 +249,7 @@ enum Cause<'a> {
 /// Ballista's errors do not tell their causes as others do.
 fn cause(error: &DataFusionError) -> Cause<'_> {
     let inner = match error.find_root() {
+        DataFusionError::Shared(inner) => return cause(inner),
         DataFusionError::External(inner) => inner,
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::ExternalError(inner) => inner,
@@ -255,6 +259,11 @@ fn cause(error: &DataFusionError) -> Cause<'_> {
     };
     match inner.downcast_ref::<BallistaError>() {
         Some(BallistaError::DataFusionError(own)) => cause(own),
+        Some(BallistaError::ArrowError(own)) => match own.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref().map_or(Cause::Ballista, cause),
+            ArrowError::IoError(..) | ArrowError::IpcError(_) => Cause::Ballista,
+            own => Cause::Kernel(own),
+        },
         Some(_) => Cause::Ballista,
         None => Cause::Query(error),
     }

@@ -27,10 +27,13 @@ pub(crate) struct Guard {
 struct Known {
     jobs: HashMap<String, Job>,
     /// What runs where: by executor, then by job, stage and task, the partitions.
-    running: HashMap<String, HashMap<(String, u32, u32), Vec<u32>>>,
+    running: HashMap<String, Running>,
     /// What ran on executors when they were lost, from the oldest to the newest.
     deaths: Vec<Vec<Work>>,
 }
+
+/// The partitions of tasks, by job, stage and task.
+type Running = HashMap<(String, u32, u32), Vec<u32>>;
 
 /// A job that has not ended.
 #[derive(Debug)]
