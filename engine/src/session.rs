@@ -290,6 +290,12 @@ impl RootSession {
     /// Lambdas (`array_filter(Muon_pt, x -> x > 20)`) and files in place of tables (`FROM 'f.root:Events'`) are
     /// understood. Names keep their case.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, Error> {
+        let plan = self.logical_plan(sql).await?;
+        Ok(self.context.execute_logical_plan(plan).await?)
+    }
+
+    /// The plan of one SQL statement, of which nothing is carried out yet, definitions neither.
+    pub async fn logical_plan(&self, sql: &str) -> Result<LogicalPlan, Error> {
         let statements = parse(sql)?;
         let statement = match <[Statement; 1]>::try_from(statements) {
             Ok([one]) => one,
@@ -299,8 +305,7 @@ impl RootSession {
             }
         };
         let plan = read_files(self.plan(statement).await?, self.stores()).await?;
-        let plan = copy_to::resolve(plan, self.stores(), &self.context.runtime_env())?;
-        Ok(self.context.execute_logical_plan(plan).await?)
+        copy_to::resolve(plan, self.stores(), &self.context.runtime_env())
     }
 
     /// Plans a statement. A name that no table has may be that of a product; then that is written out and planned again.

@@ -77,7 +77,7 @@ pub(crate) trait Backend: Debug + Send + Sync {
 /// Every protocol this build can read.
 pub(crate) fn all(settings: &Settings, listener: Option<Listener>) -> Vec<Box<dyn Backend>> {
     vec![
-        Box::new(Local),
+        Box::new(Local::new(&settings.local)),
         Box::new(Xrootd::new(settings, listener.clone())),
         Box::new(Http::new(settings, listener)),
         Box::new(S3::new(settings)),

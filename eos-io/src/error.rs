@@ -83,6 +83,15 @@ pub enum Error {
         path: String,
     },
 
+    /// The process reads for others, and this is a file of its machine that they may not have.
+    #[error(
+        "'{spec}' is a local file that is not offered to others here; a URL such as root:// leads to files of servers"
+    )]
+    OutsideOfFolders {
+        /// What the user wrote.
+        spec: String,
+    },
+
     /// The server wants to know who is asking.
     #[error("cannot read '{spec}' without valid credentials: {message}")]
     Unauthenticated {
@@ -194,7 +203,9 @@ impl Error {
             Self::UnsupportedScheme { .. } | Self::ReadOnly { .. } | Self::SecretInUrl { .. } => ErrorKind::Unsupported,
             Self::InvalidSpec { .. } | Self::NotADirectory { .. } | Self::FileList { .. } => ErrorKind::InvalidSpec,
             Self::FileNotFound { .. } | Self::NoMatch { .. } | Self::EmptyDirectory { .. } => ErrorKind::NotFound,
-            Self::PermissionDenied { .. } | Self::WriteDenied { .. } => ErrorKind::PermissionDenied,
+            Self::PermissionDenied { .. } | Self::WriteDenied { .. } | Self::OutsideOfFolders { .. } => {
+                ErrorKind::PermissionDenied
+            }
             Self::Unauthenticated { .. } | Self::WriteUnauthenticated { .. } => ErrorKind::Unauthenticated,
             Self::Write { .. } => ErrorKind::Write,
             Self::Unreachable { .. } => ErrorKind::Unreachable,

@@ -27,6 +27,7 @@ mod checksum;
 mod diagnose;
 mod error;
 mod expand;
+mod fence;
 mod file_list;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -61,7 +62,9 @@ pub use expand::FileEntry;
 pub use file_list::read_file_list;
 pub use redact::redact;
 pub use sections::{SECTIONS, SettingError};
-pub use settings::{Credentials, EosSettings, HdfsSettings, HttpSettings, S3Settings, Settings, XrootdSettings};
+pub use settings::{
+    Credentials, EosSettings, HdfsSettings, HttpSettings, LocalSettings, S3Settings, Settings, XrootdSettings,
+};
 pub use spec::{is_url, split_object};
 pub use statistics::{Listener, Notice, Statistics};
 pub use stores::{Location, Stores, StoresBuilder};

@@ -14,13 +14,24 @@ use url::Url;
 
 use crate::backend::{Address, Backend};
 use crate::error::Error;
+use crate::fence::{Fence, Fenced};
 use crate::pattern;
+use crate::settings::LocalSettings;
 use crate::site::{Site, Spelling};
 use crate::spec;
 
 /// The file system of this machine.
-#[derive(Debug)]
-pub(crate) struct Local;
+#[derive(Debug, Default)]
+pub(crate) struct Local {
+    /// What alone may be read, if not everything.
+    fence: Option<Fence>,
+}
+
+impl Local {
+    pub(crate) fn new(settings: &LocalSettings) -> Self {
+        Self { fence: settings.only.as_deref().map(Fence::new) }
+    }
+}
 
 impl Backend for Local {
     fn schemes(&self) -> &'static [&'static str] {
@@ -32,7 +43,15 @@ impl Backend for Local {
             Some(_) => (from_url(spec)?, "file:///", Spelling::Encoded),
             None => (PathBuf::from(spec), "/", Spelling::Plain),
         };
-        let path = Path::from_absolute_path(absolute(spec, &written)?).map_err(|e| Error::invalid(spec, e))?;
+        // Before anything is looked up, so that an error does not tell what is where.
+        if self.fence.is_some() && written.components().any(|part| part == Component::ParentDir) {
+            return Err(outside(spec));
+        }
+        let path = absolute(spec, &written)?;
+        if self.fence.as_ref().is_some_and(|fence| !fence.admits(&path)) {
+            return Err(outside(spec));
+        }
+        let path = Path::from_absolute_path(path).map_err(|e| Error::invalid(spec, e))?;
         if path.filename().is_some_and(is_staging_name) {
             return Err(Error::invalid(
                 spec,
@@ -45,7 +64,10 @@ impl Backend for Local {
     }
 
     fn open(&self, _site: &Site) -> Result<Arc<dyn ObjectStore>, Error> {
-        Ok(Arc::new(LocalFileSystem::new()))
+        Ok(match &self.fence {
+            Some(fence) => Arc::new(Fenced::new(fence.clone())),
+            None => Arc::new(LocalFileSystem::new()),
+        })
     }
 
     /// The directory's name without symbolic links. A short blocking call, made once for every
@@ -54,6 +76,10 @@ impl Backend for Local {
         let real = fs::canonicalize(format!("/{directory}")).ok()?;
         Some(real.to_string_lossy().into_owned())
     }
+}
+
+fn outside(spec: &str) -> Error {
+    Error::OutsideOfFolders { spec: spec.to_string() }
 }
 
 fn from_url(spec: &str) -> Result<PathBuf, Error> {
@@ -119,7 +145,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn path_of(spec: &str) -> String {
-        Local.address(spec).unwrap().path.to_string()
+        Local::default().address(spec).unwrap().path.to_string()
     }
 
     #[test]
@@ -176,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_parent_of_a_directory_that_does_not_exist_is_not_found() {
-        let error = Local.address("/does/not/../exist.root").unwrap_err();
+        let error = Local::default().address("/does/not/../exist.root").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 
@@ -193,7 +219,7 @@ mod tests {
             "file://host/x.root",
             "file:///%FF.root",
         ] {
-            let error = Local.address(spec).unwrap_err();
+            let error = Local::default().address(spec).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{spec}: {error}");
         }
     }

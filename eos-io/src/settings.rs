@@ -21,6 +21,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Settings {
+    /// Files of this machine.
+    pub local: LocalSettings,
     /// XRootD.
     pub xrootd: XrootdSettings,
     /// What `eos://` URLs stand for.
@@ -33,6 +35,14 @@ pub struct Settings {
     pub hdfs: HdfsSettings,
     /// Where tokens, certificates and keys are.
     pub credentials: Credentials,
+}
+
+/// Files of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct LocalSettings {
+    /// Folders that alone may be read, and nothing be written, by a process that works for others; by default all that the
+    /// process itself may read and write.
+    pub only: Option<Vec<PathBuf>>,
 }
 
 /// XRootD. Times that are not set are those of the variables `XRD_CONNECTIONWINDOW`, `XRD_STREAMTIMEOUT` and

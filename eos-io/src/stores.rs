@@ -243,7 +243,8 @@ impl Stores {
         self.backend(location.url.as_str())?.checksum(location, kind).await
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    /// What is set about places.
+    pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_core::serde::protobuf::{
     CancelJobParams, CancelJobResult, CleanJobDataParams, CleanJobDataResult, CreateUpdateSessionParams,
@@ -14,10 +15,12 @@ use ballista_core::serde::protobuf::{
     RemoveSessionResult, UpdateTaskStatusParams, UpdateTaskStatusResult, job_status,
 };
 use ballista_scheduler::scheduler_server::JobIdGenerator;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER};
 use tonic::{Request, Response, Status};
 
+use crate::auth::User;
+use crate::doors::FromItself;
 use crate::guard::Guard;
 use crate::jobs::Jobs;
 use crate::serve::Server;
@@ -34,6 +37,12 @@ impl Front {
         Self { server, jobs, guard }
     }
 
+    /// That a job is of whoever asks for it.
+    fn own<T>(&self, request: &Request<T>, job: &str) -> Result<(), Status> {
+        let is_own = self.jobs.is_of(job, &user_of(request)?);
+        if is_own { Ok(()) } else { Err(Status::not_found(format!("there is no job {job}"))) }
+    }
+
     /// Waits until the jobs that run now have ended. An executor that is to stop takes no more tasks, but has rows that these
     /// jobs need; it waits for the answer, as long as it may.
     async fn jobs_ended(&self) {
@@ -45,6 +54,20 @@ impl Front {
         if !running.is_empty() {
             tokio::time::sleep(BEGIN_TO_FETCH).await;
         }
+    }
+}
+
+/// Who sends a request; all have passed the door, which has written it there.
+pub(crate) fn user_of<T>(request: &Request<T>) -> Result<User, Status> {
+    let user = request.extensions().get::<User>().cloned();
+    user.ok_or_else(|| Status::unauthenticated("it is not known who asks"))
+}
+
+/// Statements are planned by clients and by `flight`, whose sessions know what they may do; Ballista's own would not.
+fn only_plans(params: &ExecuteQueryParams) -> Result<(), Status> {
+    match &params.query {
+        Some(Query::PhysicalPlan(_)) => Ok(()),
+        _ => Err(Status::invalid_argument("only physical plans are taken here; SQL is by Arrow Flight SQL")),
     }
 }
 
@@ -133,7 +156,11 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<ExecuteQueryParams>,
     ) -> Result<Response<Self::ExecuteQueryPushStream>, Status> {
+        let user = user_of(&request)?;
+        let is_own = request.extensions().get::<FromItself>().is_some();
+        only_plans(request.get_ref())?;
         let job = new_id();
+        self.jobs.begin(&job, &user);
         let limit = request.metadata().get(JOB_TIMEOUT_HEADER).and_then(|millis| millis.to_str().ok()?.parse().ok());
         self.guard.begun(&job, limit.map(Duration::from_millis));
         let mut answer = NAME
@@ -144,7 +171,11 @@ impl SchedulerGrpc for Front {
         answer.metadata_mut().insert(JOB_HEADER, name);
         let (server, guard) = (self.server.clone(), self.guard.clone());
         Ok(answer.map(|updates| {
-            let updates: Updates = Box::pin(updates);
+            // What the scheduler wants itself it fetches without a detour.
+            let updates: Updates = match is_own {
+                true => Box::pin(updates.map_ok(|update| GetJobStatusResult { flight_proxy: None, ..update })),
+                false => Box::pin(updates),
+            };
             Box::pin(Watched { updates, server, guard, job, is_over: false }) as Updates
         }))
     }
@@ -195,13 +226,17 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<ExecuteQueryParams>,
     ) -> Result<Response<ExecuteQueryResult>, Status> {
-        self.server.execute_query(request).await
+        only_plans(request.get_ref())?;
+        let job = new_id();
+        self.jobs.begin(&job, &user_of(&request)?);
+        NAME.scope(job, self.server.execute_query(request)).await
     }
 
     async fn get_job_status(
         &self,
         request: Request<GetJobStatusParams>,
     ) -> Result<Response<GetJobStatusResult>, Status> {
+        self.own(&request, &request.get_ref().job_id)?;
         self.server.get_job_status(request).await
     }
 
@@ -209,6 +244,7 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<GetJobMetricsParams>,
     ) -> Result<Response<GetJobMetricsResult>, Status> {
+        self.own(&request, &request.get_ref().job_id)?;
         self.server.get_job_metrics(request).await
     }
 
@@ -222,6 +258,7 @@ impl SchedulerGrpc for Front {
     }
 
     async fn cancel_job(&self, request: Request<CancelJobParams>) -> Result<Response<CancelJobResult>, Status> {
+        self.own(&request, &request.get_ref().job_id)?;
         SchedulerGrpc::cancel_job(&self.server, request).await
     }
 
@@ -229,6 +266,7 @@ impl SchedulerGrpc for Front {
         &self,
         request: Request<CleanJobDataParams>,
     ) -> Result<Response<CleanJobDataResult>, Status> {
+        self.own(&request, &request.get_ref().job_id)?;
         self.server.clean_job_data(request).await
     }
 }

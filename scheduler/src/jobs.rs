@@ -1,21 +1,17 @@
-//! How far each job is and what its tasks have found out: told by executors with their results, asked for by clients.
+//! Whose each job is, how far it is, and what its tasks have found out: told by executors with their results, asked for by
+//! clients.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json};
-use axum::routing::get;
 use ballista_core::serde::protobuf::{TaskStatus, operator_metric, task_status};
 use parking_lot::Mutex;
-use root_cluster::{ClusterStatus, Fault, JobProgress, TaskNote};
+use root_cluster::{Fault, JobProgress, TaskNote};
 use root_engine::wire::TaskReport;
 
-use crate::guard::Guard;
+use crate::auth::User;
 use crate::metrics::Metrics;
-use crate::serve::Server;
 
 /// Jobs that are remembered.
 const REMEMBERED: usize = 10_000;
@@ -39,6 +35,8 @@ struct Known {
 /// The finished tasks of a job. A task that ran again, because its results were lost, counts once.
 #[derive(Debug, Default)]
 struct Tasks {
+    /// Whose job it is, and when it was submitted.
+    submitted: Option<(User, SystemTime)>,
     notes: Vec<(u32, TaskNote)>,
     /// What went wrong and was made good.
     warnings: Vec<String>,
@@ -83,6 +81,11 @@ impl Jobs {
         });
     }
 
+    /// Remembers whose job it is.
+    pub(crate) fn begin(&self, job: &str, user: &User) {
+        self.change(job, |tasks| tasks.submitted = Some((user.clone(), SystemTime::now())));
+    }
+
     /// Something went wrong in a job and was made good.
     pub(crate) fn warn(&self, job: &str, warning: String) {
         self.change(job, |tasks| {
@@ -106,7 +109,29 @@ impl Jobs {
         }
     }
 
-    fn progress(&self, job: &str) -> JobProgress {
+    /// Whether a job is a user's own.
+    pub(crate) fn is_of(&self, job: &str, user: &User) -> bool {
+        self.submitted(job, user).is_some()
+    }
+
+    /// When a user has submitted a job; `None` if it is not theirs.
+    pub(crate) fn submitted(&self, job: &str, user: &User) -> Option<SystemTime> {
+        let known = self.known.lock();
+        let (owner, time) = known.by_id.get(job)?.submitted.as_ref()?;
+        (owner == user).then_some(*time)
+    }
+
+    /// The jobs of a user, the newest first, with when they were submitted.
+    pub(crate) fn of(&self, user: &User) -> Vec<(String, SystemTime)> {
+        let known = self.known.lock();
+        let own = known.order.iter().rev().filter_map(|job| {
+            let (owner, time) = known.by_id.get(job)?.submitted.as_ref()?;
+            (owner == user).then(|| (job.clone(), *time))
+        });
+        own.collect()
+    }
+
+    pub(crate) fn progress(&self, job: &str) -> JobProgress {
         let known = self.known.lock();
         let Some(tasks) = known.by_id.get(job) else { return JobProgress::default() };
         let mut progress = JobProgress::of(tasks.notes.iter().map(|(_, note)| note));
@@ -128,40 +153,4 @@ fn log(executor: &str, status: &TaskStatus) {
         }
         _ => {}
     }
-}
-
-/// What can be asked for by HTTP.
-pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard) -> Router {
-    let metrics = (Arc::clone(&server), jobs.metrics.clone(), guard);
-    Router::new()
-        .route("/v1/cluster", get(cluster))
-        .with_state(server)
-        .merge(Router::new().route("/metrics", get(self::metrics)).with_state(metrics))
-        .merge(Router::new().route("/v1/jobs/{job}", get(job)).with_state(jobs))
-}
-
-async fn cluster(State(server): State<Arc<Server>>) -> Result<Json<ClusterStatus>, StatusCode> {
-    let executors = server.state.executor_manager.get_executors_state().await.map_err(|error| {
-        tracing::warn!("the executors are not known: {error}");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(Json(ClusterStatus {
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        executors: executors.len(),
-        cores: executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum(),
-    }))
-}
-
-async fn metrics(
-    State((server, metrics, guard)): State<(Arc<Server>, Metrics, Guard)>,
-) -> Result<impl IntoResponse, StatusCode> {
-    let text = metrics.to_text(&server, guard.running()).await.map_err(|error| {
-        tracing::warn!("{error}");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })?;
-    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
-}
-
-async fn job(State(jobs): State<Jobs>, Path(job): Path<String>) -> Json<JobProgress> {
-    Json(jobs.progress(&job))
 }

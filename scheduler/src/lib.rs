@@ -1,17 +1,27 @@
 //! The scheduler of a cluster: Ballista's, with the plans, functions and stores of `root-engine`, behind one port.
 //!
-//! `serve` puts it together; `front` is what clients speak with, `jobs` tells them how far they are; `placing` decides which
-//! task runs where and next, `watch` looks after executors, and ends jobs that `guard` does not let go on; `metrics` counts.
+//! `serve` puts it together. `doors` is where requests come in, `auth` knows who sends them, and `tls` keeps others from
+//! listening. `front` is what our own clients and executors speak with, `flight` is for SQL by other programs, and `rest` for
+//! questions by HTTP; `jobs` knows whose jobs there are and how far.
+//! `placing` decides which task runs where and next, `watch` looks after executors, and ends jobs that `guard` does not let go
+//! on; `metrics` counts.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod auth;
+mod doors;
+mod flight;
 mod front;
 mod guard;
 mod jobs;
 mod metrics;
 mod placing;
+mod rest;
 mod serve;
+mod tls;
 mod watch;
 
+pub use auth::{AuthOptions, Error as AuthError, JwtOptions};
 pub use serve::{Error, Scheduler, SchedulerOptions};
+pub use tls::{Error as TlsError, TlsFiles};

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use clap::Parser;
 use root_cluster::serving;
-use root_scheduler::{Scheduler, SchedulerOptions};
+use root_scheduler::{AuthOptions, JwtOptions, Scheduler, SchedulerOptions, TlsFiles};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The scheduler of a cluster that queries ROOT files.
 ///
-/// Executors (`root-executor`) register with it, and clients (`root-query --cluster http://HOST:PORT`) send it their queries.
+/// Executors (`root-executor`) register with it, and clients (`root-query --cluster http://HOST:PORT`)
+/// and programs that speak Arrow Flight SQL send it their queries.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen; port 0 takes a free one. Anyone who can reach it can run queries.
+    /// Where to listen; port 0 takes a free one. Without --token-file and --jwks anyone who can reach it can run queries.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
     listen: SocketAddr,
     /// How executors and clients call this machine; by default the address where it listens.
@@ -42,6 +43,33 @@ struct Args {
     /// Keep a log of each job in this directory.
     #[arg(long, value_name = "DIR")]
     event_log: Option<PathBuf>,
+    /// Let in who shows a token of this file: lines NAME:TOKEN. It is read again when it changes.
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+    /// Let in who shows a JSON Web Token that is signed (RS256, ES256, EdDSA) by a key of this JWK set: a file, or a URL.
+    #[arg(long, value_name = "PATH|URL", requires_all = ["jwt_issuer", "jwt_audience"])]
+    jwks: Option<String>,
+    /// Who has to have issued such a token.
+    #[arg(long, value_name = "ISSUER", requires = "jwks")]
+    jwt_issuer: Option<String>,
+    /// For whom it has to have been issued.
+    #[arg(long, value_name = "AUDIENCE", requires = "jwks")]
+    jwt_audience: Option<String>,
+    /// Encrypt connections of users with this certificate (PEM, with those between it and an authority). It is read again
+    /// when it changes.
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM).
+    #[arg(long, value_name = "PATH", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Where to listen to executors, apart from users. With tokens or a certificate they always have a port of their own, by
+    /// default 127.0.0.1:50051. It is neither encrypted nor guarded: only executors may reach it.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    executors_listen: Option<SocketAddr>,
+    /// Let SQL by other programs (Arrow Flight SQL) name files in this directory of this machine; without it, only files of
+    /// servers (root://, https://, ...). May be repeated.
+    #[arg(long, value_name = "DIR")]
+    offer: Vec<PathBuf>,
     /// What is common to the programs of a cluster.
     #[command(flatten)]
     serving: serving::ServingArgs,
@@ -49,6 +77,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let jwt = match (args.jwks, args.jwt_issuer, args.jwt_audience) {
+        (Some(jwks), Some(issuer), Some(audience)) => Some(JwtOptions { jwks, issuer, audience }),
+        _ => None,
+    };
+    let tls = args.tls_cert.zip(args.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let options = SchedulerOptions {
         address: args.listen,
         host: args.host,
@@ -58,11 +92,18 @@ fn main() -> ExitCode {
         max_job_time: args.max_job_time.map(Duration::from_secs),
         keep_results: Duration::from_secs(args.keep_results),
         event_log: args.event_log,
+        auth: AuthOptions { token_file: args.token_file, jwt },
+        tls,
+        executors_address: args.executors_listen,
+        offered: args.offer,
     };
     let serving = args.serving;
     serving::main("root-scheduler", serving.clone(), async move {
         let scheduler = Scheduler::bind(options, serving.stores()?).await?;
-        serving.tell(&format!("http://{}", scheduler.address()));
+        if scheduler.executors_address() != scheduler.address() {
+            tracing::info!("listening to executors on http://{}", scheduler.executors_address());
+        }
+        serving.tell(&format!("{scheme}://{}", scheduler.address()));
         Ok(scheduler.run(async move { serving.stopped().await }).await?)
     })
 }

@@ -1,10 +1,13 @@
 //! A scheduler from its options to a port that answers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_flight::flight_service_server::FlightServiceServer;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
@@ -12,18 +15,30 @@ use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec, Ballist
 use ballista_scheduler::api::get_routes;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use datafusion::arrow::error::ArrowError;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use eos_io::Stores;
+use futures::FutureExt;
+use futures::future::{BoxFuture, select_all};
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::service::Routes;
+use uuid::Uuid;
 
+use crate::auth::{self, AuthOptions};
+use crate::doors::{Door, For, enter};
+use crate::flight::{FlightSql, OwnDoor, Parts, Sessions};
 use crate::front::{Front, JobIds};
 use crate::guard::Guard;
-use crate::jobs::{self, Jobs};
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::placing::Placing;
+use crate::rest;
+use crate::tls::{self, TlsFiles, TlsListener};
 use crate::watch::{Launcher, Watch};
+
+/// Where executors are listened to, if that is a port of its own and nothing else is said.
+const FOR_EXECUTORS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
 /// Ballista's server with DataFusion's forms of plans.
 pub(crate) type Server = ballista_scheduler::scheduler_server::SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -43,6 +58,15 @@ pub enum Error {
     /// Ballista does not start.
     #[error("the scheduler does not start: {0}")]
     Start(#[from] BallistaError),
+    /// Those who are let in are not known.
+    #[error(transparent)]
+    Auth(#[from] auth::Error),
+    /// It has no certificate.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// What drivers are told cannot be put together.
+    #[error("the answers for drivers cannot be put together: {0}")]
+    Metadata(#[from] ArrowError),
     /// It cannot count.
     #[error("the counters of the scheduler cannot be made: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -70,6 +94,25 @@ pub struct SchedulerOptions {
     pub keep_results: Duration,
     /// Where a log of each job is kept, if anywhere.
     pub event_log: Option<PathBuf>,
+    /// Who is let in.
+    pub auth: AuthOptions,
+    /// The certificate, if connections of users are encrypted.
+    pub tls: Option<TlsFiles>,
+    /// Where executors are listened to, if that is a port of its own. It is if users need tokens or connections are
+    /// encrypted; executors need neither, so that others must not reach it.
+    pub executors_address: Option<SocketAddr>,
+    /// Folders of this machine whose files SQL by other programs may name.
+    pub offered: Vec<PathBuf>,
+}
+
+impl SchedulerOptions {
+    /// Whether users and executors come in by different ports.
+    fn is_split(&self) -> bool {
+        self.executors_address.is_some()
+            || self.tls.is_some()
+            || self.auth.token_file.is_some()
+            || self.auth.jwt.is_some()
+    }
 }
 
 impl Default for SchedulerOptions {
@@ -83,15 +126,21 @@ impl Default for SchedulerOptions {
             max_job_time: None,
             keep_results: Duration::from_secs(300),
             event_log: None,
+            auth: AuthOptions::default(),
+            tls: None,
+            executors_address: None,
+            offered: Vec::new(),
         }
     }
 }
 
 /// A scheduler that listens.
 pub struct Scheduler {
-    listener: TcpListener,
     address: SocketAddr,
-    routes: axum::Router,
+    executors_address: SocketAddr,
+    /// What answers at each port.
+    answering: Vec<BoxFuture<'static, std::io::Result<()>>>,
+    sessions: Sessions,
     watch: Watch,
 }
 
@@ -99,20 +148,52 @@ impl Scheduler {
     /// Listens; nobody is answered before [`Scheduler::run`].
     ///
     /// # Errors
-    /// Where the address cannot be listened on, or Ballista does not start.
+    /// Where an address cannot be listened on, a file cannot be used, or Ballista does not start.
     pub async fn bind(options: SchedulerOptions, stores: Stores) -> Result<Self, Error> {
-        let listener = listen(options.address).map_err(|source| Error::Listen { address: options.address, source })?;
-        let address = listener.local_addr().map_err(|source| Error::Listen { address: options.address, source })?;
-        let config = Arc::new(config(&options, address, &stores));
+        let (users, address) = listen(options.address)?;
+        let for_executors = match options.is_split() {
+            true => Some(listen(options.executors_address.unwrap_or(FOR_EXECUTORS))?),
+            false => None,
+        };
+        let (own, own_address) = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let executors_address = for_executors.as_ref().map_or(address, |(_, address)| *address);
+        let access = Arc::new(auth::Guard::new(&options.auth).await?);
+        let secret: Arc<str> = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()).into();
+
+        let config = Arc::new(config(&options, executors_address, &stores));
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let guard = Guard::new(options.task_attempts, options.max_job_time);
         let executors = cluster.cluster_state();
         let metrics = Metrics::new()?;
         let server = start(cluster, config, &guard, &metrics).await?;
         let jobs = Jobs::new(metrics.clone());
-        let watch =
-            Watch { server: server.clone(), cluster: executors, guard: guard.clone(), jobs: jobs.clone(), metrics };
-        Ok(Self { listener, address, routes: routes(server, jobs, guard), watch })
+        let watch = Watch {
+            server: server.clone(),
+            cluster: executors,
+            guard: guard.clone(),
+            jobs: jobs.clone(),
+            metrics: metrics.clone(),
+        };
+        let mut settings = stores.settings().clone();
+        settings.local.only = Some(options.offered.clone());
+        let offered = Stores::builder().settings(settings).build();
+        let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
+        let routes = routes(server, &jobs, &guard, metrics, sessions.clone())?;
+        let door = |is_for, guard: &Arc<auth::Guard>| {
+            let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };
+            routes.clone().layer(from_fn_with_state(door, enter))
+        };
+
+        let mut answering = vec![plain(own, door(For::Users, &Arc::new(auth::Guard::Own(secret))))];
+        let of_users = door(if for_executors.is_some() { For::Users } else { For::Everybody }, &access);
+        answering.push(match options.tls {
+            Some(files) => axum::serve(TlsListener::new(users, files)?, of_users).into_future().boxed(),
+            None => plain(users, of_users),
+        });
+        if let Some((listener, _)) = for_executors {
+            answering.push(plain(listener, door(For::Executors, &access)));
+        }
+        Ok(Self { address, executors_address, answering, sessions, watch })
     }
 
     /// Where it listens.
@@ -120,29 +201,43 @@ impl Scheduler {
         self.address
     }
 
+    /// Where it listens to executors, which may be the same.
+    pub fn executors_address(&self) -> SocketAddr {
+        self.executors_address
+    }
+
     /// Answers until `stop` is over.
     ///
     /// # Errors
-    /// Where the port fails.
+    /// Where a port fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let service = self.routes.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, service).into_future();
         // Connections of executors never end by themselves, so that there is nothing to wait for.
         tokio::select! {
-            result = serving => result.map_err(Error::Stopped),
+            (result, ..) = select_all(self.answering) => result.map_err(Error::Stopped),
+            () = self.sessions.tidy() => Ok(()),
             () = self.watch.run() => Err(Error::Stopped(std::io::Error::other("nobody tells of executors any more"))),
             () = stop => Ok(()),
         }
     }
 }
 
+fn plain(listener: TcpListener, routes: Router) -> BoxFuture<'static, std::io::Result<()>> {
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).into_future().boxed()
+}
+
 /// A listener whose connections send small messages at once: they have it from the listener.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_nodelay(true)?;
-    socket.bind(address)?;
-    socket.listen(1024)
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.set_nodelay(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(1024)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listen().map_err(|source| Error::Listen { address, source })
 }
 
 fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> SchedulerConfig {
@@ -167,6 +262,8 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
         override_session_builder: Some(Arc::new(setup::state)),
         override_physical_codec: Some(setup::codec(stores)),
         job_id_generator: Some(Arc::new(JobIds)),
+        // Users of a port of their own do not reach executors.
+        enable_embedded_flight_proxy: options.is_split(),
         event_log_dir: options.event_log.as_ref().map(|folder| folder.display().to_string()),
         ..SchedulerConfig::default()
     }
@@ -190,12 +287,22 @@ async fn start(
     Ok(server)
 }
 
-fn routes(server: Server, jobs: Jobs, guard: Guard) -> axum::Router {
+fn routes(
+    server: Server,
+    jobs: &Jobs,
+    guard: &Guard,
+    metrics: Metrics,
+    sessions: Sessions,
+) -> Result<Router, ArrowError> {
     let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let flight = FlightServiceServer::new(FlightSql::new(sessions, Parts::new(server.clone(), jobs.clone()))?)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut services = Routes::builder();
-    services.add_service(grpc);
+    services.add_service(grpc).add_service(flight);
     let server = Arc::new(server);
-    services.routes().into_axum_router().merge(jobs::routes(server.clone(), jobs, guard)).merge(get_routes(server))
+    let rest = rest::routes(server.clone(), jobs.clone(), guard.clone(), metrics);
+    Ok(services.routes().into_axum_router().merge(rest).merge(get_routes(server)))
 }

@@ -92,10 +92,16 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
-    /// Run queries on a cluster: http://HOST:PORT of a scheduler, or local:N for a scheduler and N executors that are started
+    /// Run queries on a cluster: http://HOST:PORT or https://HOST:PORT of a scheduler, or local:N for a scheduler and N executors that are started
     /// on this machine and end with this program. What looks at metadata only runs here.
     #[arg(long, global = true, value_name = "CLUSTER", env = "ROOT_QUERY_CLUSTER", hide_env = true)]
     pub cluster: Option<String>,
+    /// The file of the token that the cluster asks for; it is read whenever it is needed.
+    #[arg(long, global = true, value_name = "PATH", env = "ROOT_QUERY_CLUSTER_TOKEN_FILE", hide_env = true)]
+    pub cluster_token_file: Option<PathBuf>,
+    /// The certificates (PEM) of those who may vouch for the cluster, in place of those that this machine trusts.
+    #[arg(long, global = true, value_name = "PATH", env = "ROOT_QUERY_CLUSTER_CA", hide_env = true)]
+    pub cluster_ca: Option<PathBuf>,
     /// Seconds that a query may take on a cluster before it is stopped; by default as many as it needs.
     #[arg(long, global = true, value_name = "SECONDS", env = "ROOT_QUERY_JOB_TIMEOUT", hide_env = true)]
     pub job_timeout: Option<u64>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use root_cluster::{Cluster, LocalCluster, LocalOptions};
+use root_cluster::{Access, Cluster, LocalCluster, LocalOptions};
 use root_engine::Elsewhere;
 
 use crate::config::Settings;
@@ -29,7 +29,10 @@ impl Connected {
 pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> {
     let Some(name) = &settings.cluster else { return Ok(None) };
     let Some(count) = name.strip_prefix("local:") else {
-        let cluster = Cluster::connect(name).await?.with_job_timeout(settings.job_timeout);
+        let mut access = Access::default();
+        access.token_file.clone_from(&settings.cluster_token_file);
+        access.authorities.clone_from(&settings.cluster_ca);
+        let cluster = Cluster::connect_with(name, access).await?.with_job_timeout(settings.job_timeout);
         return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {

@@ -49,6 +49,10 @@ pub struct Settings {
     pub memory: Option<ByteSize>,
     /// Where queries run, if not in this process.
     pub cluster: Option<String>,
+    /// The file of the token that is shown there.
+    pub cluster_token_file: Option<PathBuf>,
+    /// The certificates of those who may vouch for it.
+    pub cluster_ca: Option<PathBuf>,
     /// How long a query may take there.
     pub job_timeout: Option<Duration>,
     /// The directory that keeps what is read of remote files.
@@ -85,6 +89,8 @@ struct File {
     threads: Option<NonZeroUsize>,
     memory: Option<String>,
     cluster: Option<String>,
+    cluster_token_file: Option<PathBuf>,
+    cluster_ca: Option<PathBuf>,
     job_timeout: Option<u64>,
     #[serde(default)]
     cache: CacheTable,
@@ -101,7 +107,7 @@ struct CacheTable {
 }
 
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "format",
     "max_rows",
     "quiet",
@@ -110,6 +116,8 @@ const KEYS: [&str; 12] = [
     "threads",
     "memory",
     "cluster",
+    "cluster_token_file",
+    "cluster_ca",
     "job_timeout",
     "cache",
     "on_bad_file",
@@ -130,6 +138,8 @@ impl Settings {
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
         let cluster = settle.cluster(args.cluster.clone(), file.cluster);
+        let token_file = settle.path("cluster_token_file", args.cluster_token_file.clone(), file.cluster_token_file);
+        let cluster_ca = settle.path("cluster_ca", args.cluster_ca.clone(), file.cluster_ca);
         let job_timeout = settle.job_timeout(args.job_timeout, file.job_timeout);
         let cache = settle.cache(args.cache.clone(), file.cache.dir);
         let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
@@ -178,6 +188,8 @@ impl Settings {
             threads,
             memory,
             cluster,
+            cluster_token_file: token_file,
+            cluster_ca,
             job_timeout,
             cache,
             cache_size,
@@ -273,12 +285,23 @@ impl Settle<'_> {
         (seconds > 0).then_some(Duration::from_secs(seconds))
     }
 
-    /// The directory of the cache. An empty name takes back what was set elsewhere.
+    /// The directory of the cache.
     fn cache(&mut self, given: Option<PathBuf>, filed: Option<PathBuf>) -> Option<PathBuf> {
         let origin = self.origin("cache", given.is_some(), filed.is_some());
-        let value = given.or(filed).filter(|path| !path.as_os_str().is_empty());
+        self.settle_path("cache.dir", given.or(filed), origin)
+    }
+
+    /// A file that is named.
+    fn path(&mut self, key: &'static str, given: Option<PathBuf>, filed: Option<PathBuf>) -> Option<PathBuf> {
+        let origin = self.origin(key, given.is_some(), filed.is_some());
+        self.settle_path(key, given.or(filed), origin)
+    }
+
+    /// An empty name takes back what was set elsewhere.
+    fn settle_path(&mut self, key: &'static str, value: Option<PathBuf>, origin: String) -> Option<PathBuf> {
+        let value = value.filter(|path| !path.as_os_str().is_empty());
         let shown = value.as_ref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-        self.origins.push(("cache.dir", toml::Value::String(shown).to_string(), origin));
+        self.origins.push((key, toml::Value::String(shown).to_string(), origin));
         value
     }
 

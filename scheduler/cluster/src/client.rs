@@ -11,12 +11,15 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::version;
 use datafusion::prelude::SessionConfig;
+use reqwest::StatusCode;
+use reqwest::header::HeaderValue;
 use root_engine::ErrorKind;
 use serde::{Deserialize, Serialize};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
 use url::Url;
 
+use crate::access::Access;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::note::JobProgress;
@@ -44,26 +47,46 @@ pub struct ClusterStatus {
     pub cores: usize,
 }
 
+/// Why the scheduler refuses an HTTP request.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
 /// A connection to the scheduler of a cluster. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     url: Url,
     channel: Channel,
     http: reqwest::Client,
+    access: Access,
     is_on_this_machine: bool,
     job_timeout: Option<Duration>,
 }
 
 impl Cluster {
-    /// Connects to a scheduler: `http://host:port`.
+    /// Connects to a scheduler that lets everybody in: `http://host:port`.
     ///
     /// # Errors
     /// Where there is none.
     pub async fn connect(address: &str) -> Result<Self, Error> {
+        Self::connect_with(address, Access::default()).await
+    }
+
+    /// Connects to a scheduler: `http://host:port` or `https://host:port`.
+    ///
+    /// # Errors
+    /// Where there is none, or nobody vouches for it.
+    pub async fn connect_with(address: &str, access: Access) -> Result<Self, Error> {
         let bad = |reason: String| Error::Address { given: address.to_string(), reason };
         let url = Url::parse(address).map_err(|error| bad(error.to_string()))?;
-        if url.scheme() != "http" || url.host_str().is_none() {
-            return Err(bad("its scheme is not http".to_string()));
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad("its scheme is neither http nor https".to_string()));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+            let given = url.host_str().unwrap_or_default().to_string();
+            let reason = "a token stands in a file, not in a URL; see --cluster-token-file".to_string();
+            return Err(Error::Address { given, reason });
         }
         let unreachable =
             |error: &dyn std::error::Error| Error::Unreachable { scheduler: shown(&url), reason: innermost(error) };
@@ -73,10 +96,10 @@ impl Cluster {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
-        let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy().build();
-        let http = http.map_err(|error| unreachable(&error))?;
-        Ok(Self { url, channel, http, is_on_this_machine: false, job_timeout: None })
+        let channel = access.channel(endpoint, &shown(&url)).await?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy();
+        let http = access.trusted(http)?.build().map_err(|error| unreachable(&error))?;
+        Ok(Self { url, channel, http, access, is_on_this_machine: false, job_timeout: None })
     }
 
     /// The same cluster, where queries are stopped that take longer.
@@ -91,6 +114,19 @@ impl Cluster {
         shown(&self.url)
     }
 
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A request that shows who asks.
+    pub(crate) fn request<T>(&self, message: T) -> Result<tonic::Request<T>, Error> {
+        let mut request = tonic::Request::new(message);
+        for (name, value) in self.access.headers()? {
+            request.metadata_mut().insert(name, value);
+        }
+        Ok(request)
+    }
+
     /// The same connection, of a cluster whose executors have the files of this machine.
     pub(crate) fn on_this_machine(self) -> Self {
         Self { is_on_this_machine: true, ..self }
@@ -98,10 +134,6 @@ impl Cluster {
 
     pub(crate) fn is_on_this_machine(&self) -> bool {
         self.is_on_this_machine
-    }
-
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
     }
 
     /// What the cluster consists of now.
@@ -117,12 +149,22 @@ impl Cluster {
     async fn get<T: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<T, Error> {
         let protocol = |reason: String| Error::Protocol { scheduler: self.name(), reason };
         let url = self.url.join(path).map_err(|error| protocol(error.to_string()))?;
-        let answer = self
-            .http
-            .get(url)
+        let mut request = self.http.get(url);
+        for (name, value) in self.access.headers()? {
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            let mut value = value.map_err(|error| protocol(error.to_string()))?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
+        let answer = request
             .send()
             .await
             .map_err(|error| Error::Unreachable { scheduler: self.name(), reason: innermost(&error) })?;
+        if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let reason = answer.text().await.map_err(|error| protocol(innermost(&error)))?;
+            let reason = serde_json::from_str(&reason).map(|Refusal { error }| error).unwrap_or(reason);
+            return Err(Error::Refused { scheduler: self.name(), reason });
+        }
         if !answer.status().is_success() {
             return Err(protocol(format!("{} for /{path}", answer.status())));
         }
@@ -134,12 +176,12 @@ impl Cluster {
     pub(crate) async fn submit(&self, plan: Vec<u8>, session: &str, config: &SessionConfig) -> Result<Job, Error> {
         let settings =
             config.options().entries().into_iter().map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let mut request = tonic::Request::new(ExecuteQueryParams {
+        let mut request = self.request(ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(plan)),
             settings: settings.collect(),
             session_id: session.to_string(),
             operation_id: uuid::Uuid::new_v4().to_string(),
-        });
+        })?;
         version::insert_version_header(request.metadata_mut());
         if let Some(time) = self.job_timeout {
             request.metadata_mut().insert(JOB_TIMEOUT_HEADER, (time.as_millis().min(u64::MAX.into()) as u64).into());
@@ -156,14 +198,14 @@ impl Cluster {
 
     /// What each step of a job has done.
     pub(crate) async fn metrics(&self, job: &str) -> Result<GetJobMetricsResult, Error> {
-        let params = GetJobMetricsParams { job_id: job.to_string() };
+        let params = self.request(GetJobMetricsParams { job_id: job.to_string() })?;
         let answer = self.grpc().get_job_metrics(params).await.map_err(|status| self.refusal(Some(job), &status))?;
         Ok(answer.into_inner())
     }
 
     /// Stops a job.
     pub async fn cancel(&self, job: &str) -> Result<(), Error> {
-        let params = CancelJobParams { job_id: job.to_string() };
+        let params = self.request(CancelJobParams { job_id: job.to_string() })?;
         self.grpc().cancel_job(params).await.map_err(|status| self.refusal(Some(job), &status))?;
         Ok(())
     }
@@ -175,7 +217,7 @@ impl Cluster {
     }
 
     /// What a call that failed means.
-    fn refusal(&self, job: Option<&str>, status: &tonic::Status) -> Error {
+    pub(crate) fn refusal(&self, job: Option<&str>, status: &tonic::Status) -> Error {
         let (scheduler, reason) = (self.name(), status.message().to_string());
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Error::Refused { scheduler, reason },
@@ -270,6 +312,6 @@ fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_string()
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

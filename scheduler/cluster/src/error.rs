@@ -11,7 +11,7 @@ use root_engine::ErrorKind;
 pub enum Error {
     /// What was given as a cluster is none.
     #[error(
-        "'{given}' is no cluster: {reason}; it is local:N for N processes on this machine, or http://HOST:PORT of a scheduler"
+        "'{given}' is no cluster: {reason}; it is local:N for N processes on this machine, or http(s)://HOST:PORT of a scheduler"
     )]
     Address {
         /// What was given.
@@ -33,6 +33,22 @@ pub enum Error {
         /// Its URL.
         scheduler: String,
         /// What it said.
+        reason: String,
+    },
+    /// There is no token to show.
+    #[error("the token of {path} cannot be used: {reason}; it is what --cluster-token-file names")]
+    Token {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is not known who may vouch for the scheduler.
+    #[error("the certificates of {path} cannot be used: {reason}; they are what --cluster-ca names")]
+    Trust {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The scheduler answers something that this program does not understand.
@@ -102,7 +118,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Address { .. } | Self::NotPortable { .. } | Self::Settings { .. } => ErrorKind::Usage,
-            Self::Refused { .. } => ErrorKind::Authentication,
+            Self::Refused { .. } | Self::Token { .. } | Self::Trust { .. } => ErrorKind::Authentication,
             Self::Job { kind, .. } => *kind,
             Self::Unreachable { .. }
             | Self::Protocol { .. }

@@ -138,6 +138,11 @@ impl ExecutionPlan for ClusterExec {
     }
 }
 
+/// Whether a step of a plan runs on a cluster.
+pub fn is_on_cluster(plan: &dyn ExecutionPlan) -> bool {
+    matches!(plan.name(), "ClusterExec" | "AnalyzeOnCluster")
+}
+
 fn not_portable(error: DataFusionError) -> DataFusionError {
     let reason = error.strip_backtrace();
     // The plan behind it, in the form that programmers read, is long.
@@ -252,6 +257,9 @@ async fn fetch(
     proxy: Option<FlightProxy>,
     cluster: Cluster,
 ) -> Result<SendableRecordBatchStream> {
+    if let Some(FlightProxy::Local(true)) = proxy {
+        return cluster.rows_of(location).await;
+    }
     let incomplete = |what: &str| {
         DataFusionError::from(Error::Protocol {
             scheduler: cluster.name(),
@@ -263,11 +271,6 @@ async fn fetch(
     let partition = location.partition_id.ok_or_else(|| incomplete("its name"))?;
     let port = u16::try_from(executor.port).map_err(|_| incomplete("a port"))?;
     let (host, at) = match proxy {
-        Some(FlightProxy::Local(true)) => {
-            let url = cluster.url();
-            let host = url.host_str().unwrap_or_default().to_string();
-            (host, url.port_or_known_default().unwrap_or_default())
-        }
         Some(FlightProxy::External(address)) => {
             let (host, at) = address.rsplit_once(':').ok_or_else(|| incomplete("a place"))?;
             (host.to_string(), at.parse().map_err(|_| incomplete("a place"))?)

@@ -4,9 +4,13 @@
 
 #[path = "../../../engine/tests/it/database.rs"]
 mod database;
+mod doors;
 mod faults;
 mod files;
+mod flight;
+mod notebook;
 mod queries;
+mod secrets;
 mod seeing;
 mod support;
 mod verbs;

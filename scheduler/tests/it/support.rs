@@ -11,6 +11,11 @@ use root_engine::RootSession;
 /// The example of the project: 1,000 events.
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
 
+/// The same as a path without `..`, which alone can be named where folders are offered.
+pub fn sample() -> String {
+    std::fs::canonicalize(SAMPLE).unwrap().display().to_string()
+}
+
 /// Where the programs of the cluster are.
 pub fn programs() -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_root-scheduler")).parent().unwrap().to_path_buf();
@@ -40,12 +45,25 @@ pub struct Process(Child);
 impl Process {
     /// A scheduler on a port of this machine.
     pub fn scheduler(port: u16) -> Self {
-        Self::start("root-scheduler", &["--listen", &format!("127.0.0.1:{port}")])
+        Self::scheduler_with(port, &[])
+    }
+
+    /// The same with other options.
+    pub fn scheduler_with(port: u16, options: &[&str]) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        Self::start("root-scheduler", &[&["--listen", &listen], options].concat())
     }
 
     /// An executor of one core.
     pub fn executor(port: u16) -> Self {
         Self::executor_with(port, &[])
+    }
+
+    /// A program that writes all that it has to say into a file.
+    pub fn tracing(program: &str, log: &Path, arguments: &[&[&str]]) -> Self {
+        let mut command = Command::new(programs().join(program));
+        command.args(arguments.concat()).args(["--log", "trace", "--until-stdin-closes"]);
+        Self(command.stdin(Stdio::piped()).stderr(std::fs::File::create(log).unwrap()).spawn().unwrap())
     }
 
     /// The same with further options.
