@@ -3,7 +3,8 @@
 //! `serve` puts it together. `doors` is where requests come in, `auth` knows who sends them, and `tls` keeps others from
 //! listening. `front` is what our own clients and executors speak with, `flight` is for SQL by other programs, and `rest` for
 //! questions by HTTP; `jobs` knows whose jobs there are and how far.
-//! `placing` decides which task runs where and next, `watch` looks after executors, and ends jobs that `guard` does not let go
+//! `placing` decides which task runs where and next,
+//! `outputs` what it reads, `watch` looks after executors, and ends jobs that `guard` does not let go
 //! on; `metrics` counts.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ mod front;
 mod guard;
 mod jobs;
 mod metrics;
+mod outputs;
 mod placing;
 mod rest;
 mod serve;

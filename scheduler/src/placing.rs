@@ -22,6 +22,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parking_lot::Mutex;
 use tokio::sync::RwLockWriteGuard;
 
+use crate::outputs::Outputs;
+
 /// Executors that are remembered at most: those that are gone take no tasks, and do no harm.
 const REMEMBERED: usize = 10_000;
 
@@ -83,7 +85,12 @@ impl DistributionPolicy for Placing {
             let share = (free as usize).div_ceil(jobs.len());
             let Some(job) = jobs.get_mut(index) else { break };
             let session = job.graph.session_id().to_string();
+            let is_first_task = job.graph.fetch_running_stage(&[]).is_some_and(|stage| stage.task_infos.is_empty());
+            let outputs = if is_first_task { Outputs::of(&job.graph) } else { Outputs::default() };
             let task = job.graph.fetch_running_stage(&[]).and_then(|stage| {
+                if is_first_task {
+                    outputs.read_once(stage);
+                }
                 let preferred = self.preferred(job.id, stage);
                 bind(job.id, &session, stage, &preferred, &mut budgets, share)
             });

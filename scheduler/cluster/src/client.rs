@@ -273,7 +273,10 @@ impl Job {
             Some(job_status::Status::Successful(done)) => {
                 self.is_over = true;
                 let mut partitions = done.partition_location;
+                // Of a partition that was computed again, because an executor was lost, the last is told last.
+                partitions.reverse();
                 partitions.sort_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
+                partitions.dedup_by_key(|location| location.partition_id.as_ref().map(|id| id.partition_id));
                 Ok(Some(Finished { partitions, proxy: update.flight_proxy }))
             }
             Some(job_status::Status::Failed(failed)) => {

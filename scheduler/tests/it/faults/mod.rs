@@ -18,13 +18,19 @@ use crate::support::SAMPLE;
 /// What takes some seconds, see [`count_pairs`].
 const TIMES: i64 = 300;
 
-/// Every event with every other, so many times: work of which the answer is known.
+/// Every event with every other, so many times, an even number: work of which the answer is known, in two halves, so that two
+/// executors have something to do.
 async fn count_pairs(session: &RootSession, times: i64) -> datafusion::common::Result<i64> {
     let file = format!("'{SAMPLE}:Events'");
-    let sql = format!(
-        "SELECT count(*) FROM {file} a CROSS JOIN {file} b CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {times}) c \
-         WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
-    );
+    let half = times / 2;
+    let count = |offset: i64| {
+        format!(
+            "SELECT count(*) AS n FROM {file} a CROSS JOIN {file} b \
+             CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {half} OFFSET {offset}) c \
+             WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
+        )
+    };
+    let sql = format!("SELECT CAST(sum(n) AS BIGINT) FROM ({} UNION ALL {})", count(0), count(half));
     number(session, &sql).await
 }
 
