@@ -142,7 +142,7 @@ async fn run(time: Duration, mut random: Random) {
     with_executors(&url).await;
     let no_storage = Arc::new(AtomicBool::new(false));
     let failing = no_storage.clone();
-    let script = move |_| if failing.load(Ordering::Relaxed) { Reply::Unavailable } else { Reply::File };
+    let script = move |_, _: &_| if failing.load(Ordering::Relaxed) { Reply::Unavailable } else { Reply::File };
     let server = FileServer::start(&host, std::fs::read(queries::SAMPLE).unwrap(), script).await;
     let known = Arc::new(Known::find(&server.url("f.root"), folder.path()).await);
 

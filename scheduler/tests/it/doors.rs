@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use datafusion::arrow::array::AsArray;
@@ -14,7 +13,7 @@ use root_engine::{ErrorKind, RootSession};
 use tempfile::TempDir;
 use tonic::transport::Endpoint;
 
-use crate::support::{Process, SAMPLE, free_port, sample};
+use crate::support::{Process, SAMPLE, connected_with, free_port, sample};
 
 const ALICE: &str = "alice-0123456789abcdef";
 const BOB: &str = "bob-0123456789abcdef";
@@ -49,17 +48,12 @@ impl Guarded {
         let processes = [Process::scheduler_with(port, &options), Process::executor(executors_port)];
         let scheme = if encrypted { "https" } else { "http" };
         let guarded = Self { folder, port, executors_port, scheme, _processes: processes };
-        let since = Instant::now();
-        loop {
-            let cluster = guarded.cluster("alice").await;
-            if let Ok(cluster) = &cluster
-                && cluster.status().await.is_ok_and(|status| status.cores > 0)
-            {
-                return guarded;
-            }
-            assert!(since.elapsed() < Duration::from_secs(60), "nobody answers: {cluster:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        connected_with(&guarded.url(), guarded.access("alice")).await;
+        guarded
+    }
+
+    fn url(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -74,7 +68,7 @@ impl Guarded {
     }
 
     async fn cluster(&self, user: &str) -> Result<Cluster, root_cluster::Error> {
-        Cluster::connect_with(&format!("{}://127.0.0.1:{}", self.scheme, self.port), self.access(user)).await
+        Cluster::connect_with(&self.url(), self.access(user)).await
     }
 
     async fn session(&self, user: &str) -> RootSession {
@@ -97,7 +91,7 @@ impl Guarded {
     }
 }
 
-fn is_grpc(path: &str) -> bool {
+pub(crate) fn is_grpc(path: &str) -> bool {
     path.starts_with("/ballista.") || path.starts_with("/arrow.")
 }
 
@@ -116,7 +110,7 @@ fn certify(folder: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-const FOR_USERS: [(Method, &str); 21] = [
+pub(crate) const FOR_USERS: [(Method, &str); 21] = [
     (Method::GET, "/v1/cluster"),
     (Method::GET, "/v1/jobs"),
     (Method::GET, "/v1/jobs/1"),
@@ -148,7 +142,7 @@ const FOR_EXECUTORS: [&str; 5] = [
     "/ballista.protobuf.SchedulerGrpc/PollWork",
 ];
 
-const UNAUTHENTICATED: &str = "16";
+pub(crate) const UNAUTHENTICATED: &str = "16";
 const PERMISSION_DENIED: &str = "7";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! An HTTP server for files that knows which process asks, and does to it what a test says.
+//! An HTTP server for files that knows which process asks and what it shows, and does to it what a test says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
@@ -24,15 +24,19 @@ pub struct FileServer {
 }
 
 impl FileServer {
-    /// Serves one file under every path, on an address of this machine; `script` is told which port asks.
-    pub async fn start(host: &str, file: Vec<u8>, script: impl Fn(u16) -> Reply + Send + Sync + 'static) -> Self {
+    /// Serves one file under every path, on an address of this machine; `script` is told which port asks, with which headers.
+    pub async fn start(
+        host: &str,
+        file: Vec<u8>,
+        script: impl Fn(u16, &HeaderMap) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (file, script) = (Arc::new(file), Arc::new(script));
         let answer = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
             let (file, script) = (file.clone(), script.clone());
             async move {
-                match script(peer.port()) {
+                match script(peer.port(), request.headers()) {
                     Reply::File => answer(&request, &file),
                     Reply::Unavailable => status(StatusCode::SERVICE_UNAVAILABLE),
                 }

@@ -12,6 +12,7 @@ mod notebook;
 mod queries;
 mod secrets;
 mod seeing;
+mod signed;
 mod support;
 mod verbs;
 mod workloads;

@@ -1,14 +1,19 @@
 //! Secrets that people type, and where they must not turn up.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use root_cluster::{Access, Cluster};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use eos_io::{Settings, Stores};
+use futures::TryStreamExt;
+use root_cluster::Access;
 use root_engine::RootSession;
 use tonic::transport::Endpoint;
 
-use crate::support::{Process, SAMPLE, free_port, until};
+use crate::files::{FileServer, Reply};
+use crate::support::{Process, SAMPLE, connected_with, free_port};
 
 /// Everything that is planted holds this.
 const PLANTED: &str = "planted5ecret";
@@ -41,7 +46,29 @@ async fn a_secret_stands_in_no_log_answer_or_error() {
     let data = Path::new(SAMPLE).parent().unwrap().to_str().unwrap();
     let tokens = tokens.display().to_string();
     let listen = format!("127.0.0.1:{executors_port}");
-    let options = ["--token-file", &tokens, "--executors-listen", &listen, "--event-log", &events, "--offer", data];
+    // Storage that answers only who knows the secret, which the programs know from their settings.
+    let storage = FileServer::start("127.0.0.1", std::fs::read(SAMPLE).unwrap(), |_, headers| {
+        let shown = headers.get("x-key").is_some_and(|key| key.as_bytes().ends_with(PLANTED.as_bytes()));
+        if shown { Reply::File } else { Reply::Unavailable }
+    });
+    let storage = storage.await;
+    let stores = folder.path().join("stores").display().to_string();
+    let settings = format!("[http]\nretries = 0\nheaders = {{ X-Key = 'key-{PLANTED}' }}\n");
+    std::fs::write(&stores, settings).unwrap();
+    let mut settings = Settings::default();
+    settings.http.headers = BTreeMap::from([("X-Key".to_string(), format!("key-{PLANTED}"))]);
+    let options = [
+        "--stores",
+        &stores,
+        "--token-file",
+        &tokens,
+        "--executors-listen",
+        &listen,
+        "--event-log",
+        &events,
+        "--offer",
+        data,
+    ];
     let _scheduler = Process::tracing(
         "root-scheduler",
         &kept.join("scheduler.log"),
@@ -50,27 +77,34 @@ async fn a_secret_stands_in_no_log_answer_or_error() {
     let _executor = Process::tracing(
         "root-executor",
         &kept.join("executor.log"),
-        &[&["--scheduler", &format!("http://127.0.0.1:{executors_port}"), "--cores", "1"]],
+        &[&["--scheduler", &format!("http://127.0.0.1:{executors_port}"), "--cores", "1", "--stores", &stores]],
     );
     let mut access = Access::default();
     access.token_file = Some(own);
     let address = format!("http://127.0.0.1:{port}");
-    until(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
-    let cluster = Cluster::connect_with(&address, access).await.unwrap();
+    let cluster = connected_with(&address, access).await;
     let mut said = Vec::new();
-    for _ in 0..600 {
-        if cluster.status().await.is_ok_and(|status| status.cores > 0) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 
-    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    let known = Stores::builder().settings(settings).build();
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).stores(known).build();
     let endpoint = Endpoint::from_shared(address.clone()).unwrap();
     let mut flight = FlightSqlServiceClient::new(endpoint.connect().await.unwrap());
     flight.set_token(token.clone());
     let sql = format!("SELECT count(*) FROM '{SAMPLE}:Events' WHERE nMuon = 2");
     assert_eq!(session.sql(&sql).await.unwrap().collect().await.unwrap()[0].num_rows(), 1);
+    // By the setting, and by what stands in the query of a URL.
+    for file in [storage.url("f.root"), format!("{}?authz=Bearer%20{PLANTED}", storage.url("g.root"))] {
+        let sql = format!("SELECT count(*) FROM '{file}:Events' WHERE nMuon = 2");
+        for sql in [sql.clone(), format!("EXPLAIN ANALYZE {sql}")] {
+            let frame = session.sql(&sql).await.unwrap();
+            said.push(pretty_format_batches(&frame.collect().await.unwrap()).unwrap().to_string());
+        }
+        let info = flight.execute(sql, None).await.unwrap();
+        said.push(format!("{info:?}"));
+        let ticket = info.endpoint[0].ticket.clone().unwrap();
+        let rows: Vec<RecordBatch> = flight.do_get(ticket).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    }
     for file in [
         format!("root://me:{PLANTED}@127.0.0.1:1//x.root:Events"),
         format!("http://me:{PLANTED}@127.0.0.1:1/x.root:Events"),
@@ -87,12 +121,15 @@ async fn a_secret_stands_in_no_log_answer_or_error() {
         http.get(format!("{address}{path}")).bearer_auth(&token).send().await.unwrap().text().await.unwrap()
     };
     let jobs: Vec<serde_json::Value> = serde_json::from_str(&ask("/v1/jobs").await).unwrap();
-    let job = jobs[0]["id"].as_str().unwrap();
-    for path in ["", "/stages", "/config", "/dot"] {
-        said.push(ask(&format!("/api/job/{job}{path}")).await);
+    assert!(jobs.len() >= 5, "{jobs:?}");
+    for job in &jobs {
+        let job = job["id"].as_str().unwrap();
+        for path in ["", "/stages", "/config", "/dot"] {
+            said.push(ask(&format!("/api/job/{job}{path}")).await);
+        }
+        said.push(ask(&format!("/v1/jobs/{job}")).await);
     }
-    for path in ["/v1/jobs", "/v1/cluster", "/api/state", "/api/executors", "/api/metrics", &format!("/v1/jobs/{job}")]
-    {
+    for path in ["/v1/jobs", "/v1/cluster", "/api/state", "/api/executors", "/api/metrics", "/metrics"] {
         said.push(ask(path).await);
     }
 

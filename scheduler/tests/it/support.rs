@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use root_cluster::{Cluster, LocalCluster, LocalOptions};
+use root_cluster::{Access, Cluster, LocalCluster, LocalOptions};
 use root_engine::RootSession;
 
 /// The example of the project: 1,000 events.
@@ -100,15 +100,20 @@ pub fn free_port() -> u16 {
 
 /// A connection to the scheduler on a port, as soon as it has an executor.
 pub async fn connected(port: u16) -> Cluster {
+    connected_with(&format!("http://127.0.0.1:{port}"), Access::default()).await
+}
+
+/// The same for who shows something.
+pub async fn connected_with(url: &str, access: Access) -> Cluster {
     let since = Instant::now();
     loop {
-        let cluster = Cluster::connect(&format!("http://127.0.0.1:{port}")).await;
-        if let Ok(cluster) = cluster
+        let cluster = Cluster::connect_with(url, access.clone()).await;
+        if let Ok(cluster) = &cluster
             && cluster.status().await.is_ok_and(|status| status.cores > 0)
         {
-            return cluster;
+            return cluster.clone();
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "nobody listens on port {port}");
+        assert!(since.elapsed() < Duration::from_secs(60), "{url} does not come together: {cluster:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
