@@ -10,16 +10,19 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use eos_io::Stores;
+use root_cluster::Cluster;
 use root_cluster::serving::signalled;
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::TcpStream;
 
 use crate::metrics::{self, Metrics};
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::stage::Stages;
 
 /// How often it is looked whether the scheduler is there.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often the scheduler is asked whose rows are wanted.
+const TIDY: Duration = Duration::from_secs(20);
 /// How long the scheduler may take to answer anything else.
 const REQUEST: Duration = Duration::from_secs(20);
 
@@ -201,11 +204,32 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         })),
         ..ExecutorProcessConfig::default()
     };
+    let tidying = tokio::spawn(tidy(format!("http://{scheduler}"), scratch.rows()));
     let result = start_executor_process(Arc::new(config)).await;
+    tidying.abort();
     if let Some(telling) = telling {
         telling.abort();
     }
     result.map_err(|source| Error::Stopped { scheduler, source })
+}
+
+/// Removes rows that nobody wants any more. The scheduler tells executors once, and does not reach all of them then.
+async fn tidy(scheduler: String, rows: PathBuf) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let jobs = scratch::jobs_in(&rows);
+        if jobs.is_empty() {
+            continue;
+        }
+        let unwanted = match Cluster::connect(&scheduler).await {
+            Ok(cluster) => cluster.unwanted(&jobs).await,
+            Err(error) => Err(error),
+        };
+        match unwanted {
+            Ok(unwanted) => scratch::remove_jobs(&rows, &unwanted),
+            Err(error) => tracing::debug!("it is not known whose rows are wanted: {error}"),
+        }
+    }
 }
 
 /// Waits until somebody listens where the scheduler is to be.

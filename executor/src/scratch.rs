@@ -44,6 +44,30 @@ impl Scratch {
     }
 }
 
+/// The jobs of which there are rows.
+pub(crate) fn jobs_in(rows: &Path) -> Vec<String> {
+    let entries = fs::read_dir(rows).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| is_job(name)).collect()
+}
+
+/// Whether a directory is called like a job; there are others, where something is spilled.
+fn is_job(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Removes the rows of jobs, of those that there are.
+pub(crate) fn remove_jobs(rows: &Path, jobs: &[String]) {
+    for job in jobs_in(rows).iter().filter(|job| jobs.contains(job)) {
+        match fs::remove_dir_all(rows.join(job)) {
+            Ok(()) => tracing::info!(job, "removed its rows, which nobody wants any more"),
+            // The scheduler may have had them removed in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(job, "its rows stay: {error}"),
+        }
+    }
+}
+
 /// Removes the directories of executors that were killed. Those of other users stay, as do those that are in use.
 fn remove_abandoned(parent: &Path) {
     for folder in fs::read_dir(parent).into_iter().flatten().flatten() {

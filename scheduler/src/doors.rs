@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
+use root_cluster::UNWANTED_PATH;
 use serde_json::json;
 use tonic::Status;
 
@@ -54,7 +55,8 @@ pub(crate) async fn enter(State(door): State<Door>, mut request: Request, next: 
     if OPEN.contains(&path) {
         return next.run(request).await;
     }
-    let is_executors_call = path.strip_prefix(SERVICE).is_some_and(|call| EXECUTORS_CALLS.contains(&call));
+    let is_executors_call =
+        path == UNWANTED_PATH || path.strip_prefix(SERVICE).is_some_and(|call| EXECUTORS_CALLS.contains(&call));
     match door.is_for {
         For::Executors if is_executors_call || WITHIN.contains(&path) => return next.run(request).await,
         For::Executors => return refuse(&request, Refusal::Elsewhere("this port is for executors only")),

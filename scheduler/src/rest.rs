@@ -1,15 +1,17 @@
-//! What can be asked for by HTTP: the cluster, and jobs of one's own.
+//! What can be asked for by HTTP: the cluster, jobs of one's own, and by executors whether rows are still wanted.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
-use ballista_core::serde::protobuf::{CancelJobParams, job_status, scheduler_grpc_server::SchedulerGrpc};
-use root_cluster::{ClusterStatus, Fault, JobProgress};
+use ballista_core::JobId;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
+use ballista_core::serde::protobuf::{CancelJobParams, JobStatus, job_status};
+use root_cluster::{ClusterStatus, Fault, JobProgress, UNWANTED_PATH};
 use serde::Serialize;
 use serde_json::json;
 use tonic::Request;
@@ -60,7 +62,8 @@ impl IntoResponse for Failure {
 }
 
 /// What can be asked for.
-pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard, metrics: Metrics) -> Router {
+pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard, metrics: Metrics, keep: Duration) -> Router {
+    let wanted = Wanted { server: Arc::clone(&server), keep, since: Instant::now() };
     let counters = (Arc::clone(&server), metrics, guard);
     Router::new()
         .route("/v1/cluster", get(cluster))
@@ -68,6 +71,45 @@ pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard, metrics: Met
         .route("/v1/jobs/{job}", get(one).delete(cancel))
         .with_state(Rest { server, jobs })
         .merge(Router::new().route("/metrics", get(self::metrics)).with_state(counters))
+        .merge(Router::new().route(UNWANTED_PATH, post(unwanted)).with_state(wanted))
+}
+
+/// Knows whose rows are wanted.
+#[derive(Clone)]
+struct Wanted {
+    server: Arc<Server>,
+    /// How long rows are kept of jobs that have ended.
+    keep: Duration,
+    /// The start of this scheduler. Rows of jobs of another one before it may still be fetched for as long.
+    since: Instant,
+}
+
+impl Wanted {
+    async fn wants(&self, job: &str) -> bool {
+        let jobs = &self.server.state.task_manager;
+        if jobs.get_running_job_cache().contains_key(&JobId::new(job)) {
+            return true;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let is_recent = |ended: u64| Duration::from_millis(ended) + self.keep > now;
+        match jobs.get_job_status(&JobId::new(job)).await {
+            Ok(Some(JobStatus { status: Some(job_status::Status::Successful(done)), .. })) => is_recent(done.ended_at),
+            Ok(Some(JobStatus { status: Some(job_status::Status::Failed(_)), .. })) => false,
+            Ok(Some(_)) | Err(_) => true,
+            Ok(None) => self.since.elapsed() < self.keep,
+        }
+    }
+}
+
+/// An executor that was not there when it was to remove rows asks later.
+async fn unwanted(State(wanted): State<Wanted>, Json(mut jobs): Json<Vec<String>>) -> Json<Vec<String>> {
+    let mut unwanted = Vec::new();
+    for job in jobs.drain(..) {
+        if !wanted.wants(&job).await {
+            unwanted.push(job);
+        }
+    }
+    Json(unwanted)
 }
 
 async fn metrics(

@@ -178,7 +178,7 @@ impl Scheduler {
         settings.local.only = Some(options.offered.clone());
         let offered = Stores::builder().settings(settings).build();
         let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
-        let routes = routes(server, &jobs, &guard, metrics, sessions.clone())?;
+        let routes = routes(server, &jobs, &guard, metrics, sessions.clone(), options.keep_results)?;
         let door = |is_for, guard: &Arc<auth::Guard>| {
             let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };
             routes.clone().layer(from_fn_with_state(door, enter))
@@ -293,6 +293,7 @@ fn routes(
     guard: &Guard,
     metrics: Metrics,
     sessions: Sessions,
+    keep: Duration,
 ) -> Result<Router, ArrowError> {
     let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -303,6 +304,6 @@ fn routes(
     let mut services = Routes::builder();
     services.add_service(grpc).add_service(flight);
     let server = Arc::new(server);
-    let rest = rest::routes(server.clone(), jobs.clone(), guard.clone(), metrics);
+    let rest = rest::routes(server.clone(), jobs.clone(), guard.clone(), metrics, keep);
     Ok(services.routes().into_axum_router().merge(rest).merge(get_routes(server)))
 }

@@ -6,13 +6,13 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::get_job_status_result::FlightProxy;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, GetJobMetricsParams, GetJobMetricsResult, GetJobStatusResult, KeyValuePair,
-    PartitionLocation, job_status,
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobMetricsResult,
+    GetJobStatusResult, KeyValuePair, PartitionLocation, job_status,
 };
 use ballista_core::version;
 use datafusion::prelude::SessionConfig;
-use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use root_engine::ErrorKind;
 use serde::{Deserialize, Serialize};
 use tonic::transport::{Channel, Endpoint};
@@ -30,6 +30,9 @@ pub const JOB_HEADER: &str = "root-query-job";
 
 /// Where a client says how many milliseconds a job may take.
 pub const JOB_TIMEOUT_HEADER: &str = "root-query-job-timeout";
+
+/// Where executors ask whether rows are still wanted: a POST of names of jobs, answered by those of which they are not.
+pub const UNWANTED_PATH: &str = "/v1/executors/unwanted";
 
 /// How long a scheduler may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -146,10 +149,27 @@ impl Cluster {
         self.get(&format!("v1/jobs/{job}")).await
     }
 
+    /// Of the jobs whose rows an executor has those of which nobody will want them any more.
+    pub async fn unwanted(&self, jobs: &[String]) -> Result<Vec<String>, Error> {
+        let names = serde_json::to_vec(jobs);
+        let names = names.map_err(|error| Error::Protocol { scheduler: self.name(), reason: error.to_string() })?;
+        let with = |request: RequestBuilder| request.header(CONTENT_TYPE, "application/json").body(names);
+        self.ask(Method::POST, UNWANTED_PATH.trim_start_matches('/'), with).await
+    }
+
     async fn get<T: for<'a> Deserialize<'a>>(&self, path: &str) -> Result<T, Error> {
+        self.ask(Method::GET, path, |request| request).await
+    }
+
+    async fn ask<T: for<'a> Deserialize<'a>>(
+        &self,
+        method: Method,
+        path: &str,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<T, Error> {
         let protocol = |reason: String| Error::Protocol { scheduler: self.name(), reason };
         let url = self.url.join(path).map_err(|error| protocol(error.to_string()))?;
-        let mut request = self.http.get(url);
+        let mut request = with(self.http.request(method, url));
         for (name, value) in self.access.headers()? {
             let value = HeaderValue::from_bytes(value.as_bytes());
             let mut value = value.map_err(|error| protocol(error.to_string()))?;
@@ -207,6 +227,13 @@ impl Cluster {
     pub async fn cancel(&self, job: &str) -> Result<(), Error> {
         let params = self.request(CancelJobParams { job_id: job.to_string() })?;
         self.grpc().cancel_job(params).await.map_err(|status| self.refusal(Some(job), &status))?;
+        Ok(())
+    }
+
+    /// Has executors remove the rows of a job.
+    pub(crate) async fn release(&self, job: &str) -> Result<(), Error> {
+        let params = self.request(CleanJobDataParams { job_id: job.to_string(), remove_stage_ids: Vec::new() })?;
+        self.grpc().clean_job_data(params).await.map_err(|status| self.refusal(Some(job), &status))?;
         Ok(())
     }
 

@@ -18,8 +18,9 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
-use root_engine::wire::{Observers, TaskReport};
+use futures::{StreamExt, TryStreamExt, future, stream};
+use root_engine::wire::{Observers, TaskReport, is_portable};
+use tokio::runtime::Handle;
 
 use crate::client::{Cluster, Finished};
 use crate::error::Error;
@@ -34,6 +35,8 @@ const AHEAD: usize = 8;
 const RESUBMITS: usize = 3;
 /// How long a scheduler that is gone may take to come back, with executors.
 const REAPPEAR: Duration = Duration::from_secs(30);
+/// How long the end of a query waits for executors to be told that their rows are fetched.
+const RELEASE: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -60,8 +63,11 @@ impl ClusterExec {
     pub(crate) async fn measure(&self, context: Arc<TaskContext>) -> Result<GetJobMetricsResult> {
         let mut run = self.run(context)?;
         let (job, _) = run.finish().await?;
+        let kept = Kept { cluster: self.cluster.clone(), job: Some(job.clone()) };
         run.tell();
-        Ok(self.cluster.metrics(&job).await?)
+        let metrics = self.cluster.metrics(&job).await?;
+        kept.release().await;
+        Ok(metrics)
     }
 
     /// Whom to tell of what happens on the way.
@@ -70,6 +76,7 @@ impl ClusterExec {
     }
 
     fn run(&self, context: Arc<TaskContext>) -> Result<Run> {
+        is_portable(&self.plan)?;
         let message = PhysicalPlanNode::try_from_physical_plan(self.plan.clone(), self.codec.as_ref());
         let mut plan = Vec::new();
         message.map_err(not_portable)?.try_encode(&mut plan)?;
@@ -122,14 +129,17 @@ impl ExecutionPlan for ClusterExec {
         let mut run = self.run(context)?;
         let rows = async move {
             loop {
-                let (_, finished) = run.finish().await?;
+                let (job, finished) = run.finish().await?;
+                let kept = Kept { cluster: run.cluster.clone(), job: Some(job) };
                 let mut rows = run.rows(finished);
                 match rows.next().await {
                     // Nobody has seen rows of this job yet, so that those of another one can take their place.
                     Some(Err(error)) => run.may_run_again(error).await?,
                     first => {
                         run.tell();
-                        return Ok::<_, DataFusionError>(stream::iter(first).chain(rows));
+                        let released =
+                            stream::once(kept.release()).filter_map(|()| future::ready(None::<Result<RecordBatch>>));
+                        return Ok::<_, DataFusionError>(stream::iter(first).chain(rows).chain(released));
                     }
                 }
             }
@@ -148,6 +158,40 @@ fn not_portable(error: DataFusionError) -> DataFusionError {
     // The plan behind it, in the form that programmers read, is long.
     let reason = reason.split(". Plan: ").next().unwrap_or(&reason).to_string();
     Error::NotPortable { reason }.into()
+}
+
+/// The rows of a job that its executors keep, until they are fetched or nobody wants them any more.
+struct Kept {
+    cluster: Cluster,
+    /// The job, if they were not given up.
+    job: Option<String>,
+}
+
+impl Kept {
+    /// Waits until executors are told. Where they cannot be, they find out by themselves.
+    async fn release(mut self) {
+        if let Some(job) = self.job.take() {
+            release(&self.cluster, &job).await;
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let cluster = self.cluster.clone();
+            runtime.spawn(async move { release(&cluster, &job).await });
+        }
+    }
+}
+
+async fn release(cluster: &Cluster, job: &str) {
+    let released = tokio::time::timeout(RELEASE, cluster.release(job)).await;
+    if !matches!(released, Ok(Ok(()))) {
+        tracing::debug!(job, "its rows stay until the executors ask whether they are wanted");
+    }
 }
 
 /// A run of a plan.

@@ -1,13 +1,14 @@
-//! Disks that are full.
+//! Disks that are full, and what keeps them from it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use eos_testbed::Volume;
+use futures::StreamExt;
 use root_engine::{ErrorKind, RootSession, kind_of, message_of};
 
-use super::{count_events, number};
+use super::{TIMES, count_events, count_pairs, number};
 use crate::support::{Process, SAMPLE, connected, free_port, programs, until};
 
 /// Bytes of the disk.
@@ -71,4 +72,55 @@ async fn a_full_disk_ends_the_query_that_filled_it_with_an_error_that_names_the_
     assert_eq!(count_events(&session).await.unwrap(), 1000);
     // What is left is of the query that went well.
     until(Duration::from_secs(30), || bytes_in(&volume.path("/")) < 20_000).await;
+}
+
+/// The directory for rows of the only executor that has its place in a directory.
+fn rows_in(folder: &Path) -> PathBuf {
+    let only = std::fs::read_dir(folder).unwrap().next().expect("the directory of an executor").unwrap();
+    only.path().join("rows")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_removed_as_soon_as_they_are_fetched() {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let _scheduler = Process::scheduler_with(port, &["--keep-results", "3600"]);
+    let _executor = Process::executor_with(port, &["--work-dir", &folder.path().display().to_string()]);
+    let cluster = connected(port).await;
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    let sql = format!("SELECT \"MET_pt\" FROM '{SAMPLE}:Events'");
+    let mut stream = session.sql(&sql).await.unwrap().execute_stream().await.unwrap();
+    assert!(stream.next().await.unwrap().unwrap().num_rows() > 0);
+    assert!(bytes_in(&rows_in(folder.path())) > 0);
+
+    // The rest of them, and then the end.
+    let rest: Vec<_> = stream.by_ref().collect().await;
+    assert!(rest.iter().all(Result::is_ok));
+    until(Duration::from_secs(10), || bytes_in(&rows_in(folder.path())) == 0).await;
+
+    // Those that nobody wants any more.
+    let mut stream = session.sql(&sql).await.unwrap().execute_stream().await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    until(Duration::from_secs(10), || bytes_in(&rows_in(folder.path())) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_removes_by_itself_rows_that_no_job_of_its_scheduler_wants() {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let _scheduler = Process::scheduler_with(port, &["--keep-results", "1"]);
+    let _executor = Process::executor_with(port, &["--work-dir", &folder.path().display().to_string()]);
+    let cluster = connected(port).await;
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    // Of a scheduler that is no more; and something that is not the rows of a job.
+    let rows = rows_in(folder.path());
+    let (forgotten, other) = (rows.join("01a208d4c4287679947dbc819364a8d2/1/0"), rows.join("other"));
+    std::fs::create_dir_all(&forgotten).unwrap();
+    std::fs::write(forgotten.join("data-0.arrow"), "rows").unwrap();
+    std::fs::create_dir(&other).unwrap();
+    let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
+
+    until(Duration::from_secs(60), || !rows.join("01a208d4c4287679947dbc819364a8d2").exists()).await;
+
+    assert!(other.exists());
+    assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000, "what is wanted stays");
 }
