@@ -33,6 +33,7 @@ test: test-packages ## Everything that CI runs: format, lints, dependencies, tes
 	@$(MAKE) --no-print-directory clippy
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory chaos CHAOS_SECONDS=180
 	@$(MAKE) --no-print-directory demo-check
 	@$(MAKE) --no-print-directory doc
 

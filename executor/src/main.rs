@@ -17,7 +17,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// It registers with a scheduler (`root-scheduler`) and runs the tasks that it is given. When it is told to stop (SIGTERM), it
 /// finishes those that run and takes no others.
 #[derive(Debug, Parser)]
-#[command(version)]
+// Whoever starts it by a list of arguments may put others behind them.
+#[command(version, args_override_self = true)]
 struct Args {
     /// The scheduler.
     #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:50050")]
@@ -37,11 +38,14 @@ struct Args {
     /// The port where tasks are taken; by default a free one.
     #[arg(long, value_name = "PORT")]
     task_port: Option<u16>,
+    /// The name by which it registers, which no other executor has; by default one that it gives itself.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Tasks that run at the same time; by default as many as there are cores.
     #[arg(long, value_name = "N")]
     cores: Option<usize>,
     /// Bytes that sorts, joins and aggregations may hold before they spill to disk; by default a share of the memory there is.
-    #[arg(long, value_name = "BYTES", conflicts_with = "memory_share")]
+    #[arg(long, value_name = "BYTES", overrides_with = "memory_share")]
     memory: Option<u64>,
     /// The share of the machine's or container's memory that they may hold.
     #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     serving::main("root-executor", serving.clone(), async move {
         let (scheduler_host, scheduler_port) = serving::host_and_port(&args.scheduler)?;
         let drain_timeout = Duration::from_secs(args.drain_timeout);
+        let is_named = args.name.is_some();
         let defaults = ExecutorOptions::default();
         let options = ExecutorOptions {
             scheduler_host,
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
             host: args.host,
             port: args.port,
             grpc_port: args.task_port,
+            name: args.name,
             cores: args.cores.unwrap_or(defaults.cores),
             memory: args.memory,
             memory_share: args.memory_share,
@@ -96,6 +102,8 @@ fn main() -> ExitCode {
         tokio::select! {
             ended = run(options, stores) => match ended? {
                 Ended::ToldToStop => Ok(()),
+                // Whoever has named it starts another one.
+                Ended::Discarded if is_named => Err(GIVEN_UP.into()),
                 Ended::Discarded => begin_anew(),
             },
             () = told_to_stop => Ok(()),
@@ -103,6 +111,9 @@ fn main() -> ExitCode {
         }
     })
 }
+
+/// What becomes of an executor that was silent for too long.
+const GIVEN_UP: &str = "the scheduler has given this executor up";
 
 /// Becomes an executor that the scheduler does not know yet. Ballista keeps what it knows of an end for the whole process.
 #[cfg(unix)]
@@ -115,5 +126,5 @@ fn begin_anew() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 
 #[cfg(not(unix))]
 fn begin_anew() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Err("the scheduler has given this executor up".into())
+    Err(GIVEN_UP.into())
 }

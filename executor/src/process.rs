@@ -98,6 +98,8 @@ pub struct ExecutorOptions {
     pub port: Option<u16>,
     /// The port for tasks; a free one if there is none.
     pub grpc_port: Option<u16>,
+    /// The name by which it registers, which no other executor has; by default one that it gives itself.
+    pub name: Option<String>,
     /// Tasks that run at the same time.
     pub cores: usize,
     /// Bytes that sorts, joins and aggregations of all tasks may hold before they spill.
@@ -124,6 +126,7 @@ impl Default for ExecutorOptions {
             host: None,
             port: None,
             grpc_port: None,
+            name: None,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory: None,
             memory_share: 0.7,
@@ -174,7 +177,9 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
     };
     let host = options.host.unwrap_or_else(|| options.bind.to_string());
     let name = format!("{host}:{grpc_port}");
+    let unnamed = ExecutorProcessConfig::default();
     let config = ExecutorProcessConfig {
+        executor_id: options.name.unwrap_or(unnamed.executor_id),
         bind_host: options.bind.to_string(),
         external_host: Some(host),
         port,

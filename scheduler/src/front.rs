@@ -103,6 +103,7 @@ type Updates = Pin<Box<dyn Stream<Item = Result<GetJobStatusResult, Status>> + S
 struct Watched {
     updates: Updates,
     server: Server,
+    jobs: Jobs,
     guard: Guard,
     job: String,
     is_over: bool,
@@ -120,9 +121,11 @@ impl Stream for Watched {
                 {
                     failed.error = verdict.to_text();
                 }
-                let over =
-                    matches!(status.status, Some(job_status::Status::Successful(_) | job_status::Status::Failed(_)));
-                self.is_over |= over;
+                if let Some(end @ (job_status::Status::Successful(_) | job_status::Status::Failed(_))) = &status.status
+                {
+                    self.jobs.ended(&self.job, end);
+                    self.is_over = true;
+                }
             }
             Poll::Ready(None) => self.is_over = true,
             _ => {}
@@ -169,14 +172,14 @@ impl SchedulerGrpc for Front {
             .inspect_err(|_| self.guard.ended(&job))?;
         let name = job.parse().map_err(|_| Status::internal("the name of a job is no header"))?;
         answer.metadata_mut().insert(JOB_HEADER, name);
-        let (server, guard) = (self.server.clone(), self.guard.clone());
+        let (server, jobs, guard) = (self.server.clone(), self.jobs.clone(), self.guard.clone());
         Ok(answer.map(|updates| {
             // What the scheduler wants itself it fetches without a detour.
             let updates: Updates = match is_own {
                 true => Box::pin(updates.map_ok(|update| GetJobStatusResult { flight_proxy: None, ..update })),
                 false => Box::pin(updates),
             };
-            Box::pin(Watched { updates, server, guard, job, is_over: false }) as Updates
+            Box::pin(Watched { updates, server, jobs, guard, job, is_over: false }) as Updates
         }))
     }
 

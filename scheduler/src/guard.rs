@@ -101,6 +101,12 @@ impl Guard {
         self.known.lock().running.values().map(HashMap::len).sum()
     }
 
+    /// How many tasks run on each executor that has some.
+    pub(crate) fn load(&self) -> HashMap<String, usize> {
+        let known = self.known.lock();
+        known.running.iter().map(|(executor, running)| (executor.clone(), running.len())).collect()
+    }
+
     /// An executor is gone. The answer is what ran there, and what of it has now lost as many executors as it may.
     pub(crate) fn died(&self, executor: &str) -> (Vec<Work>, Option<Work>) {
         let mut known = self.known.lock();

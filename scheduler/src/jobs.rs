@@ -5,10 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ballista_core::serde::protobuf::{TaskStatus, operator_metric, task_status};
+use ballista_core::serde::protobuf::{TaskStatus, job_status, operator_metric, task_status};
 use parking_lot::Mutex;
 use root_cluster::{Fault, JobProgress, TaskNote};
 use root_engine::wire::TaskReport;
+use serde::Serialize;
 
 use crate::auth::User;
 use crate::metrics::Metrics;
@@ -40,6 +41,44 @@ struct Tasks {
     notes: Vec<(u32, TaskNote)>,
     /// What went wrong and was made good.
     warnings: Vec<String>,
+    /// How it ended.
+    outcome: Option<Outcome>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+/// What has become of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) state: JobState,
+    /// What went wrong.
+    pub(crate) error: Option<String>,
+}
+
+impl Outcome {
+    /// As Ballista has it.
+    pub(crate) fn of(status: Option<&job_status::Status>) -> Self {
+        let (state, error) = match status {
+            None | Some(job_status::Status::Queued(_)) => (JobState::Queued, None),
+            Some(job_status::Status::Running(_)) => (JobState::Running, None),
+            Some(job_status::Status::Successful(_)) => (JobState::Succeeded, None),
+            Some(job_status::Status::Failed(failed)) => match Fault::find(&failed.error) {
+                Some(fault) => (JobState::Failed, Some(fault.message)),
+                None if failed.error.to_ascii_lowercase().contains("cancelled") => (JobState::Cancelled, None),
+                None => (JobState::Failed, Some(failed.error.clone())),
+            },
+        };
+        Self { state, error }
+    }
 }
 
 impl Jobs {
@@ -84,6 +123,16 @@ impl Jobs {
     /// Remembers whose job it is.
     pub(crate) fn begin(&self, job: &str, user: &User) {
         self.change(job, |tasks| tasks.submitted = Some((user.clone(), SystemTime::now())));
+    }
+
+    /// A job has ended. Ballista forgets it when its rows are removed.
+    pub(crate) fn ended(&self, job: &str, status: &job_status::Status) {
+        self.change(job, |tasks| tasks.outcome = Some(Outcome::of(Some(status))));
+    }
+
+    /// How a job has ended, if it has.
+    pub(crate) fn outcome(&self, job: &str) -> Option<Outcome> {
+        self.known.lock().by_id.get(job)?.outcome.clone()
     }
 
     /// Something went wrong in a job and was made good.

@@ -3,9 +3,8 @@
 //! `serve` puts it together. `doors` is where requests come in, `auth` knows who sends them, and `tls` keeps others from
 //! listening. `front` is what our own clients and executors speak with, `flight` is for SQL by other programs, and `rest` for
 //! questions by HTTP; `jobs` knows whose jobs there are and how far.
-//! `placing` decides which task runs where and next,
-//! `outputs` what it reads, `watch` looks after executors, and ends jobs that `guard` does not let go
-//! on; `metrics` counts.
+//! `placing` decides which task runs where and next, `outputs` what it reads, `watch` looks after executors, and ends jobs that
+//! `guard` does not let go on; `pool` starts executors, and has them end; `metrics` counts.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -19,11 +18,13 @@ mod jobs;
 mod metrics;
 mod outputs;
 mod placing;
+mod pool;
 mod rest;
 mod serve;
 mod tls;
 mod watch;
 
 pub use auth::{AuthOptions, Error as AuthError, JwtOptions};
-pub use serve::{Error, Scheduler, SchedulerOptions};
+pub use pool::{BadSize, PoolSize, ProcessOptions};
+pub use serve::{Error, PoolOptions, Scheduler, SchedulerOptions};
 pub use tls::{Error as TlsError, TlsFiles};

@@ -1,5 +1,6 @@
 //! `root-scheduler`: the scheduler of a cluster as a program.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +8,15 @@ use std::time::Duration;
 
 use clap::Parser;
 use root_cluster::serving;
-use root_scheduler::{AuthOptions, JwtOptions, Scheduler, SchedulerOptions, TlsFiles};
+use root_scheduler::{
+    AuthOptions, JwtOptions, PoolOptions, PoolSize, ProcessOptions, Scheduler, SchedulerOptions, TlsFiles,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The share of the machine's memory that sorts, joins and aggregations of all executors on it may hold together.
+const MEMORY_SHARE: f64 = 0.7;
 
 /// The scheduler of a cluster that queries ROOT files.
 ///
@@ -70,9 +76,31 @@ struct Args {
     /// servers (root://, https://, ...). May be repeated.
     #[arg(long, value_name = "DIR")]
     offer: Vec<PathBuf>,
+    /// Start executors as processes of this machine: N of them, or as many of MIN to MAX as jobs keep busy.
+    #[arg(long, value_name = "N|MIN..MAX")]
+    start_executors: Option<PoolSize>,
+    /// Tasks that each of them runs at the same time; by default its part of the cores of this machine.
+    #[arg(long, value_name = "N", requires = "start_executors")]
+    executor_cores: Option<usize>,
+    /// Seconds that one of them is without tasks before it ends, if there are more than MIN.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "start_executors")]
+    executor_idle: u64,
+    /// Seconds that one of them may take to start before another takes its place.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "start_executors")]
+    executor_start: u64,
+    /// The directory for the logs of these executors; by default they write where the scheduler does.
+    #[arg(long, value_name = "DIR", requires = "start_executors")]
+    executor_logs: Option<PathBuf>,
+    /// The program that these executors are; by default root-executor beside this one.
+    #[arg(long, value_name = "PATH", requires = "start_executors")]
+    executor_program: Option<PathBuf>,
     /// What is common to the programs of a cluster.
     #[command(flatten)]
     serving: serving::ServingArgs,
+    /// Arguments for these executors, behind --. They have the logs, the stores and the cache of the scheduler, and share the
+    /// memory of the machine, unless something else is said here.
+    #[arg(last = true, value_name = "ARGUMENT", requires = "start_executors")]
+    executor_arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
@@ -82,6 +110,17 @@ fn main() -> ExitCode {
         _ => None,
     };
     let tls = args.tls_cert.zip(args.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+    let pool = args.start_executors.map(|size| PoolOptions {
+        size,
+        cores: args.executor_cores.unwrap_or_else(|| cores_of_each(size)).max(1),
+        idle: Duration::from_secs(args.executor_idle),
+        start: Duration::from_secs(args.executor_start.max(1)),
+        processes: ProcessOptions {
+            program: args.executor_program,
+            arguments: [common_arguments(&args.serving, size), args.executor_arguments].concat(),
+            logs: args.executor_logs,
+        },
+    });
     let scheme = if tls.is_some() { "https" } else { "http" };
     let options = SchedulerOptions {
         address: args.listen,
@@ -96,6 +135,7 @@ fn main() -> ExitCode {
         tls,
         executors_address: args.executors_listen,
         offered: args.offer,
+        pool,
     };
     let serving = args.serving;
     serving::main("root-scheduler", serving.clone(), async move {
@@ -106,4 +146,29 @@ fn main() -> ExitCode {
         serving.tell(&format!("{scheme}://{}", scheduler.address()));
         Ok(scheduler.run(async move { serving.stopped().await }).await?)
     })
+}
+
+/// The cores of this machine in equal parts for so many executors.
+fn cores_of_each(size: PoolSize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) / size.most()
+}
+
+/// What executors of this machine have unless they are told otherwise: the settings of the scheduler, and a part of the memory.
+fn common_arguments(serving: &serving::ServingArgs, size: PoolSize) -> Vec<OsString> {
+    let share = (MEMORY_SHARE / size.most() as f64).to_string();
+    let format = serving.log_format.to_string();
+    let mut arguments: Vec<OsString> =
+        ["--log", &serving.log, "--log-format", &format, "--memory-share", &share].map(OsString::from).into();
+    if let Some(stores) = &serving.stores {
+        arguments.extend(["--stores".into(), stores.into()]);
+    }
+    if let Some(cache) = &serving.cache {
+        arguments.extend([
+            "--cache".into(),
+            cache.into(),
+            "--cache-size".into(),
+            serving.cache_size.to_string().into(),
+        ]);
+    }
+    arguments
 }

@@ -245,7 +245,7 @@ fn most_partitions(stage: &RunningStage) -> usize {
 }
 
 /// Whether a stage brings its partitions together below what it writes: then no other task may have a part of them.
-fn comes_together(stage: &Arc<dyn ExecutionPlan>) -> bool {
+pub(crate) fn comes_together(stage: &Arc<dyn ExecutionPlan>) -> bool {
     let mut children = stage.children();
     while let [node] = children.as_slice() {
         if node.is::<ShuffleReaderExec>() || node.is::<RangeShuffleReaderExec>() {

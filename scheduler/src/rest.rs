@@ -11,15 +11,16 @@ use axum::{Extension, Router};
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_core::serde::protobuf::{CancelJobParams, JobStatus, job_status};
-use root_cluster::{ClusterStatus, Fault, JobProgress, UNWANTED_PATH};
+use root_cluster::{ClusterStatus, JobProgress, UNWANTED_PATH};
 use serde::Serialize;
 use serde_json::json;
 use tonic::Request;
 
 use crate::auth::User;
 use crate::guard::Guard;
-use crate::jobs::Jobs;
+use crate::jobs::{JobState, Jobs, Outcome};
 use crate::metrics::Metrics;
+use crate::pool::PoolView;
 use crate::serve::Server;
 
 /// What answers.
@@ -42,16 +43,6 @@ struct JobView {
     progress: JobProgress,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum JobState {
-    Queued,
-    Running,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
 /// Why there is no answer.
 struct Failure(StatusCode, String);
 
@@ -61,16 +52,28 @@ impl IntoResponse for Failure {
     }
 }
 
+/// What answers are put together from.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) server: Server,
+    pub(crate) jobs: Jobs,
+    pub(crate) guard: Guard,
+    pub(crate) metrics: Metrics,
+    /// The executors that the scheduler starts itself, if it does.
+    pub(crate) pool: Option<PoolView>,
+    /// How long rows are kept of jobs that have ended.
+    pub(crate) keep: Duration,
+}
+
 /// What can be asked for.
-pub(crate) fn routes(server: Arc<Server>, jobs: Jobs, guard: Guard, metrics: Metrics, keep: Duration) -> Router {
-    let wanted = Wanted { server: Arc::clone(&server), keep, since: Instant::now() };
-    let counters = (Arc::clone(&server), metrics, guard);
+pub(crate) fn routes(known: Known) -> Router {
+    let (server, jobs) = (Arc::new(known.server.clone()), known.jobs.clone());
+    let wanted = Wanted { server: Arc::clone(&server), keep: known.keep, since: Instant::now() };
     Router::new()
-        .route("/v1/cluster", get(cluster))
         .route("/v1/jobs", get(all))
         .route("/v1/jobs/{job}", get(one).delete(cancel))
         .with_state(Rest { server, jobs })
-        .merge(Router::new().route("/metrics", get(self::metrics)).with_state(counters))
+        .merge(Router::new().route("/metrics", get(metrics)).route("/v1/cluster", get(cluster)).with_state(known))
         .merge(Router::new().route(UNWANTED_PATH, post(unwanted)).with_state(wanted))
 }
 
@@ -112,25 +115,26 @@ async fn unwanted(State(wanted): State<Wanted>, Json(mut jobs): Json<Vec<String>
     Json(unwanted)
 }
 
-async fn metrics(
-    State((server, metrics, guard)): State<(Arc<Server>, Metrics, Guard)>,
-) -> Result<impl IntoResponse, StatusCode> {
-    let text = metrics.to_text(&server, guard.running()).await.map_err(|error| {
+async fn metrics(State(known): State<Known>) -> Result<impl IntoResponse, StatusCode> {
+    let text = known.metrics.to_text(&known.server, known.guard.running()).await.map_err(|error| {
         tracing::warn!("{error}");
         StatusCode::INTERNAL_SERVER_ERROR
     })?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }
 
-async fn cluster(State(rest): State<Rest>) -> Result<Json<ClusterStatus>, Failure> {
-    let executors = rest.server.state.executor_manager.get_executors_state().await.map_err(|error| {
+async fn cluster(State(known): State<Known>) -> Result<Json<ClusterStatus>, Failure> {
+    let executors = known.server.state.executor_manager.get_executors_state().await.map_err(|error| {
         tracing::warn!("the executors are not known: {error}");
         Failure(StatusCode::INTERNAL_SERVER_ERROR, "the executors are not known".to_string())
     })?;
+    let cores = executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum();
     Ok(Json(ClusterStatus {
         version: env!("CARGO_PKG_VERSION").to_string(),
         executors: executors.len(),
-        cores: executors.iter().map(|(executor, ..)| executor.specification.vcores as usize).sum(),
+        cores,
+        most_cores: known.pool.as_ref().map_or(cores, |pool| pool.most_cores.max(cores)),
+        reason: known.pool.as_ref().and_then(PoolView::reason),
     }))
 }
 
@@ -174,20 +178,18 @@ impl Rest {
     }
 
     async fn view(&self, job: String, submitted: SystemTime) -> Result<JobView, Failure> {
-        let status = self.server.state.task_manager.get_job_status(&job.clone().into()).await.map_err(|error| {
-            tracing::warn!(job, "its state is not known: {error}");
-            Failure(StatusCode::INTERNAL_SERVER_ERROR, "the state of the job is not known".to_string())
-        })?;
-        let (state, error) = match status.and_then(|status| status.status) {
-            None | Some(job_status::Status::Queued(_)) => (JobState::Queued, None),
-            Some(job_status::Status::Running(_)) => (JobState::Running, None),
-            Some(job_status::Status::Successful(_)) => (JobState::Succeeded, None),
-            Some(job_status::Status::Failed(failed)) => match Fault::find(&failed.error) {
-                Some(fault) => (JobState::Failed, Some(fault.message)),
-                None if failed.error.to_ascii_lowercase().contains("cancelled") => (JobState::Cancelled, None),
-                None => (JobState::Failed, Some(failed.error)),
-            },
+        let outcome = match self.jobs.outcome(&job) {
+            Some(outcome) => outcome,
+            None => {
+                let status = self.server.state.task_manager.get_job_status(&job.clone().into()).await;
+                let status = status.map_err(|error| {
+                    tracing::warn!(job, "its state is not known: {error}");
+                    Failure(StatusCode::INTERNAL_SERVER_ERROR, "the state of the job is not known".to_string())
+                })?;
+                Outcome::of(status.and_then(|status| status.status).as_ref())
+            }
         };
+        let Outcome { state, error } = outcome;
         let submitted = submitted.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let progress = self.jobs.progress(&job);
         Ok(JobView { id: job, state, submitted, error, progress })

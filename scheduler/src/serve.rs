@@ -19,7 +19,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use eos_io::Stores;
 use futures::FutureExt;
-use futures::future::{BoxFuture, select_all};
+use futures::future::{BoxFuture, pending, select_all};
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::service::Routes;
@@ -33,7 +33,8 @@ use crate::guard::Guard;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::placing::Placing;
-use crate::rest;
+use crate::pool::{Keeper, Limits, PoolSize, ProcessOptions, Processes};
+use crate::rest::{self, Known};
 use crate::tls::{self, TlsFiles, TlsListener};
 use crate::watch::{Launcher, Watch};
 
@@ -103,6 +104,23 @@ pub struct SchedulerOptions {
     pub executors_address: Option<SocketAddr>,
     /// Folders of this machine whose files SQL by other programs may name.
     pub offered: Vec<PathBuf>,
+    /// The executors that the scheduler starts itself, if any.
+    pub pool: Option<PoolOptions>,
+}
+
+/// Executors that the scheduler starts itself.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// How many there are.
+    pub size: PoolSize,
+    /// Tasks that each runs at the same time.
+    pub cores: usize,
+    /// How long one is without tasks before it goes, if there are more than the fewest.
+    pub idle: Duration,
+    /// How long one may take from its start until it registers.
+    pub start: Duration,
+    /// How they are started.
+    pub processes: ProcessOptions,
 }
 
 impl SchedulerOptions {
@@ -130,6 +148,7 @@ impl Default for SchedulerOptions {
             tls: None,
             executors_address: None,
             offered: Vec::new(),
+            pool: None,
         }
     }
 }
@@ -142,6 +161,7 @@ pub struct Scheduler {
     answering: Vec<BoxFuture<'static, std::io::Result<()>>>,
     sessions: Sessions,
     watch: Watch,
+    keeping: Option<BoxFuture<'static, ()>>,
 }
 
 impl Scheduler {
@@ -167,6 +187,9 @@ impl Scheduler {
         let metrics = Metrics::new()?;
         let server = start(cluster, config, &guard, &metrics).await?;
         let jobs = Jobs::new(metrics.clone());
+        let keeper = options.pool.clone().map(|pool| keeper(pool, executors_address));
+        let pool = keeper.as_ref().map(Keeper::view);
+        let keeping = keeper.map(|keeper| keeper.run(server.clone(), guard.clone()).boxed());
         let watch = Watch {
             server: server.clone(),
             cluster: executors,
@@ -178,7 +201,9 @@ impl Scheduler {
         settings.local.only = Some(options.offered.clone());
         let offered = Stores::builder().settings(settings).build();
         let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
-        let routes = routes(server, &jobs, &guard, metrics, sessions.clone(), options.keep_results)?;
+        let known =
+            Known { server, jobs: jobs.clone(), guard: guard.clone(), metrics, pool, keep: options.keep_results };
+        let routes = routes(known, sessions.clone())?;
         let door = |is_for, guard: &Arc<auth::Guard>| {
             let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };
             routes.clone().layer(from_fn_with_state(door, enter))
@@ -193,7 +218,7 @@ impl Scheduler {
         if let Some((listener, _)) = for_executors {
             answering.push(plain(listener, door(For::Executors, &access)));
         }
-        Ok(Self { address, executors_address, answering, sessions, watch })
+        Ok(Self { address, executors_address, answering, sessions, watch, keeping })
     }
 
     /// Where it listens.
@@ -215,6 +240,7 @@ impl Scheduler {
         tokio::select! {
             (result, ..) = select_all(self.answering) => result.map_err(Error::Stopped),
             () = self.sessions.tidy() => Ok(()),
+            () = self.keeping.unwrap_or_else(|| pending().boxed()) => Ok(()),
             () = self.watch.run() => Err(Error::Stopped(std::io::Error::other("nobody tells of executors any more"))),
             () = stop => Ok(()),
         }
@@ -256,6 +282,8 @@ fn config(options: &SchedulerOptions, address: SocketAddr, stores: &Stores) -> S
         no_executors_grace_period_seconds: seconds(options.no_executors_grace),
         executor_termination_grace_period: 30,
         finished_job_data_clean_up_interval_seconds: seconds(options.keep_results),
+        // What is left of it to know, `Jobs` knows.
+        finished_job_state_clean_up_interval_seconds: seconds(options.keep_results),
         task_max_failures: options.task_attempts,
         stage_max_failures: options.task_attempts,
         override_config_producer: Some(setup::config()),
@@ -287,14 +315,19 @@ async fn start(
     Ok(server)
 }
 
-fn routes(
-    server: Server,
-    jobs: &Jobs,
-    guard: &Guard,
-    metrics: Metrics,
-    sessions: Sessions,
-    keep: Duration,
-) -> Result<Router, ArrowError> {
+/// Has executors started as processes of this machine, which call the scheduler where it listens to them.
+fn keeper(options: PoolOptions, address: SocketAddr) -> Keeper {
+    let PoolOptions { size, cores, idle, start, processes } = options;
+    let scheduler = match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    };
+    let processes = Processes::new(processes, &format!("http://{scheduler}"), cores);
+    Keeper::new(Arc::new(processes), Limits { size, cores, idle, start, prefix: "executor".to_string() })
+}
+
+fn routes(known: Known, sessions: Sessions) -> Result<Router, ArrowError> {
+    let Known { server, jobs, guard, .. } = &known;
     let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -303,7 +336,6 @@ fn routes(
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut services = Routes::builder();
     services.add_service(grpc).add_service(flight);
-    let server = Arc::new(server);
-    let rest = rest::routes(server.clone(), jobs.clone(), guard.clone(), metrics, keep);
-    Ok(services.routes().into_axum_router().merge(rest).merge(get_routes(server)))
+    let server = Arc::new(server.clone());
+    Ok(services.routes().into_axum_router().merge(rest::routes(known)).merge(get_routes(server)))
 }

@@ -48,6 +48,11 @@ pub struct ClusterStatus {
     pub executors: usize,
     /// Tasks that can run at the same time.
     pub cores: usize,
+    /// Tasks that could if all executors were there that the scheduler may start.
+    pub most_cores: usize,
+    /// Why the scheduler has not started as many executors as there should be, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Why the scheduler refuses an HTTP request.

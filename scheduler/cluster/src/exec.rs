@@ -264,7 +264,7 @@ impl Run {
             return Err(error);
         }
         let since = Instant::now();
-        while !self.cluster.status().await.is_ok_and(|status| status.cores > 0) {
+        while !self.cluster.status().await.is_ok_and(|status| status.most_cores > 0) {
             if since.elapsed() > REAPPEAR {
                 return Err(error);
             }

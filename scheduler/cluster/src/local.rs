@@ -1,17 +1,13 @@
-//! A cluster of processes on this machine: a scheduler and some executors, which end with this process however it ends. An
-//! executor that dies is started again, as the kubelet does it elsewhere.
+//! A cluster of processes on this machine: a scheduler, and executors that it starts. They end with this process however it
+//! ends.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::client::Cluster;
@@ -21,14 +17,6 @@ use crate::error::Error;
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked whether they have.
 const LOOK: Duration = Duration::from_millis(10);
-/// How often it is looked whether executors have died.
-const KEEP: Duration = Duration::from_millis(50);
-/// Share of the machine's memory that sorts, joins and aggregations of all executors may hold together.
-const MEMORY_SHARE: f64 = 0.7;
-/// How long an executor that died is left alone before it is started again: at first, and at most. Each death doubles it.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// How long an executor has to live for its deaths to be forgotten.
-const SOUND: Duration = Duration::from_secs(60);
 /// Bytes of a log that tell why a program did not start.
 const TAIL: usize = 2000;
 
@@ -74,16 +62,26 @@ impl LocalOptions {
     pub fn new(executors: usize, cores: usize) -> Self {
         Self { executors, cores, ..Self::default() }
     }
+
+    /// The arguments of each executor.
+    fn of_executors(&self, folder: &Path) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = ["--work-dir".into(), folder.join("rows").into()].into();
+        if let Some(bytes) = self.memory {
+            arguments.extend(["--memory".into(), (bytes / self.executors as u64).to_string().into()]);
+        }
+        if let Some((directory, size)) = &self.cache {
+            arguments.extend(["--cache".into(), directory.into(), "--cache-size".into(), size.to_string().into()]);
+        }
+        arguments.extend(self.executor_arguments.iter().map(OsString::from));
+        arguments
+    }
 }
 
 /// A scheduler and executors as processes of this machine. They end when this is dropped.
 #[derive(Debug)]
 pub struct LocalCluster {
     cluster: Cluster,
-    executors: Arc<Mutex<Vec<Executor>>>,
-    /// Starts executors again; ends when it cannot send any more.
-    keeper: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
-    // The scheduler ends behind its executors, and the files behind all of them.
+    // The files end behind the processes.
     scheduler: Process,
     folder: TempDir,
 }
@@ -94,27 +92,6 @@ struct Process {
     program: &'static str,
     child: Child,
     log: PathBuf,
-}
-
-/// An executor that is started again when it dies.
-#[derive(Debug)]
-struct Executor {
-    process: Process,
-    recipe: Recipe,
-    started: Instant,
-    /// How long it is left alone after its next death.
-    back_off: Duration,
-    /// When it died, if it is not to live.
-    died: Option<Instant>,
-}
-
-/// How a process is started.
-#[derive(Debug, Clone)]
-struct Recipe {
-    program: &'static str,
-    path: PathBuf,
-    log: PathBuf,
-    arguments: Vec<OsString>,
 }
 
 impl LocalCluster {
@@ -130,37 +107,22 @@ impl LocalCluster {
         // The directory is readable for nobody else: the file may say what secrets are sent to servers.
         let stores = folder.path().join("stores.toml");
         fs::write(&stores, &options.stores).map_err(|error| start("a cluster on this machine", &error))?;
-        let of_stores: [OsString; 2] = ["--stores".into(), stores.into()];
         let mut arguments: Vec<OsString> = ["--listen", "127.0.0.1:0", "--address-file"].map(OsString::from).into();
         arguments.push(address_file.clone().into());
-        arguments.extend(of_stores.clone());
+        arguments.extend(["--stores".into(), stores.into()]);
         arguments.extend(options.scheduler_arguments.iter().map(OsString::from));
-        let mut scheduler =
-            Recipe::new("root-scheduler", &programs, folder.path(), "scheduler.log", arguments).start()?;
+        if options.executors > 0 {
+            let [executors, cores] = [options.executors, options.cores].map(|count| OsString::from(count.to_string()));
+            arguments.extend(["--start-executors".into(), executors, "--executor-cores".into(), cores]);
+            arguments.extend(["--executor-logs".into(), folder.path().into()]);
+            arguments.extend(["--executor-program".into(), programs.join("root-executor").into(), "--".into()]);
+            arguments.extend(options.of_executors(folder.path()));
+        }
+        let mut scheduler = Process::start("root-scheduler", &programs, folder.path(), &arguments)?;
         let address = scheduler.wait_for(|| fs::read_to_string(&address_file).ok()).await?;
         let cluster = Cluster::connect(&address).await?.on_this_machine();
-        let mut executors = Vec::with_capacity(options.executors);
-        for number in 0..options.executors {
-            let (of_memory, memory) = match options.memory {
-                Some(bytes) => ("--memory", (bytes / options.executors as u64).to_string()),
-                None => ("--memory-share", (MEMORY_SHARE / options.executors as f64).to_string()),
-            };
-            let cores = options.cores.to_string();
-            let mut arguments: Vec<OsString> = vec!["--work-dir".into(), folder.path().join("rows").into()];
-            arguments.extend(["--scheduler", &address, "--cores", &cores, of_memory, &memory].map(OsString::from));
-            arguments.extend(options.executor_arguments.iter().map(OsString::from));
-            let log = format!("executor-{number}.log");
-            arguments.extend(of_stores.clone());
-            if let Some((directory, size)) = &options.cache {
-                let size = size.to_string();
-                arguments.extend(["--cache".into(), directory.into(), "--cache-size".into(), size.into()]);
-            }
-            executors.push(Executor::start(Recipe::new("root-executor", &programs, folder.path(), &log, arguments))?);
-        }
-        let executors = Arc::new(Mutex::new(executors));
-        let mut started = Self { cluster, executors, keeper: None, scheduler, folder };
+        let mut started = Self { cluster, scheduler, folder };
         started.wait_for_executors(options.executors).await?;
-        started.keep();
         Ok(started)
     }
 
@@ -174,9 +136,14 @@ impl LocalCluster {
         self.folder.path()
     }
 
-    /// The process of an executor.
-    pub fn executor_id(&self, number: usize) -> Option<u32> {
-        self.executors.lock().get(number).map(|executor| executor.process.child.id())
+    /// The processes of its executors, from the oldest to the youngest as far as the numbers of processes tell.
+    #[cfg(target_os = "linux")]
+    pub fn executor_ids(&self) -> Vec<u32> {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+        let mut own: Vec<u32> = numbers.filter(|number| is_child_of(*number, self.scheduler_id())).collect();
+        own.sort_unstable();
+        own
     }
 
     /// The process of the scheduler.
@@ -188,102 +155,43 @@ impl LocalCluster {
         let since = Instant::now();
         loop {
             self.scheduler.check()?;
-            for executor in self.executors.lock().iter_mut() {
-                executor.process.check()?;
-            }
-            if self.cluster.status().await?.executors >= count {
+            let status = self.cluster.status().await?;
+            if status.executors >= count {
                 return Ok(());
             }
+            // With one process, what is wrong at the start is wrong for good.
+            if let Some(reason) = status.reason {
+                return Err(Error::Start { program: "root-executor".to_string(), reason });
+            }
             if since.elapsed() > START {
-                let scheduler = self.cluster.name();
-                let mut executors = self.executors.lock();
-                let first = executors.first_mut();
-                return Err(first.map_or(Error::NoExecutors { scheduler }, |one| one.process.too_late()));
+                return Err(Error::NoExecutors { scheduler: self.cluster.name() });
             }
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    /// Starts executors again that die, from now on.
-    fn keep(&mut self) {
-        let executors = Arc::clone(&self.executors);
-        let (stop, stopped) = mpsc::channel();
-        let keeper = std::thread::spawn(move || {
-            while stopped.recv_timeout(KEEP) == Err(RecvTimeoutError::Timeout) {
-                executors.lock().iter_mut().for_each(Executor::keep);
-            }
-        });
-        self.keeper = Some((stop, keeper));
     }
 }
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
-        if let Some((stop, keeper)) = self.keeper.take() {
-            drop(stop);
-            // It has nothing to say.
-            let _ = keeper.join();
-        }
-        let mut executors = self.executors.lock();
-        let executors = executors.iter_mut().map(|executor| &mut executor.process);
-        let mut processes: Vec<_> = executors.chain([&mut self.scheduler]).collect();
-        for process in &mut processes {
-            drop(process.child.stdin.take());
-        }
-        processes.into_iter().for_each(Process::end);
+        drop(self.scheduler.child.stdin.take());
+        self.scheduler.end();
     }
 }
 
-impl Executor {
-    fn start(recipe: Recipe) -> Result<Self, Error> {
-        let process = recipe.start()?;
-        Ok(Self { process, recipe, started: Instant::now(), back_off: BACK_OFF.0, died: None })
-    }
-
-    /// Starts it again if it died some time ago. One that ended in peace stays away.
-    fn keep(&mut self) {
-        let Some(died) = self.died else {
-            if let Ok(Some(status)) = self.process.child.try_wait()
-                && !status.success()
-            {
-                tracing::warn!(
-                    "an executor died ({status}) and is started again; its log is {}",
-                    self.recipe.log.display()
-                );
-                if self.started.elapsed() > SOUND {
-                    self.back_off = BACK_OFF.0;
-                }
-                self.died = Some(Instant::now());
-            }
-            return;
-        };
-        if died.elapsed() < self.back_off {
-            return;
-        }
-        self.back_off = (2 * self.back_off).min(BACK_OFF.1);
-        match self.recipe.start() {
-            Ok(process) => {
-                (self.process, self.started, self.died) = (process, Instant::now(), None);
-            }
-            Err(error) => {
-                tracing::warn!("{error}");
-                self.died = Some(Instant::now());
-            }
-        }
-    }
+/// Whether a process that runs was started by another one.
+#[cfg(target_os = "linux")]
+fn is_child_of(process: u32, parent: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let has = |line: String| status.lines().any(|other| other == line);
+    has(format!("PPid:\t{parent}")) && !status.contains("\nState:\tZ")
 }
 
-impl Recipe {
-    fn new(program: &'static str, programs: &Path, folder: &Path, log: &str, arguments: Vec<OsString>) -> Self {
-        Self { program, path: programs.join(program), log: folder.join(log), arguments }
-    }
-
-    fn start(&self) -> Result<Process, Error> {
-        let Self { program, path, log, arguments } = self;
-        // Those that died have told of what.
-        let output = File::options().create(true).append(true).open(log).map_err(|error| start(program, &error))?;
-        let mut command = Command::new(path);
-        command.args(arguments).arg("--until-stdin-closes");
+impl Process {
+    fn start(program: &'static str, programs: &Path, folder: &Path, arguments: &[OsString]) -> Result<Self, Error> {
+        let (path, log) = (programs.join(program), folder.join("scheduler.log"));
+        let output = File::create(&log).map_err(|error| start(program, &error))?;
+        let mut command = Command::new(&path);
+        command.arg("--until-stdin-closes").args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(output);
         let child = command.spawn().map_err(|error| Error::Start {
             program: program.to_string(),
@@ -292,11 +200,9 @@ impl Recipe {
                 _ => error.to_string(),
             },
         })?;
-        Ok(Process { program, child, log: log.clone() })
+        Ok(Self { program, child, log })
     }
-}
 
-impl Process {
     /// Waits for something that the process does at its start.
     async fn wait_for<T>(&mut self, mut sign: impl FnMut() -> Option<T>) -> Result<T, Error> {
         let since = Instant::now();
@@ -333,10 +239,10 @@ impl Process {
         Error::Start { program: self.program.to_string(), reason: format!("{what}: {last}") }
     }
 
-    /// Waits a moment for the process to end by itself.
+    /// Waits a moment for the process to end by itself, which waits for its executors.
     fn end(&mut self) {
         let since = Instant::now();
-        while since.elapsed() < Duration::from_secs(2) {
+        while since.elapsed() < Duration::from_secs(4) {
             match self.child.try_wait() {
                 Ok(None) => std::thread::sleep(LOOK),
                 _ => return,

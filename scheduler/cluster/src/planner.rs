@@ -40,11 +40,11 @@ impl Cluster {
     /// Where the scheduler does not answer or has no executors.
     pub async fn elsewhere(&self) -> Result<Arc<dyn Elsewhere>, Error> {
         let status = self.status().await?;
-        if status.cores == 0 {
+        if status.most_cores == 0 {
             return Err(Error::NoExecutors { scheduler: self.name() });
         }
         let codec = setup::codec(&Stores::new());
-        Ok(Arc::new(OnCluster { cluster: self.clone(), codec, cores: status.cores }))
+        Ok(Arc::new(OnCluster { cluster: self.clone(), codec, cores: status.most_cores }))
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the programs of a cluster have in common: logs, threads with room for deep plans, and when they end.
 
-use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{fmt, fs};
 
 use clap::ValueEnum;
 use eos_io::{Cache, Settings, Stores};
@@ -22,6 +22,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+impl fmt::Display for LogFormat {
+    /// As it is written on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
 }
 
 /// Options of all programs of a cluster.

@@ -1,13 +1,12 @@
 //! What can be seen of a cluster: metrics, logs, and what is kept of jobs.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::Duration;
 
 use root_cluster::{LocalCluster, LocalOptions};
 use serde_json::Value;
 
-use crate::support::{SAMPLE, cluster_with, free_port, session, until};
+use crate::support::{SAMPLE, cluster_with, executor_logs, free_port, session, until};
 
 async fn metrics(url: &str) -> HashMap<String, f64> {
     let answer = reqwest::get(url).await.unwrap();
@@ -70,8 +69,8 @@ async fn scheduler_and_executors_count_what_they_do_for_prometheus() {
 }
 
 /// The lines of a log, each of which is an object.
-fn lines(log: &Path) -> Vec<Value> {
-    std::fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+fn lines(log: &str) -> Vec<Value> {
+    log.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,11 +79,11 @@ async fn logs_as_json_name_job_stage_and_task_in_fields() {
     let cluster = cluster_with(options(&format, &format)).await;
     run_queries(&cluster).await;
     let ended = |line: &Value| line["fields"]["message"] == "the task has ended";
-    let executor = lines(&cluster.logs().join("executor-0.log"));
+    let executor = lines(&executor_logs(&cluster)[0]);
     let span = &executor.iter().find(|line| ended(line)).expect("a task has ended")["span"];
     assert!(span["job"].as_str().is_some_and(|job| job.len() == 32), "{span}");
     assert!(span["stage"].is_u64() && span["task"].is_u64(), "{span}");
-    let scheduler = lines(&cluster.logs().join("scheduler.log"));
+    let scheduler = lines(&std::fs::read_to_string(cluster.logs().join("scheduler.log")).unwrap());
     let fields = &scheduler.iter().find(|line| ended(line)).expect("a task has ended")["fields"];
     assert_eq!(fields["job"], span["job"]);
     assert!(fields["stage"].is_u64() && fields["task"].is_u64() && fields["executor"].is_string(), "{fields}");

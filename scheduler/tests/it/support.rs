@@ -39,6 +39,13 @@ pub async fn session(cluster: &LocalCluster) -> RootSession {
     RootSession::builder().elsewhere(cluster.cluster().elsewhere().await.unwrap()).build()
 }
 
+/// What the executors of a cluster have written.
+pub fn executor_logs(cluster: &LocalCluster) -> Vec<String> {
+    let files = std::fs::read_dir(cluster.logs()).unwrap().map(|file| file.unwrap().path());
+    let of_executors = files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("executor-"));
+    of_executors.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
 /// A program of a cluster with a port of its own choice, killed at the end of the test.
 pub struct Process(Child);
 
@@ -101,6 +108,12 @@ pub fn free_port() -> u16 {
 /// A connection to the scheduler on a port, as soon as it has an executor.
 pub async fn connected(port: u16) -> Cluster {
     connected_with(&format!("http://127.0.0.1:{port}"), Access::default()).await
+}
+
+/// The same whether it has executors or not.
+pub async fn reachable(port: u16) -> Cluster {
+    until(Duration::from_secs(60), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    Cluster::connect(&format!("http://127.0.0.1:{port}")).await.unwrap()
 }
 
 /// The same for who shows something.

@@ -16,11 +16,11 @@ use root_engine::RootSession;
 use crate::support::SAMPLE;
 
 /// What takes some seconds, see [`count_pairs`].
-const TIMES: i64 = 300;
+pub(crate) const TIMES: i64 = 300;
 
 /// Every event with every other, so many times, an even number: work of which the answer is known, in two halves, so that two
 /// executors have something to do.
-async fn count_pairs(session: &RootSession, times: i64) -> datafusion::common::Result<i64> {
+pub(crate) async fn count_pairs(session: &RootSession, times: i64) -> datafusion::common::Result<i64> {
     let file = format!("'{SAMPLE}:Events'");
     let half = times / 2;
     let count = |offset: i64| {
@@ -41,7 +41,7 @@ async fn number(session: &RootSession, sql: &str) -> datafusion::common::Result<
 }
 
 /// The number of events, by a query that reads them.
-async fn count_events(session: &RootSession) -> datafusion::common::Result<i64> {
+pub(crate) async fn count_events(session: &RootSession) -> datafusion::common::Result<i64> {
     number(session, &format!("SELECT count(*) FROM '{SAMPLE}:Events' WHERE \"MET_pt\" >= 0")).await
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use root_engine::{ErrorKind, RootSession, kind_of};
 
 use super::{TIMES, count_events, count_pairs, signal};
-use crate::support::{Process, SAMPLE, cluster, connected, free_port, session, until};
+use crate::support::{Process, SAMPLE, cluster, connected, executor_logs, free_port, session, until};
 
 /// Whether a process of this one has ended, though nobody has asked for its result yet.
 fn has_ended(process: u32) -> bool {
@@ -20,7 +20,7 @@ async fn an_executor_that_is_killed_in_the_middle_of_a_query_costs_no_rows() {
     let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!query.is_finished(), "the query is too short for this test");
-    signal(cluster.executor_id(0).unwrap(), "KILL");
+    signal(cluster.executor_ids()[0], "KILL");
     assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000);
 }
 
@@ -30,13 +30,13 @@ async fn an_executor_that_is_told_to_stop_finishes_its_tasks_and_hands_out_its_r
     let session = session(&cluster).await;
     let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let executor = cluster.executor_id(0).unwrap();
+    let executor = cluster.executor_ids()[0];
     assert!(!query.is_finished(), "the query is too short for this test");
     signal(executor, "TERM");
     assert_eq!(query.await.unwrap().unwrap(), TIMES * 1_000_000);
     until(Duration::from_secs(60), || has_ended(executor)).await;
-    let log = std::fs::read_to_string(cluster.logs().join("executor-0.log")).unwrap();
-    assert!(log.contains("Executor stopped."), "{log}");
+    let logs = executor_logs(&cluster);
+    assert!(logs.iter().any(|log| log.contains("Executor stopped.")), "{logs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn an_executor_that_is_paused_costs_no_rows_and_comes_back() {
     let query = tokio::spawn(async move { count_pairs(&session, TIMES).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!query.is_finished(), "the query is too short for this test");
-    let executor = cluster.executor_id(0).unwrap();
+    let executor = cluster.executor_ids()[0];
     signal(executor, "STOP");
     let rows = tokio::time::timeout(Duration::from_secs(120), query).await.unwrap().unwrap().unwrap();
     assert_eq!(rows, TIMES * 1_000_000);
@@ -144,9 +144,9 @@ async fn an_executor_that_dies_is_noticed_long_before_it_has_been_silent_for_too
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_of_a_cluster_on_this_machine_that_dies_is_started_again() {
     let cluster = cluster(1).await;
-    let first = cluster.executor_id(0).unwrap();
+    let first = cluster.executor_ids()[0];
     signal(first, "KILL");
-    until(Duration::from_secs(60), || cluster.executor_id(0) != Some(first)).await;
+    until(Duration::from_secs(60), || cluster.executor_ids().first().is_some_and(|now| *now != first)).await;
     let session = session(&cluster).await;
     assert_eq!(count_events(&session).await.unwrap(), 1000);
 }

@@ -27,7 +27,7 @@ fn sum(url: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_storage_fails_for_a_while_is_tried_again_and_the_ledger_says_so() {
     let cluster = cluster(2).await;
-    let executors = [cluster.executor_id(0).unwrap(), cluster.executor_id(1).unwrap()];
+    let executors = cluster.executor_ids();
     let failed = Arc::new(AtomicUsize::new(0));
     let count = failed.clone();
     let server = FileServer::start("127.0.0.1", std::fs::read(SAMPLE).unwrap(), move |port, _| {
@@ -56,8 +56,7 @@ async fn a_file_that_ends_its_readers_fails_its_own_query_and_no_other() {
     let deaths = Arc::new(AtomicUsize::new(0));
     let (executors, count) = (cluster.clone(), deaths.clone());
     let server = FileServer::start("127.0.0.1", std::fs::read(SAMPLE).unwrap(), move |port, _| {
-        let executors = [0, 1].into_iter().filter_map(|number| executors.executor_id(number));
-        for executor in executors.filter(|executor| has_port(*executor, port)) {
+        for executor in executors.executor_ids().into_iter().filter(|executor| has_port(*executor, port)) {
             signal(executor, "SEGV");
             count.fetch_add(1, Ordering::Relaxed);
         }
