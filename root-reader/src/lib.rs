@@ -42,6 +42,7 @@ mod friend;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod layout;
+mod local;
 mod metrics;
 mod narrow;
 mod nested;

@@ -1,5 +1,5 @@
 //! Where the bytes of a file come from: memory, a local file, or ranges of an object store. A local file that is
-//! reached through an object store is read with plain positioned reads on the one handle that opening gave. Of a remote one,
+//! reached through an object store is read with plain positioned reads on the handle that opening gave. Of a remote one,
 //! where each request costs a round trip, parts can be read ahead.
 
 use std::fs::File;
@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
 
 use crate::error::{Error, FormatError, Place, Result};
+use crate::local::LocalFile;
 
 /// What opening reads at once: the header, the top directory's record, and often its keys as well.
 const HEAD: u64 = 16 << 10;
@@ -32,7 +33,7 @@ pub(crate) struct Source {
 #[derive(Debug, Clone)]
 enum Where {
     Memory(Bytes),
-    Local(Arc<File>),
+    Local(Arc<LocalFile>),
     Store { store: Arc<dyn ObjectStore>, path: Path, ahead: Ahead },
 }
 
@@ -76,7 +77,9 @@ impl Source {
         if meta.is_dir() {
             return Err(io(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
         }
-        Ok(Self { name: name.clone(), size: meta.len(), bytes: Where::Local(Arc::new(file)) })
+        // The working directory may change.
+        let local = LocalFile::opened(file, std::path::absolute(path).map_err(io)?).map_err(io)?;
+        Ok(Self { name: name.clone(), size: meta.len(), bytes: Where::Local(local) })
     }
 
     pub(crate) async fn open(store: Arc<dyn ObjectStore>, path: Path, name: impl Into<Arc<str>>) -> Result<Self> {
@@ -93,7 +96,10 @@ impl Source {
         };
         let size = answer.meta.size;
         let bytes = match answer.payload {
-            GetResultPayload::File(file, _) => Where::Local(Arc::new(file)),
+            GetResultPayload::File(file, path) => {
+                let local = LocalFile::opened(file, path);
+                Where::Local(local.map_err(|source| Error::Io { file: name.to_string(), source })?)
+            }
             GetResultPayload::Stream(body) => {
                 let chunks: Vec<Bytes> = body.try_collect().await.map_err(fault)?;
                 Where::Store { store, path, ahead: Ahead(Arc::new([(0, concat(chunks))])) }
@@ -143,7 +149,7 @@ impl Source {
                     scratch.resize(length, 0);
                 }
                 let slot = scratch.get_mut(..length).unwrap_or_default();
-                Some(match read_at(file, slot, range.start) {
+                Some(match file.read_at(slot, range.start) {
                     Ok(()) => Ok(slot),
                     Err(source) => Err(Error::Io { file: self.name.to_string(), source }),
                 })
@@ -170,7 +176,7 @@ impl Source {
             }
             Where::Local(file) => {
                 let mut buffer = BytesMut::zeroed(length);
-                read_at(file, &mut buffer, range.start)
+                file.read_at(&mut buffer, range.start)
                     .map_err(|source| Error::Io { file: self.name.to_string(), source })?;
                 Ok(buffer.freeze())
             }
@@ -306,26 +312,6 @@ fn concat(chunks: Vec<Bytes>) -> Bytes {
         Ok([one]) => one,
         Err(many) => many.concat().into(),
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !buffer.is_empty() {
-        match file.seek_read(buffer, offset)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            n => {
-                buffer = buffer.split_at_mut(n).1;
-                offset += n as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ballista_core::JobId;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_core::serde::protobuf::{
@@ -12,10 +13,12 @@ use ballista_core::serde::protobuf::{
     CreateUpdateSessionResult, ExecuteQueryParams, ExecuteQueryResult, ExecutorStoppedParams, ExecutorStoppedResult,
     GetJobMetricsParams, GetJobMetricsResult, GetJobStatusParams, GetJobStatusResult, HeartBeatParams, HeartBeatResult,
     PollWorkParams, PollWorkResult, RegisterExecutorParams, RegisterExecutorResult, RemoveSessionParams,
-    RemoveSessionResult, UpdateTaskStatusParams, UpdateTaskStatusResult, job_status,
+    RemoveSessionResult, TaskStatus, UpdateTaskStatusParams, UpdateTaskStatusResult, job_status, task_status,
 };
 use ballista_scheduler::scheduler_server::JobIdGenerator;
+use ballista_scheduler::state::execution_stage::ExecutionStage;
 use futures::{Stream, StreamExt, TryStreamExt};
+use parking_lot::Mutex;
 use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER};
 use tonic::{Request, Response, Status};
 
@@ -23,6 +26,7 @@ use crate::auth::User;
 use crate::doors::FromItself;
 use crate::guard::Guard;
 use crate::jobs::Jobs;
+use crate::measured::Measured;
 use crate::serve::Server;
 
 /// Ballista's service as others see it.
@@ -30,11 +34,31 @@ pub(crate) struct Front {
     server: Server,
     jobs: Jobs,
     guard: Guard,
+    measured: Mutex<Measured>,
 }
 
 impl Front {
     pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard) -> Self {
-        Self { server, jobs, guard }
+        Self { server, jobs, guard, measured: Mutex::default() }
+    }
+
+    /// Adds up what tasks of large stages have measured.
+    async fn add_up(&self, statuses: &mut [TaskStatus]) {
+        let jobs = self.server.state.task_manager.get_running_job_cache();
+        for status in
+            statuses.iter_mut().filter(|status| matches!(status.status, Some(task_status::Status::Successful(_))))
+        {
+            let Some(job) = jobs.get(&JobId::new(status.job_id.as_str())) else { continue };
+            let graph = job.execution_graph.read().await;
+            let Some(ExecutionStage::Running(stage)) = graph.stages().get(&(status.stage_id as usize)) else {
+                continue;
+            };
+            let Some(task) = stage.task_infos.get(status.task_id as usize) else { continue };
+            let attempt = (status.job_id.clone(), status.stage_id, status.stage_attempt_num);
+            let steps = std::mem::take(&mut status.metrics);
+            let partitions = &task.global_input_partition_ids;
+            status.metrics = self.measured.lock().said(attempt, stage.partitions, partitions, steps);
+        }
     }
 
     /// That a job is of whoever asks for it.
@@ -208,6 +232,7 @@ impl SchedulerGrpc for Front {
         let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
         self.guard.heard(executor_id, task_status);
         self.jobs.take_notes(executor_id, task_status);
+        self.add_up(task_status).await;
         self.server.update_task_status(request).await
     }
 

@@ -38,11 +38,33 @@ struct Known {
 struct Tasks {
     /// Whose job it is, and when it was submitted.
     submitted: Option<(User, SystemTime)>,
-    notes: Vec<(u32, TaskNote)>,
+    notes: Notes,
     /// What went wrong and was made good.
     warnings: Vec<String>,
-    /// How it ended.
-    outcome: Option<Outcome>,
+    /// How it ended, and what all tasks have told.
+    outcome: Option<(Outcome, JobProgress)>,
+}
+
+/// Notes of tasks, each partition of a stage in one of them.
+#[derive(Debug, Default)]
+struct Notes {
+    by_number: HashMap<usize, TaskNote>,
+    /// The note that a partition of a stage is in.
+    by_partition: HashMap<(u32, usize), usize>,
+    next: usize,
+}
+
+impl Notes {
+    /// Adds one, in place of those of the same partitions.
+    fn add(&mut self, stage: u32, note: TaskNote) {
+        for partition in &note.partitions {
+            if let Some(earlier) = self.by_partition.insert((stage, *partition), self.next) {
+                self.by_number.remove(&earlier);
+            }
+        }
+        self.by_number.insert(self.next, note);
+        self.next += 1;
+    }
 }
 
 /// How far a job is.
@@ -114,10 +136,7 @@ impl Jobs {
     }
 
     fn add(&self, job: &str, stage: u32, note: TaskNote) {
-        self.change(job, |tasks| {
-            tasks.notes.retain(|(of, earlier)| *of != stage || !earlier.overlaps(&note));
-            tasks.notes.push((stage, note));
-        });
+        self.change(job, |tasks| tasks.notes.add(stage, note));
     }
 
     /// Remembers whose job it is.
@@ -127,12 +146,15 @@ impl Jobs {
 
     /// A job has ended. Ballista forgets it when its rows are removed.
     pub(crate) fn ended(&self, job: &str, status: &job_status::Status) {
-        self.change(job, |tasks| tasks.outcome = Some(Outcome::of(Some(status))));
+        self.change(job, |tasks| {
+            let progress = JobProgress::of(std::mem::take(&mut tasks.notes).by_number.values());
+            tasks.outcome = Some((Outcome::of(Some(status)), progress));
+        });
     }
 
     /// How a job has ended, if it has.
     pub(crate) fn outcome(&self, job: &str) -> Option<Outcome> {
-        self.known.lock().by_id.get(job)?.outcome.clone()
+        self.known.lock().by_id.get(job)?.outcome.as_ref().map(|(outcome, _)| outcome.clone())
     }
 
     /// Something went wrong in a job and was made good.
@@ -183,7 +205,10 @@ impl Jobs {
     pub(crate) fn progress(&self, job: &str) -> JobProgress {
         let known = self.known.lock();
         let Some(tasks) = known.by_id.get(job) else { return JobProgress::default() };
-        let mut progress = JobProgress::of(tasks.notes.iter().map(|(_, note)| note));
+        let mut progress = match &tasks.outcome {
+            Some((_, progress)) => progress.clone(),
+            None => JobProgress::of(tasks.notes.by_number.values()),
+        };
         if !tasks.warnings.is_empty() {
             progress.reports.push(TaskReport::of_warnings(tasks.warnings.clone()));
         }
@@ -201,5 +226,27 @@ fn log(executor: &str, status: &TaskStatus) {
             tracing::warn!(job, stage, task, executor, retried = failed.retryable, "the task failed: {fault}");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(partitions: &[usize], entries: u64) -> TaskNote {
+        TaskNote { partitions: partitions.to_vec(), entries, ..TaskNote::default() }
+    }
+
+    #[test]
+    fn a_partition_that_was_computed_twice_counts_once_and_all_count_after_the_end() {
+        let jobs = Jobs::new(Metrics::new().unwrap());
+        for (stage, note) in [(1, note(&[0, 1], 10)), (1, note(&[2], 5)), (2, note(&[0], 7)), (1, note(&[2], 6))] {
+            jobs.add("job", stage, note);
+        }
+        let progress = jobs.progress("job");
+        assert_eq!((progress.tasks, progress.entries), (3, 23));
+        jobs.ended("job", &job_status::Status::Successful(Default::default()));
+        assert_eq!(jobs.progress("job"), progress);
+        assert_eq!(jobs.outcome("job").unwrap().state, JobState::Succeeded);
     }
 }

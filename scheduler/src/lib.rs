@@ -2,7 +2,8 @@
 //!
 //! `serve` puts it together. `doors` is where requests come in, `auth` knows who sends them, and `tls` keeps others from
 //! listening. `front` is what our own clients and executors speak with, `flight` is for SQL by other programs, and `rest` for
-//! questions by HTTP; `jobs` knows whose jobs there are and how far.
+//! questions by HTTP; `jobs` knows whose jobs there are and how far, and `measured` what their steps
+//! have done.
 //! `placing` decides which task runs where and next, `outputs` what it reads, `watch` looks after executors, and ends jobs that
 //! `guard` does not let go on; `pool` starts executors, and has them end; `metrics` counts.
 
@@ -15,6 +16,7 @@ mod flight;
 mod front;
 mod guard;
 mod jobs;
+mod measured;
 mod metrics;
 mod outputs;
 mod placing;

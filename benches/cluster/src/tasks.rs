@@ -1,5 +1,6 @@
 //! Many short tasks: one small file each.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,16 +22,27 @@ pub struct Args {
     executors: usize,
 }
 
-/// A file with one entry, which is a table of so many files when it is named so often.
-pub async fn small_file(folder: &TempDir) -> String {
-    let path = folder.path().join("small.root");
-    let sql = format!("COPY (SELECT 5 AS x) TO '{}' STORED AS ROOT", path.display());
+/// Names of one file that an inode may have, with room to spare.
+const LINKS: usize = 10_000;
+
+/// Files with one entry each, as a pattern.
+pub async fn small_files(folder: &TempDir, count: usize) -> String {
+    let path = |number: usize| folder.path().join(format!("small-{number}.root"));
+    let first = path(0);
+    let sql = format!("COPY (SELECT 5 AS x) TO '{}' STORED AS ROOT", first.display());
     RootSession::new().sql(&sql).await.unwrap().collect().await.unwrap();
-    path.display().to_string()
+    for number in 1..count {
+        if number % LINKS == 0 {
+            fs::copy(&first, path(number)).unwrap();
+        } else {
+            fs::hard_link(path(number - number % LINKS), path(number)).unwrap();
+        }
+    }
+    folder.path().join("*.root").display().to_string()
 }
 
 /// Has each file be a partition, and each partition a task.
-pub async fn split(session: &RootSession, file: String, tasks: usize) {
+pub async fn split(session: &RootSession, files: String) {
     {
         let state = session.context().state_ref();
         let mut state = state.write();
@@ -38,15 +50,15 @@ pub async fn split(session: &RootSession, file: String, tasks: usize) {
         config.set_extension(Arc::new(PartitionSize { bytes: 1, per_core: usize::MAX }));
         config.options_mut().set("ballista.scheduler.max_partitions_per_task", "1").unwrap();
     }
-    session.register("t", &vec![file; tasks], &TableOptions::default()).await.unwrap();
+    session.register("t", &[files], &TableOptions::default()).await.unwrap();
 }
 
 pub async fn run(args: &Args) {
     let folder = tempfile::tempdir().unwrap();
-    let file = small_file(&folder).await;
+    let files = small_files(&folder, args.tasks).await;
     let cluster = LocalCluster::start(&LocalOptions::new(args.executors, 1)).await.unwrap();
     let session = RootSession::builder().elsewhere(cluster.cluster().elsewhere().await.unwrap()).build();
-    split(&session, file, args.tasks).await;
+    split(&session, files).await;
     let before = process::seconds(cluster.scheduler_id());
     let since = Instant::now();
     let rows = session.sql("SELECT count(*) FROM t WHERE x > 4").await.unwrap().collect().await.unwrap();

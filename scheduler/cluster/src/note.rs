@@ -47,11 +47,6 @@ impl TaskNote {
     pub fn from_name(name: &str) -> Option<Self> {
         serde_json::from_slice(&STANDARD.decode(name.strip_prefix(PREFIX)?).ok()?).ok()
     }
-
-    /// Whether both have computed the same partition.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.partitions.iter().any(|partition| other.partitions.contains(partition))
-    }
 }
 
 impl JobProgress {

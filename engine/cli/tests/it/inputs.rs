@@ -1,6 +1,8 @@
 //! How files are named.
 
-use crate::support::{fixture, run, run_with_input, sample};
+use std::process::Command;
+
+use crate::support::{finish, fixture, run, run_with_input, sample};
 
 #[test]
 fn patterns_directories_and_lists_name_files() {
@@ -26,6 +28,22 @@ fn patterns_directories_and_lists_name_files() {
     // It begins with the four letters that ROOT files begin with.
     std::fs::write(&list, "root://host//a.root\nroot://host//b.root\n").unwrap();
     run(&["count", list.to_str().unwrap()]).fails(3, &["list.txt", "like a list of files"]);
+}
+
+#[test]
+fn a_table_may_have_more_files_than_the_process_may_have_open() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..400 {
+        std::fs::copy(fixture("uproot_layout.root"), dir.path().join(format!("{number}.root"))).unwrap();
+    }
+    let files = format!("{}/*.root:first", dir.path().display());
+    let limited = |arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg("ulimit -n 256; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_root-query"));
+        finish(command.args(arguments)).ok().text().to_string()
+    };
+    assert_eq!(limited(&["count", &files]), "2000\n");
+    assert_eq!(limited(&["sql", "-c", "SELECT count(DISTINCT _file) AS n FROM t", &files]), "n\n400\n");
 }
 
 #[test]
