@@ -103,9 +103,9 @@ impl Keeper {
 
     async fn act(&mut self, action: &Action) {
         let done = match action {
-            Action::Start(order) => {
-                tracing::info!(executor = order.name, memory_step = order.memory_step, "an executor is started");
-                self.pool.start(order).await
+            Action::Start(name) => {
+                tracing::info!(executor = name, "an executor is started");
+                self.pool.start(name).await
             }
             Action::Stop { name, reason } => {
                 tracing::info!(executor = name, "the executor is told to stop: {reason}");
@@ -114,7 +114,6 @@ impl Keeper {
             Action::Remove { name, end } => {
                 match end {
                     End::Done => tracing::info!(executor = name, "the executor has ended"),
-                    End::OutOfMemory => tracing::warn!(executor = name, "the executor ran out of memory"),
                     End::Failed(how) => tracing::warn!(executor = name, "the executor failed: {how}"),
                 }
                 self.pool.remove(name).await

@@ -24,21 +24,13 @@ pub(crate) trait Pool: Send + Sync + fmt::Debug {
     async fn members(&self) -> Result<Vec<Member>, PoolError>;
 
     /// Starts one.
-    async fn start(&self, order: &Order) -> Result<(), PoolError>;
+    async fn start(&self, name: &str) -> Result<(), PoolError>;
 
     /// Has one end as soon as its tasks have, and nobody needs its rows any more.
     async fn stop(&self, name: &str) -> Result<(), PoolError>;
 
     /// Forgets one that has ended.
     async fn remove(&self, name: &str) -> Result<(), PoolError>;
-}
-
-/// An executor that is to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) name: String,
-    /// How often executors with less memory have run out of it.
-    pub(crate) memory_step: u32,
 }
 
 /// An executor that was started.
@@ -51,8 +43,6 @@ pub(crate) struct Member {
 /// How far an executor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MemberState {
-    /// It is to run, and cannot yet, for a reason that may be known.
-    Waiting(Option<String>),
     /// It runs.
     Running,
     /// It was told to end.
@@ -66,8 +56,6 @@ pub(crate) enum MemberState {
 pub(crate) enum End {
     /// In peace.
     Done,
-    /// It needed more memory than it may have.
-    OutOfMemory,
     /// Otherwise: how.
     Failed(String),
 }

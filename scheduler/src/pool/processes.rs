@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{End, Member, MemberState, Order, Pool, PoolError};
+use super::{End, Member, MemberState, Pool, PoolError};
 
 /// How long processes may take to end with the scheduler.
 const END: Duration = Duration::from_secs(2);
@@ -97,14 +97,14 @@ impl Pool for Processes {
         Ok(members.collect())
     }
 
-    async fn start(&self, order: &Order) -> Result<(), PoolError> {
-        let child = self.spawn(&order.name).map_err(|error| match error.kind() {
+    async fn start(&self, name: &str) -> Result<(), PoolError> {
+        let child = self.spawn(name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 PoolError(format!("cannot start executors: there is no {}", self.program.display()))
             }
             _ => PoolError(format!("cannot start {}: {error}", self.program.display())),
         })?;
-        self.children.lock().insert(order.name.clone(), Process { child, is_stopping: false });
+        self.children.lock().insert(name.to_string(), Process { child, is_stopping: false });
         Ok(())
     }
 

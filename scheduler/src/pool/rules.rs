@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::{End, Member, MemberState, Order};
+use super::{End, Member, MemberState};
 
 /// How long tasks wait before executors join those that there are: most queries are over by then.
 const WAITED: Duration = Duration::from_secs(1);
@@ -15,8 +15,6 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 const SOUND: Duration = Duration::from_secs(60);
 /// How long a pool may take to show what was started.
 const UNSEEN: Duration = Duration::from_secs(30);
-/// Executors that run out of memory with so much of it are not given more.
-const MEMORY_STEPS: u32 = 3;
 
 /// How many executors there are to be: `N`, or `MIN..MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +91,7 @@ pub(crate) struct View {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    Start(Order),
+    Start(String),
     Stop { name: String, reason: String },
     Remove { name: String, end: End },
 }
@@ -109,9 +107,6 @@ pub(crate) struct Rules {
     failures: u32,
     /// Until when nothing is started.
     not_before: Option<Instant>,
-    memory_step: u32,
-    /// Executors that have run out of the memory that they have now.
-    out_of_memory: u32,
     /// Why there are not as many executors as there should be.
     reason: Option<String>,
 }
@@ -158,16 +153,7 @@ impl Known {
 
 impl Rules {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            known: HashMap::new(),
-            waiting: None,
-            failures: 0,
-            not_before: None,
-            memory_step: 0,
-            out_of_memory: 0,
-            reason: None,
-        }
+        Self { limits, known: HashMap::new(), waiting: None, failures: 0, not_before: None, reason: None }
     }
 
     /// Why there are fewer executors than there should be, if it is known.
@@ -178,8 +164,8 @@ impl Rules {
     /// Something was not done that was decided, for a reason.
     pub(crate) fn failed(&mut self, now: Instant, action: &Action, reason: &str) {
         match action {
-            Action::Start(order) => {
-                self.known.remove(&order.name);
+            Action::Start(name) => {
+                self.known.remove(name);
                 self.failure(now, reason.to_string());
             }
             Action::Stop { name, .. } => {
@@ -239,20 +225,15 @@ impl Rules {
                         self.failures = 0;
                     }
                 }
-                (state, None) => {
+                (_, None) => {
                     known.idle = None;
                     let absent = now - *known.absent.get_or_insert(now);
-                    let why = if let MemberState::Waiting(Some(why)) = state { Some(why) } else { None };
                     if absent <= self.limits.start || known.is_stopped {
-                        if let Some(why) = why {
-                            self.reason = Some(format!("the executor {} does not start: {why}", member.name));
-                        }
                         continue;
                     }
                     known.is_stopped = true;
                     let was_there = known.registered.is_some();
-                    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-                    let reason = format!("it has not been there for {} s{why}", absent.as_secs());
+                    let reason = format!("it has not been there for {} s", absent.as_secs());
                     let given_up = format!("the executor {} was given up: {reason}", member.name);
                     actions.push(Action::Stop { name: member.name.clone(), reason });
                     // Of one that worked before, it says nothing about others.
@@ -271,15 +252,6 @@ impl Rules {
     fn ended(&mut self, now: Instant, end: &End, was_sound: bool) {
         let reason = match end {
             End::Done => return,
-            End::OutOfMemory => {
-                self.out_of_memory += 1;
-                // Once may have been chance; the second time, the next ones get more.
-                if self.out_of_memory > 1 && self.memory_step < MEMORY_STEPS {
-                    self.memory_step += 1;
-                    self.out_of_memory = 0;
-                }
-                "an executor ran out of memory".to_string()
-            }
             End::Failed(how) => format!("an executor ended: {how}"),
         };
         // It died of its work, of which another may die or not: that is for the watch to tell, which counts.
@@ -331,7 +303,7 @@ impl Rules {
         for _ in 0..count {
             let name = format!("{}-{}", self.limits.prefix, suffix());
             self.known.insert(name.clone(), Known::new(now));
-            actions.push(Action::Start(Order { name, memory_step: self.memory_step }));
+            actions.push(Action::Start(name));
         }
     }
 
