@@ -1,10 +1,11 @@
 //! Which task runs where and next. Jobs share the cluster evenly, so that a small query does not wait for the end of a large
 //! one; and a range of a file goes to the same executor each time if that has room, as it may have the range in its cache.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use crate::outputs::Outputs;
 use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::config::BallistaConfig;
@@ -20,9 +21,6 @@ use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parking_lot::Mutex;
-use tokio::sync::RwLockWriteGuard;
-
-use crate::outputs::Outputs;
 
 /// Executors that are remembered at most: those that are gone take no tasks, and do no harm.
 const REMEMBERED: usize = 10_000;
@@ -50,12 +48,20 @@ struct Stage {
     preferred: Vec<String>,
 }
 
-/// A job that has tasks to run.
-struct Waiting<'a> {
-    id: &'a JobId,
-    graph: RwLockWriteGuard<'a, ExecutionGraphBox>,
-    /// Cores that its tasks occupy.
-    cores: u32,
+/// A stage of a job whose partitions wait for executors.
+struct Offer<'a> {
+    job: &'a JobId,
+    session: String,
+    stage: &'a mut RunningStage,
+    /// Cores that the tasks of the job occupy.
+    cores: &'a mut u32,
+    /// Whether all of its input has to be in one task, of which one core computes.
+    is_whole: bool,
+    /// How many partitions a task has at most.
+    most: usize,
+    /// The partitions that prefer an executor.
+    preferring: HashMap<String, VecDeque<usize>>,
+    others: VecDeque<usize>,
 }
 
 #[async_trait]
@@ -71,35 +77,30 @@ impl DistributionPolicy for Placing {
             if matches!(job.status, Some(job_status::Status::Running(_))) {
                 let graph = job.execution_graph.write().await;
                 let cores = occupied(&graph);
-                jobs.push(Waiting { id, graph, cores });
+                jobs.push((id, graph, cores));
             }
         }
         // Names of jobs are in the order of their submission.
-        jobs.sort_by_cached_key(|job| job.id.to_string());
+        jobs.sort_by_cached_key(|(id, ..)| id.to_string());
+        let mut free: u32 = budgets.iter().map(|budget| budget.vcores).sum();
         let mut bound = Vec::new();
-        while let Some(index) = (0..jobs.len()).min_by_key(|index| jobs.get(*index).map(|job| job.cores)) {
-            let free: u32 = budgets.iter().map(|budget| budget.vcores).sum();
-            if free == 0 {
+        // A job may have several stages that can run; each time around it offers the next.
+        while free > 0 {
+            let offers = jobs.iter_mut().filter_map(|(id, graph, cores)| self.offer(id, graph, cores));
+            let mut offers: Vec<Offer<'_>> = offers.collect();
+            if offers.is_empty() {
                 break;
             }
-            let share = (free as usize).div_ceil(jobs.len());
-            let Some(job) = jobs.get_mut(index) else { break };
-            let session = job.graph.session_id().to_string();
-            let is_first_task = job.graph.fetch_running_stage(&[]).is_some_and(|stage| stage.task_infos.is_empty());
-            let outputs = if is_first_task { Outputs::of(&job.graph) } else { Outputs::default() };
-            let task = job.graph.fetch_running_stage(&[]).and_then(|stage| {
-                if is_first_task {
-                    outputs.read_once(stage);
+            while let Some(index) = (0..offers.len()).min_by_key(|index| offers.get(*index).map(|offer| *offer.cores)) {
+                let share = (free as usize).div_ceil(offers.len());
+                let task = offers.get_mut(index).filter(|_| free > 0).and_then(|offer| offer.bind(&mut budgets, share));
+                match task {
+                    Some(task) => {
+                        free = free.saturating_sub(task.1.vcores_consumed);
+                        bound.push(task);
+                    }
+                    None => offers.swap_remove(index).withdraw(),
                 }
-                let preferred = self.preferred(job.id, stage);
-                bind(job.id, &session, stage, &preferred, &mut budgets, share)
-            });
-            match task {
-                Some(task) => {
-                    job.cores += task.1.vcores_consumed;
-                    bound.push(task);
-                }
-                None => drop(jobs.swap_remove(index)),
             }
         }
         Ok(bound)
@@ -111,6 +112,30 @@ impl DistributionPolicy for Placing {
 }
 
 impl Placing {
+    /// What a job has to run, if there is something.
+    fn offer<'a>(&self, job: &'a JobId, graph: &'a mut ExecutionGraphBox, cores: &'a mut u32) -> Option<Offer<'a>> {
+        let session = graph.session_id().to_string();
+        let is_first_task = graph.fetch_running_stage(&[])?.task_infos.is_empty();
+        let outputs = if is_first_task { Outputs::of(graph) } else { Outputs::default() };
+        let stage = graph.fetch_running_stage(&[])?;
+        if is_first_task {
+            outputs.read_once(stage);
+        }
+        let places = self.preferred(job, stage);
+        let (mut preferring, mut others) = (HashMap::<String, VecDeque<usize>>::new(), VecDeque::new());
+        for partition in stage.pending.next_slice(usize::MAX) {
+            match places.preferred.get(partition) {
+                Some(executor) => match preferring.get_mut(executor) {
+                    Some(partitions) => partitions.push_back(partition),
+                    None => drop(preferring.insert(executor.clone(), VecDeque::from([partition]))),
+                },
+                None => others.push_back(partition),
+            }
+        }
+        let (is_whole, most) = (comes_together(&stage.plan), most_partitions(stage));
+        Some(Offer { job, session, stage, cores, is_whole, most, preferring, others })
+    }
+
     fn remember(&self, budgets: &[&mut AvailableVcores], jobs: &HashMap<JobId, JobInfoCache>) {
         let mut known = self.known.lock();
         for budget in budgets {
@@ -174,68 +199,78 @@ fn favourite<'a>(range: &(String, i64), executors: &'a BTreeSet<String>) -> Opti
     })
 }
 
-/// Gives some partitions of a stage to an executor that has room for them.
-fn bind(
-    job: &JobId,
-    session: &str,
-    stage: &mut RunningStage,
-    places: &Stage,
-    budgets: &mut [&mut AvailableVcores],
-    share: usize,
-) -> Option<BoundTask> {
-    let waiting = stage.pending.next_slice(usize::MAX);
-    // All of its input has to be in one task, of which one core computes.
-    let is_whole = comes_together(&stage.plan);
-    budgets.sort_by(|a, b| b.vcores.cmp(&a.vcores).then_with(|| a.executor_id.cmp(&b.executor_id)));
-    let prefers =
-        |partition: &usize, executor: &str| places.preferred.get(*partition).is_some_and(|name| name == executor);
-    let open: Vec<(usize, &str)> = (budgets.iter().enumerate())
-        .filter(|(_, budget)| budget.vcores > 0)
-        .map(|(index, budget)| (index, budget.executor_id.as_str()))
-        .collect();
-    let favoured = match is_whole {
-        true => None,
-        false => open.iter().find(|(_, executor)| waiting.iter().any(|partition| prefers(partition, executor))),
-    };
-    let is_favoured = favoured.is_some();
-    let chosen = favoured.or(open.first()).map(|(index, _)| *index);
-    let Some(budget) = chosen.and_then(|index| budgets.get_mut(index)) else {
-        stage.pending.reschedule(waiting);
-        return None;
-    };
-    let most = match is_whole {
-        true => usize::MAX,
-        false => (budget.vcores as usize).min(share).min(most_partitions(stage)).max(1),
-    };
-    let (mut taken, mut left) = (Vec::new(), Vec::new());
-    for partition in waiting {
-        let suits = !is_favoured || prefers(&partition, &budget.executor_id);
-        if suits && taken.len() < most { taken.push(partition) } else { left.push(partition) }
+impl Offer<'_> {
+    /// Gives some of the partitions to an executor that has room for them.
+    fn bind(&mut self, budgets: &mut [&mut AvailableVcores], share: usize) -> Option<BoundTask> {
+        let prefers = |budget: &AvailableVcores| self.preferring.contains_key(&budget.executor_id);
+        let favoured = if self.is_whole { None } else { roomiest(budgets, prefers) };
+        let budget = budgets.get_mut(favoured.or_else(|| roomiest(budgets, |_| true))?)?;
+        let room = if self.is_whole { usize::MAX } else { (budget.vcores as usize).min(share).min(self.most).max(1) };
+        let taken = match favoured {
+            Some(_) => self.take_preferring(&budget.executor_id, room),
+            None => {
+                self.give_up_preferences();
+                self.others.drain(..room.min(self.others.len())).collect()
+            }
+        };
+        if taken.is_empty() {
+            return None;
+        }
+        let cores = if self.is_whole { 1 } else { u32::try_from(taken.len()).unwrap_or(u32::MAX) };
+        let stage = &mut *self.stage;
+        let task_id = stage.task_infos.len();
+        let failures = taken.iter().filter_map(|partition| stage.task_failure_numbers.get(*partition));
+        let task_attempt = failures.max().copied().unwrap_or(0);
+        let mut info = create_task_info(budget.executor_id.clone(), task_id);
+        info.global_input_partition_ids = taken.clone();
+        info.vcores_consumed = cores;
+        stage.task_infos.push(info);
+        budget.vcores = budget.vcores.saturating_sub(cores);
+        *self.cores += cores;
+        let task = TaskDescription {
+            session_id: self.session.clone(),
+            key: TaskKey { job_id: self.job.clone(), stage_id: stage.stage_id, task_id },
+            stage_attempt_num: stage.stage_attempt_num,
+            task_attempt,
+            global_input_partition_ids: taken,
+            vcores_consumed: cores,
+            plan: stage.plan.clone(),
+            session_config: stage.session_config.clone(),
+        };
+        Some((budget.executor_id.clone(), task))
     }
-    stage.pending.reschedule(left);
-    if taken.is_empty() {
-        return None;
+
+    fn take_preferring(&mut self, executor: &str, most: usize) -> Vec<usize> {
+        let Some(partitions) = self.preferring.get_mut(executor) else { return Vec::new() };
+        let taken = partitions.drain(..most.min(partitions.len())).collect();
+        if partitions.is_empty() {
+            self.preferring.remove(executor);
+        }
+        taken
     }
-    let cores = if is_whole { 1 } else { u32::try_from(taken.len()).unwrap_or(u32::MAX) };
-    let task_id = stage.task_infos.len();
-    let failures = taken.iter().filter_map(|partition| stage.task_failure_numbers.get(*partition));
-    let task_attempt = failures.max().copied().unwrap_or(0);
-    let mut info = create_task_info(budget.executor_id.clone(), task_id);
-    info.global_input_partition_ids = taken.clone();
-    info.vcores_consumed = cores;
-    stage.task_infos.push(info);
-    budget.vcores = budget.vcores.saturating_sub(cores);
-    let task = TaskDescription {
-        session_id: session.to_string(),
-        key: TaskKey { job_id: job.clone(), stage_id: stage.stage_id, task_id },
-        stage_attempt_num: stage.stage_attempt_num,
-        task_attempt,
-        global_input_partition_ids: taken,
-        vcores_consumed: cores,
-        plan: stage.plan.clone(),
-        session_config: stage.session_config.clone(),
-    };
-    Some((budget.executor_id.clone(), task))
+
+    /// Who is preferred has no room: so anybody takes the partitions, in their order.
+    fn give_up_preferences(&mut self) {
+        if !self.preferring.is_empty() {
+            self.others.extend(self.preferring.drain().flat_map(|(_, partitions)| partitions));
+            self.others.make_contiguous().sort_unstable();
+        }
+    }
+
+    /// Leaves what nobody took to the next time.
+    fn withdraw(mut self) {
+        self.give_up_preferences();
+        if !self.others.is_empty() {
+            self.stage.pending.reschedule(self.others);
+        }
+    }
+}
+
+/// The executor with the most room, of those that suit.
+fn roomiest(budgets: &[&mut AvailableVcores], suits: impl Fn(&AvailableVcores) -> bool) -> Option<usize> {
+    let open = budgets.iter().enumerate().filter(|(_, budget)| budget.vcores > 0 && suits(budget));
+    let best = open.max_by(|(_, a), (_, b)| a.vcores.cmp(&b.vcores).then_with(|| b.executor_id.cmp(&a.executor_id)));
+    best.map(|(index, _)| index)
 }
 
 /// How many partitions a client wants in one task at most.
