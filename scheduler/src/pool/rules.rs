@@ -248,14 +248,13 @@ impl Rules {
         });
     }
 
-    /// One has ended that was not told to.
+    /// One has ended that was not told to. One that died of its work says nothing of others: the watch counts those.
     fn ended(&mut self, now: Instant, end: &End, was_sound: bool) {
-        let reason = match end {
-            End::Done => return,
-            End::Failed(how) => format!("an executor ended: {how}"),
-        };
-        // It died of its work, of which another may die or not: that is for the watch to tell, which counts.
-        if was_sound { self.reason = Some(reason) } else { self.failure(now, reason) }
+        if let End::Failed(how) = end
+            && !was_sound
+        {
+            self.failure(now, format!("an executor ended: {how}"));
+        }
     }
 
     fn failure(&mut self, now: Instant, reason: String) {
