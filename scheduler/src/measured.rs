@@ -1,6 +1,7 @@
 //! What the steps of stages have measured. Ballista (55.0) keeps what each task says of each step, and copies all of it for
 //! each task that ends: of a stage of 10,000 tasks it spends seven milliseconds on each. So what tasks of large stages have
-//! measured is added up here, and the one that completes the stage brings the sums.
+//! measured is added up here, and the one that completes the stage brings the sums. What was computed twice, as an executor was
+//! lost, counts twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -54,7 +54,7 @@ impl IntoResponse for Failure {
 
 /// What answers are put together from.
 #[derive(Clone)]
-pub(crate) struct Known {
+pub(crate) struct Facts {
     pub(crate) server: Server,
     pub(crate) jobs: Jobs,
     pub(crate) guard: Guard,
@@ -66,14 +66,14 @@ pub(crate) struct Known {
 }
 
 /// What can be asked for.
-pub(crate) fn routes(known: Known) -> Router {
-    let (server, jobs) = (Arc::new(known.server.clone()), known.jobs.clone());
-    let wanted = Wanted { server: Arc::clone(&server), keep: known.keep, since: Instant::now() };
+pub(crate) fn routes(facts: Facts) -> Router {
+    let (server, jobs) = (Arc::new(facts.server.clone()), facts.jobs.clone());
+    let wanted = Wanted { server: Arc::clone(&server), keep: facts.keep, since: Instant::now() };
     Router::new()
         .route("/v1/jobs", get(all))
         .route("/v1/jobs/{job}", get(one).delete(cancel))
         .with_state(Rest { server, jobs })
-        .merge(Router::new().route("/metrics", get(metrics)).route("/v1/cluster", get(cluster)).with_state(known))
+        .merge(Router::new().route("/metrics", get(metrics)).route("/v1/cluster", get(cluster)).with_state(facts))
         .merge(Router::new().route(UNWANTED_PATH, post(unwanted)).with_state(wanted))
 }
 
@@ -105,9 +105,9 @@ impl Wanted {
 }
 
 /// An executor that was not there when it was to remove rows asks later.
-async fn unwanted(State(wanted): State<Wanted>, Json(mut jobs): Json<Vec<String>>) -> Json<Vec<String>> {
+async fn unwanted(State(wanted): State<Wanted>, Json(jobs): Json<Vec<String>>) -> Json<Vec<String>> {
     let mut unwanted = Vec::new();
-    for job in jobs.drain(..) {
+    for job in jobs {
         if !wanted.wants(&job).await {
             unwanted.push(job);
         }
@@ -115,16 +115,16 @@ async fn unwanted(State(wanted): State<Wanted>, Json(mut jobs): Json<Vec<String>
     Json(unwanted)
 }
 
-async fn metrics(State(known): State<Known>) -> Result<impl IntoResponse, StatusCode> {
-    let text = known.metrics.to_text(&known.server, known.guard.running()).await.map_err(|error| {
+async fn metrics(State(facts): State<Facts>) -> Result<impl IntoResponse, StatusCode> {
+    let text = facts.metrics.to_text(&facts.server, facts.guard.running()).await.map_err(|error| {
         tracing::warn!("{error}");
         StatusCode::INTERNAL_SERVER_ERROR
     })?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }
 
-async fn cluster(State(known): State<Known>) -> Result<Json<ClusterStatus>, Failure> {
-    let executors = known.server.state.executor_manager.get_executors_state().await.map_err(|error| {
+async fn cluster(State(facts): State<Facts>) -> Result<Json<ClusterStatus>, Failure> {
+    let executors = facts.server.state.executor_manager.get_executors_state().await.map_err(|error| {
         tracing::warn!("the executors are not known: {error}");
         Failure(StatusCode::INTERNAL_SERVER_ERROR, "the executors are not known".to_string())
     })?;
@@ -133,8 +133,8 @@ async fn cluster(State(known): State<Known>) -> Result<Json<ClusterStatus>, Fail
         version: env!("CARGO_PKG_VERSION").to_string(),
         executors: executors.len(),
         cores,
-        most_cores: known.pool.as_ref().map_or(cores, |pool| pool.most_cores.max(cores)),
-        reason: known.pool.as_ref().and_then(PoolView::reason),
+        most_cores: facts.pool.as_ref().map_or(cores, |pool| pool.most_cores.max(cores)),
+        reason: facts.pool.as_ref().and_then(PoolView::reason),
     }))
 }
 

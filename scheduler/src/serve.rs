@@ -34,7 +34,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::placing::Placing;
 use crate::pool::{Keeper, Limits, PoolSize, ProcessOptions, Processes};
-use crate::rest::{self, Known};
+use crate::rest::{self, Facts};
 use crate::tls::{self, TlsFiles, TlsListener};
 use crate::watch::{Launcher, Watch};
 
@@ -203,7 +203,7 @@ impl Scheduler {
         let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
         let known =
             Known { server, jobs: jobs.clone(), guard: guard.clone(), metrics, pool, keep: options.keep_results };
-        let routes = routes(known, sessions.clone())?;
+        let routes = routes(facts, sessions.clone())?;
         let door = |is_for, guard: &Arc<auth::Guard>| {
             let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };
             routes.clone().layer(from_fn_with_state(door, enter))
@@ -326,8 +326,8 @@ fn keeper(options: PoolOptions, address: SocketAddr) -> Keeper {
     Keeper::new(Arc::new(processes), Limits { size, cores, idle, start, prefix: "executor".to_string() })
 }
 
-fn routes(known: Known, sessions: Sessions) -> Result<Router, ArrowError> {
-    let Known { server, jobs, guard, .. } = &known;
+fn routes(facts: Facts, sessions: Sessions) -> Result<Router, ArrowError> {
+    let Facts { server, jobs, guard, .. } = &facts;
     let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -337,5 +337,5 @@ fn routes(known: Known, sessions: Sessions) -> Result<Router, ArrowError> {
     let mut services = Routes::builder();
     services.add_service(grpc).add_service(flight);
     let server = Arc::new(server.clone());
-    Ok(services.routes().into_axum_router().merge(rest::routes(known)).merge(get_routes(server)))
+    Ok(services.routes().into_axum_router().merge(rest::routes(facts)).merge(get_routes(server)))
 }

@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8)]
     cores: u32,
     /// Tasks of a job, one job after the other
-    #[arg(long, value_delimiter = ',', default_value = "10000,30000,100000")]
+    #[arg(long, value_delimiter = ',', default_value = "1000,3000,10000")]
     tasks: Vec<usize>,
     /// Milliseconds that a task takes
     #[arg(long, default_value_t = 100)]

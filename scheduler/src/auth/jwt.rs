@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use url::Url;
 
 use super::{Denied, Error, User};
@@ -43,6 +43,8 @@ pub(crate) struct Jwt {
     issuer: String,
     audience: String,
     keys: RwLock<Keys>,
+    /// Held by the one that reads the keys again.
+    reading: Mutex<()>,
 }
 
 enum Place {
@@ -93,14 +95,15 @@ impl Jwt {
                 if url.scheme() == "http" && !is_here {
                     return Err(bad("anybody on the way could replace the keys; it has to be https".to_string()));
                 }
-                let client = reqwest::Client::builder().timeout(FETCH).build();
+                // Nor may a server send us to where it is not.
+                let client = reqwest::Client::builder().timeout(FETCH).https_only(!is_here).build();
                 Place::Url(url, client.map_err(|error| bad(error.to_string()))?)
             }
             _ => Place::File(PathBuf::from(&options.jwks)),
         };
         let (issuer, audience) = (options.issuer.clone(), options.audience.clone());
         let keys = place.read().await.map_err(bad)?;
-        Ok(Self { place, issuer, audience, keys: RwLock::new(keys) })
+        Ok(Self { place, issuer, audience, keys: RwLock::new(keys), reading: Mutex::default() })
     }
 
     /// Whose token it is.
@@ -114,15 +117,7 @@ impl Jwt {
             return Err(Denied("the token wants more than is understood here"));
         }
         let id = header.kid.as_deref();
-        if !self.is_fresh(id).await {
-            let mut keys = self.keys.write().await;
-            // Whether it works or not, it is not tried again at once.
-            keys.read = Instant::now();
-            match self.place.read().await {
-                Ok(fresh) => *keys = fresh,
-                Err(reason) => tracing::warn!("the keys of tokens are those of before: {reason}"),
-            }
-        }
+        self.refresh(id).await;
         let keys = self.keys.read().await;
         let key = keys.of(id).ok_or(Denied("the token is signed with a key that is not known"))?;
         if header.alg != key.algorithm() || !key.verifies(signed.as_bytes(), &signature) {
@@ -133,6 +128,33 @@ impl Jwt {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         self.check(&claims, now)?;
         Ok(User::named(&claims.sub))
+    }
+
+    /// Reads the keys again if they may be others by now. Meanwhile tokens are verified with those that there are, unless they
+    /// name one that is missing.
+    async fn refresh(&self, id: Option<&str>) {
+        if self.is_fresh(id).await {
+            return;
+        }
+        let _reading = match self.keys.read().await.of(id) {
+            Some(_) => match self.reading.try_lock() {
+                Ok(reading) => reading,
+                Err(_) => return,
+            },
+            None => self.reading.lock().await,
+        };
+        // Who was waited for may have read them.
+        if self.is_fresh(id).await {
+            return;
+        }
+        match self.place.read().await {
+            Ok(fresh) => *self.keys.write().await = fresh,
+            Err(reason) => {
+                tracing::warn!("the keys of tokens are those of before: {reason}");
+                // It is not tried again at once.
+                self.keys.write().await.read = Instant::now();
+            }
+        }
     }
 
     /// That a token is for this scheduler, and now.

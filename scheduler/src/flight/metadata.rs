@@ -33,10 +33,10 @@ pub(crate) fn sql_info() -> Result<SqlInfoData, ArrowError> {
     builder.append(SqlInfo::SqlDdlCatalog, false);
     builder.append(SqlInfo::SqlDdlSchema, false);
     builder.append(SqlInfo::SqlDdlTable, true);
-    // Names keep their case.
-    let sensitive = SqlSupportedCaseSensitivity::SqlCaseSensitivityCaseInsensitive as i32;
-    builder.append(SqlInfo::SqlIdentifierCase, sensitive);
-    builder.append(SqlInfo::SqlQuotedIdentifierCase, sensitive);
+    // Names keep their case and differ by it, for which there is no word.
+    let case = SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32;
+    builder.append(SqlInfo::SqlIdentifierCase, case);
+    builder.append(SqlInfo::SqlQuotedIdentifierCase, case);
     builder.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
     builder.append(SqlInfo::SqlAllTablesAreSelectable, true);
     builder.build().map_err(|error| ArrowError::ExternalError(Box::new(error)))

@@ -105,15 +105,15 @@ impl Sessions {
 }
 
 impl Session {
-    /// Plans a statement for the cluster as it is now.
+    /// Plans a statement for the cluster as it is now, with the executors that may still come.
     pub(crate) async fn plan(&self, sql: &str) -> Result<(LogicalPlan, Sort), Status> {
         if sql.len() > LONGEST {
             return Err(Status::invalid_argument(format!("the statement is longer than {LONGEST} bytes")));
         }
         let now = self.cluster.status().await.map_err(|error| unavailable(&error))?;
-        if now.cores > 0 {
+        if now.most_cores > 0 {
             let state = self.root.context().state_ref();
-            state.write().config_mut().options_mut().execution.target_partitions = now.cores;
+            state.write().config_mut().options_mut().execution.target_partitions = now.most_cores;
         }
         let plan = self.root.logical_plan(sql).await.map_err(|error| not_planned(&error))?;
         let sort = sort(&plan)?;

@@ -1,7 +1,7 @@
 //! When an executor comes and when it goes: decided from what is there and what there is to do, and from nothing else, so that
 //! executors on Kubernetes and processes of one machine come and go alike.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -242,10 +242,9 @@ impl Rules {
             }
         }
         // Those that somebody else has removed; a pool may take a moment to show what was started.
-        self.known.retain(|name, known| {
-            let is_there = view.members.iter().any(|member| member.name == *name);
-            is_there || (!known.is_seen && now - known.started < UNSEEN)
-        });
+        let there: HashSet<&str> = view.members.iter().map(|member| member.name.as_str()).collect();
+        self.known
+            .retain(|name, known| there.contains(name.as_str()) || (!known.is_seen && now - known.started < UNSEEN));
     }
 
     /// One has ended that was not told to. One that died of its work says nothing of others: the watch counts those.

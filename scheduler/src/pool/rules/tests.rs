@@ -183,7 +183,7 @@ fn executors_that_do_not_live_are_started_ever_more_seldom_and_one_at_a_time() {
                     world.members.push(Member { name, state });
                 }
                 Action::Remove { name, .. } => world.members.retain(|member| member.name != name),
-                Action::Stop { .. } => unreachable!(),
+                Action::Stop { name, .. } => panic!("{name} has ended by itself"),
             }
         }
         world.now += Duration::from_millis(500);
