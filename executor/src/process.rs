@@ -177,9 +177,9 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
     };
     let host = options.host.unwrap_or_else(|| options.bind.to_string());
     let name = format!("{host}:{grpc_port}");
-    let unnamed = ExecutorProcessConfig::default();
+    let defaults = ExecutorProcessConfig::default();
     let config = ExecutorProcessConfig {
-        executor_id: options.name.unwrap_or(unnamed.executor_id),
+        executor_id: options.name.unwrap_or_else(|| defaults.executor_id.clone()),
         bind_host: options.bind.to_string(),
         external_host: Some(host),
         port,
@@ -207,7 +207,7 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
             Ok(endpoint.timeout(options.drain_timeout.max(REQUEST)))
         })),
-        ..ExecutorProcessConfig::default()
+        ..defaults
     };
     let tidying = tokio::spawn(tidy(format!("http://{scheduler}"), scratch.rows()));
     let result = start_executor_process(Arc::new(config)).await;
@@ -230,9 +230,18 @@ async fn tidy(scheduler: String, rows: PathBuf) {
             Ok(cluster) => cluster.unwanted(&jobs).await,
             Err(error) => Err(error),
         };
-        match unwanted {
-            Ok(unwanted) => scratch::remove_jobs(&rows, &unwanted),
-            Err(error) => tracing::debug!("it is not known whose rows are wanted: {error}"),
+        let removed = match unwanted {
+            Ok(unwanted) => {
+                let rows = rows.clone();
+                tokio::task::spawn_blocking(move || scratch::remove_jobs(&rows, &unwanted)).await
+            }
+            Err(error) => {
+                tracing::debug!("it is not known whose rows are wanted: {error}");
+                continue;
+            }
+        };
+        if let Err(error) = removed {
+            tracing::warn!("rows that nobody wants stay: {error}");
         }
     }
 }

@@ -56,7 +56,7 @@ fn is_job(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Removes the rows of jobs, of those that there are.
+/// Removes the rows of jobs, of those that there are: what others call a job may be any path.
 pub(crate) fn remove_jobs(rows: &Path, jobs: &[String]) {
     for job in jobs_in(rows).iter().filter(|job| jobs.contains(job)) {
         match fs::remove_dir_all(rows.join(job)) {

@@ -201,8 +201,8 @@ impl Scheduler {
         settings.local.only = Some(options.offered.clone());
         let offered = Stores::builder().settings(settings).build();
         let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
-        let known =
-            Known { server, jobs: jobs.clone(), guard: guard.clone(), metrics, pool, keep: options.keep_results };
+        let facts =
+            Facts { server, jobs: jobs.clone(), guard: guard.clone(), metrics, pool, keep: options.keep_results };
         let routes = routes(facts, sessions.clone())?;
         let door = |is_for, guard: &Arc<auth::Guard>| {
             let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };

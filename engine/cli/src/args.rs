@@ -92,8 +92,8 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
-    /// Run queries on a cluster: http://HOST:PORT or https://HOST:PORT of a scheduler, or local:N for a scheduler and N executors that are started
-    /// on this machine and end with this program. What looks at metadata only runs here.
+    /// Run queries on a cluster: http://HOST:PORT or https://HOST:PORT of a scheduler, or local:N for a scheduler and N
+    /// executors that are started on this machine and end with this program. What looks at metadata only runs here.
     #[arg(long, global = true, value_name = "CLUSTER", env = "ROOT_QUERY_CLUSTER", hide_env = true)]
     pub cluster: Option<String>,
     /// The file of the token that the cluster asks for; it is read whenever it is needed.

@@ -164,15 +164,18 @@ pub(crate) fn stores_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Stores> {
     }
 }
 
-/// That other processes can reach the files of a plan by what they may be told.
+/// That other processes can reach the files that a plan reads and writes by what they may be told.
 ///
 /// # Errors
 /// Where a URL holds a secret.
-pub fn is_portable(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+pub fn check_portable(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     if let Some((config, source)) = root_scan(plan.as_ref()) {
         portable(&source.shared.stores, config.object_store_url.as_ref())?;
     }
-    plan.children().into_iter().try_for_each(is_portable)
+    if let Some(parts) = plan.downcast_ref::<WriteParts>() {
+        portable(&parts.place().stores, &parts.place().store)?;
+    }
+    plan.children().into_iter().try_for_each(check_portable)
 }
 
 /// The URL by which other processes can reach a store.

@@ -19,7 +19,7 @@ use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, future, stream};
-use root_engine::wire::{Observers, TaskReport, is_portable};
+use root_engine::wire::{Observers, TaskReport, check_portable};
 use tokio::runtime::Handle;
 
 use crate::client::{Cluster, Finished};
@@ -76,7 +76,7 @@ impl ClusterExec {
     }
 
     fn run(&self, context: Arc<TaskContext>) -> Result<Run> {
-        is_portable(&self.plan)?;
+        check_portable(&self.plan)?;
         let message = PhysicalPlanNode::try_from_physical_plan(self.plan.clone(), self.codec.as_ref());
         let mut plan = Vec::new();
         message.map_err(not_portable)?.try_encode(&mut plan)?;
