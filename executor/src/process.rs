@@ -16,6 +16,8 @@ use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
 use tokio::net::TcpStream;
 
 use crate::metrics::{self, Metrics};
+use crate::relay::Relay;
+use crate::rows;
 use crate::scratch::{self, Scratch};
 use crate::stage::Stages;
 
@@ -175,6 +177,9 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         }
         None => None,
     };
+    // The scheduler answers to the word that it stops only when nobody needs its rows any more.
+    let relay = Relay::to(&scheduler, options.drain_timeout.max(REQUEST)).await;
+    let relay = relay.map_err(|source| Error::Listen { host: Ipv4Addr::LOCALHOST.into(), source })?;
     let host = options.host.unwrap_or_else(|| options.bind.to_string());
     let name = format!("{host}:{grpc_port}");
     let defaults = ExecutorProcessConfig::default();
@@ -203,10 +208,8 @@ async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
         override_runtime_producer: Some(setup::runtime(&stores, &work_dir)),
         override_config_producer: Some(setup::config()),
         override_physical_codec: Some(setup::codec(&stores)),
-        // The scheduler answers to the word that it stops only when nobody needs its rows any more.
-        override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
-            Ok(endpoint.timeout(options.drain_timeout.max(REQUEST)))
-        })),
+        override_arrow_flight_service: Some(Arc::new(rows::serve)),
+        override_create_grpc_client_endpoint: Some(Arc::new(move |_| Ok(relay.begin()?))),
         ..defaults
     };
     let tidying = tokio::spawn(tidy(format!("http://{scheduler}"), scratch.rows()));

@@ -1,5 +1,6 @@
 //! What executors and clients speak with: Ballista's service, with a guard on each job that ends it when its client is gone.
 
+use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use ballista_scheduler::scheduler_server::JobIdGenerator;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use futures::{Stream, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
-use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER};
+use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER, REPORT_HEADER};
 use tonic::{Request, Response, Status};
 
 use crate::auth::User;
@@ -35,11 +36,35 @@ pub(crate) struct Front {
     jobs: Jobs,
     guard: Guard,
     measured: Mutex<Measured>,
+    reports: Mutex<Reports>,
+}
+
+/// What executors have told lately: they tell it again as long as they do not know that it was heard.
+#[derive(Debug, Default)]
+struct Reports {
+    names: HashSet<String>,
+    in_order: VecDeque<String>,
+}
+
+impl Reports {
+    /// Whether nothing was told by this name before.
+    fn is_new(&mut self, name: &str) -> bool {
+        let is_new = self.names.insert(name.to_string());
+        if is_new {
+            self.in_order.push_back(name.to_string());
+            if self.in_order.len() > REPORTS
+                && let Some(oldest) = self.in_order.pop_front()
+            {
+                self.names.remove(&oldest);
+            }
+        }
+        is_new
+    }
 }
 
 impl Front {
     pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard) -> Self {
-        Self { server, jobs, guard, measured: Mutex::default() }
+        Self { server, jobs, guard, measured: Mutex::default(), reports: Mutex::default() }
     }
 
     /// Adds up what tasks of large stages have measured.
@@ -115,6 +140,8 @@ fn new_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
+/// What executors tell that is remembered.
+const REPORTS: usize = 10_000;
 /// How long a client has to begin to fetch the rows of a job that has ended.
 const BEGIN_TO_FETCH: Duration = Duration::from_secs(2);
 /// How often it is looked whether jobs have ended.
@@ -229,6 +256,10 @@ impl SchedulerGrpc for Front {
         &self,
         mut request: Request<UpdateTaskStatusParams>,
     ) -> Result<Response<UpdateTaskStatusResult>, Status> {
+        let name = request.metadata().get(REPORT_HEADER).and_then(|name| name.to_str().ok());
+        if name.is_some_and(|name| !self.reports.lock().is_new(name)) {
+            return Ok(Response::new(UpdateTaskStatusResult { success: true }));
+        }
         let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
         self.guard.heard(executor_id, task_status);
         self.jobs.take_notes(executor_id, task_status);

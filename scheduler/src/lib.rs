@@ -23,6 +23,7 @@ mod placing;
 mod pool;
 mod rest;
 mod serve;
+mod shares;
 mod tls;
 mod watch;
 

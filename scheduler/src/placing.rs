@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::outputs::Outputs;
 use async_trait::async_trait;
 use ballista_core::JobId;
 use ballista_core::config::BallistaConfig;
@@ -14,7 +13,7 @@ use ballista_core::serde::protobuf::{AvailableVcores, job_status, task_status};
 use ballista_core::serde::scheduler::TaskKey;
 use ballista_scheduler::cluster::{BoundTask, DistributionPolicy};
 use ballista_scheduler::state::execution_graph::{ExecutionGraphBox, TaskDescription, create_task_info};
-use ballista_scheduler::state::execution_stage::{ExecutionStage, RunningStage};
+use ballista_scheduler::state::execution_stage::{ExecutionStage, PendingPartitions, RunningStage};
 use ballista_scheduler::state::task_manager::JobInfoCache;
 use datafusion::common::Result;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -22,8 +21,16 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use parking_lot::Mutex;
 
+use crate::outputs::Outputs;
+use crate::shares::Shares;
+
 /// Executors that are remembered at most: those that are gone take no tasks, and do no harm.
 const REMEMBERED: usize = 10_000;
+/// Partitions that are looked at in one go.
+const LOOK: usize = 64;
+
+/// Cores that are free, by executor.
+type Room = HashMap<String, usize>;
 
 /// Even shares for jobs, and the same executor for the same range of a file.
 #[derive(Debug, Default)]
@@ -42,10 +49,12 @@ struct Known {
 /// The partitions of a stage that read files.
 #[derive(Debug)]
 struct Stage {
+    plan: Arc<dyn ExecutionPlan>,
     /// How many executors were known.
     executors: usize,
     /// The executor that each partition prefers; none for a stage that reads no files.
     preferred: Vec<String>,
+    shares: Option<Arc<Shares>>,
 }
 
 /// A stage of a job whose partitions wait for executors.
@@ -59,6 +68,7 @@ struct Offer<'a> {
     is_whole: bool,
     /// How many partitions a task has at most.
     most: usize,
+    shares: Option<Arc<Shares>>,
     /// The partitions that prefer an executor.
     preferring: HashMap<String, VecDeque<usize>>,
     others: VecDeque<usize>,
@@ -86,7 +96,9 @@ impl DistributionPolicy for Placing {
         let mut bound = Vec::new();
         // A job may have several stages that can run; each time around it offers the next.
         while free > 0 {
-            let offers = jobs.iter_mut().filter_map(|(id, graph, cores)| self.offer(id, graph, cores));
+            let room = budgets.iter().filter(|budget| budget.vcores > 0);
+            let room: Room = room.map(|budget| (budget.executor_id.clone(), budget.vcores as usize)).collect();
+            let offers = jobs.iter_mut().filter_map(|(id, graph, cores)| self.offer(id, graph, cores, &room));
             let mut offers: Vec<Offer<'_>> = offers.collect();
             if offers.is_empty() {
                 break;
@@ -113,7 +125,13 @@ impl DistributionPolicy for Placing {
 
 impl Placing {
     /// What a job has to run, if there is something.
-    fn offer<'a>(&self, job: &'a JobId, graph: &'a mut ExecutionGraphBox, cores: &'a mut u32) -> Option<Offer<'a>> {
+    fn offer<'a>(
+        &self,
+        job: &'a JobId,
+        graph: &'a mut ExecutionGraphBox,
+        cores: &'a mut u32,
+        room: &Room,
+    ) -> Option<Offer<'a>> {
         let session = graph.session_id().to_string();
         let is_first_task = graph.fetch_running_stage(&[])?.task_infos.is_empty();
         let outputs = if is_first_task { Outputs::of(graph) } else { Outputs::default() };
@@ -121,19 +139,14 @@ impl Placing {
         if is_first_task {
             outputs.read_once(stage);
         }
-        let places = self.preferred(job, stage);
-        let (mut preferring, mut others) = (HashMap::<String, VecDeque<usize>>::new(), VecDeque::new());
-        for partition in stage.pending.next_slice(usize::MAX) {
-            match places.preferred.get(partition) {
-                Some(executor) => match preferring.get_mut(executor) {
-                    Some(partitions) => partitions.push_back(partition),
-                    None => drop(preferring.insert(executor.clone(), VecDeque::from([partition]))),
-                },
-                None => others.push_back(partition),
-            }
-        }
+        let known = self.stage(job, stage);
         let (is_whole, most) = (comes_together(&stage.plan), most_partitions(stage));
-        Some(Offer { job, session, stage, cores, is_whole, most, preferring, others })
+        let (preferring, others) = match is_whole {
+            true => (HashMap::new(), stage.pending.next_slice(usize::MAX).into()),
+            false => take(&mut stage.pending, &known.preferred, room),
+        };
+        let shares = known.shares.clone();
+        Some(Offer { job, session, stage, cores, is_whole, most, shares, preferring, others })
     }
 
     fn remember(&self, budgets: &[&mut AvailableVcores], jobs: &HashMap<JobId, JobInfoCache>) {
@@ -148,19 +161,55 @@ impl Placing {
         }
     }
 
-    fn preferred(&self, job: &JobId, stage: &RunningStage) -> Arc<Stage> {
+    fn stage(&self, job: &JobId, stage: &RunningStage) -> Arc<Stage> {
         let key = (job.to_string(), stage.stage_id);
         let mut known = self.known.lock();
         let executors = known.executors.len();
-        if let Some(stage) = known.stages.get(&key).filter(|stage| stage.executors == executors) {
-            return stage.clone();
-        }
+        let before = known.stages.get(&key).filter(|known| Arc::ptr_eq(&known.plan, &stage.plan));
+        let shares = match before {
+            Some(stage) if stage.executors == executors => return stage.clone(),
+            Some(stage) => stage.shares.clone(),
+            None => Shares::of(&stage.plan).map(Arc::new),
+        };
         let ranges = first_ranges(&stage.plan, stage.partitions).unwrap_or_default();
         let preferred = ranges.iter().filter_map(|range| favourite(range, &known.executors).cloned()).collect();
-        let stage = Arc::new(Stage { executors, preferred });
+        let stage = Arc::new(Stage { plan: stage.plan.clone(), executors, preferred, shares });
         known.stages.insert(key, stage.clone());
         stage
     }
+}
+
+/// Takes as many partitions as there is room for, first those that prefer an executor with room, by executor, then others. It
+/// looks no further than it must: it is asked whenever a task ends.
+fn take(
+    pending: &mut PendingPartitions,
+    preferred: &[String],
+    room: &Room,
+) -> (HashMap<String, VecDeque<usize>>, VecDeque<usize>) {
+    let (mut preferring, mut others) = (HashMap::<String, VecDeque<usize>>::new(), VecDeque::new());
+    let mut missing: usize = room.values().sum();
+    while missing > 0 && !pending.is_empty() {
+        for partition in pending.next_slice(LOOK) {
+            let place = preferred.get(partition).and_then(|executor| Some((executor, *room.get(executor)?)));
+            match place {
+                Some((executor, room)) => {
+                    let partitions = preferring.entry(executor.clone()).or_default();
+                    if partitions.len() < room {
+                        partitions.push_back(partition);
+                        missing -= 1;
+                    } else {
+                        others.push_back(partition);
+                    }
+                }
+                None => others.push_back(partition),
+            }
+        }
+        // Where nothing is preferred, the first are as good as any.
+        if preferred.is_empty() && others.len() >= missing {
+            break;
+        }
+    }
+    (preferring, others)
 }
 
 /// Cores that the running tasks of a job occupy.
@@ -218,6 +267,8 @@ impl Offer<'_> {
         }
         let cores = if self.is_whole { 1 } else { u32::try_from(taken.len()).unwrap_or(u32::MAX) };
         let stage = &mut *self.stage;
+        // Whatever cannot be cut here is cut by Ballista, and fails there if it must.
+        let share = self.shares.as_ref().and_then(|shares| shares.share(&taken).ok());
         let task_id = stage.task_infos.len();
         let failures = taken.iter().filter_map(|partition| stage.task_failure_numbers.get(*partition));
         let task_attempt = failures.max().copied().unwrap_or(0);
@@ -234,7 +285,7 @@ impl Offer<'_> {
             task_attempt,
             global_input_partition_ids: taken,
             vcores_consumed: cores,
-            plan: stage.plan.clone(),
+            plan: share.unwrap_or_else(|| stage.plan.clone()),
             session_config: stage.session_config.clone(),
         };
         Some((budget.executor_id.clone(), task))

@@ -6,6 +6,7 @@ mod parts;
 mod places;
 mod report;
 mod scan;
+mod share;
 mod standard;
 
 use std::sync::Arc;
@@ -29,8 +30,11 @@ use crate::parts::WriteParts;
 use crate::session::add_language;
 use crate::source::RootSource;
 
+use share::ScanShare;
+
 pub use places::Places;
 pub use report::{Observers, TaskReport, files_of, files_of_partitions, read_by};
+pub use share::ScanShares;
 pub use standard::{accelerate, to_standard};
 
 /// What our messages begin with: no message of Protocol Buffers has a field of number 0.
@@ -151,7 +155,9 @@ pub fn scans_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// The scan of ROOT files that a leaf is, if it is one.
 pub(crate) fn root_scan(node: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &RootSource)> {
-    let config = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    let scan = node.downcast_ref::<ScanShare>().map(|share| share.scan.as_ref());
+    let scan = scan.or_else(|| node.downcast_ref::<DataSourceExec>())?;
+    let config = scan.data_source().downcast_ref::<FileScanConfig>()?;
     let source = config.file_source().as_ref().downcast_ref::<RootSource>()?;
     Some((config, source))
 }

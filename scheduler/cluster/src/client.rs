@@ -31,6 +31,9 @@ pub const JOB_HEADER: &str = "root-query-job";
 /// Where a client says how many milliseconds a job may take.
 pub const JOB_TIMEOUT_HEADER: &str = "root-query-job-timeout";
 
+/// The header by which an executor names what it tells of its tasks, so that what it says again is known.
+pub const REPORT_HEADER: &str = "root-query-report";
+
 /// Where executors ask whether rows are still wanted: a POST of names of jobs, answered by those of which they are not.
 pub const UNWANTED_PATH: &str = "/v1/executors/unwanted";
 

@@ -54,7 +54,7 @@ struct Program {
 impl Program {
     fn start(mut command: Command, log: &Path) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        command.args(["--log", "warn", "--until-stdin-closes"]).stdin(Stdio::piped()).stderr(log);
+        command.args(["--log", "info", "--until-stdin-closes"]).stdin(Stdio::piped()).stderr(log);
         let child = command.spawn().unwrap();
         Self { command, child, starts: 1 }
     }
@@ -114,8 +114,18 @@ fn programs() -> PathBuf {
     folder
 }
 
+/// Where logs stay when it is over, until the next time.
+fn logs() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 async fn run(time: Duration, mut random: Random) {
     let folder = tempfile::tempdir().unwrap();
+    let logs = logs();
+    println!("logs: {}", logs.display());
     let network = Network::new(EXECUTORS);
     let host = network.as_ref().map_or("127.0.0.1".to_string(), Network::host);
     if let Err(reason) = &network {
@@ -125,7 +135,7 @@ async fn run(time: Duration, mut random: Random) {
     let url = format!("http://{host}:{port}");
     let mut scheduler = Command::new(programs().join("root-scheduler"));
     scheduler.args(["--listen", &format!("{host}:{port}"), "--executor-timeout", "6", "--keep-results", "10"]);
-    let mut scheduler = Program::start(scheduler, &folder.path().join("scheduler.log"));
+    let mut scheduler = Program::start(scheduler, &logs.join("scheduler.log"));
     let work = folder.path().join("work");
     let mut executors = Vec::new();
     for number in 0..EXECUTORS {
@@ -137,7 +147,7 @@ async fn run(time: Duration, mut random: Random) {
         let listen = network.as_ref().map_or(host.clone(), |network| network.address(number));
         command.args(["--scheduler", &url, "--cores", "1", "--memory", "200000000", "--listen", &listen, "--work-dir"]);
         command.arg(&work);
-        executors.push(Program::start(command, &folder.path().join(format!("executor-{number}.log"))));
+        executors.push(Program::start(command, &logs.join(format!("executor-{number}.log"))));
     }
     with_executors(&url).await;
     let no_storage = Arc::new(AtomicBool::new(false));

@@ -132,11 +132,33 @@ pub(crate) async fn ask(url: String, mut random: Random, known: Arc<Known>, tall
             Ok::<_, String>((session, text))
         };
         let result = tokio::time::timeout(PATIENCE, asked).await;
-        let result = result.unwrap_or_else(|_| Err(HANGS.to_string()));
+        let result = match result {
+            Ok(result) => result,
+            Err(_) => {
+                println!("{query}\nhas no answer: {}", jobs(&url).await);
+                Err(HANGS.to_string())
+            }
+        };
         kept = tally.count(query, expected, result, begun.elapsed());
         // Nobody asks as fast as a scheduler that is not there refuses.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What the scheduler says of the jobs that run, and their stages.
+async fn jobs(url: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+    let get = async |path: String| match client.get(format!("{url}{path}")).send().await {
+        Ok(answer) => answer.text().await.unwrap_or_else(|error| error.to_string()),
+        Err(error) => error.to_string(),
+    };
+    let mut said = get("/v1/cluster".to_string()).await;
+    let all: Vec<serde_json::Value> = serde_json::from_str(&get("/v1/jobs".to_string()).await).unwrap_or_default();
+    for job in all.iter().filter(|job| job["state"] == "running") {
+        let stages = get(format!("/api/job/{}/stages", job["id"].as_str().unwrap_or_default())).await;
+        said = format!("{said}\n{job}\n{stages}");
+    }
+    said
 }
 
 /// What is said of a query that took longer than it may.

@@ -1,0 +1,187 @@
+//! The way from an executor to its scheduler: a server on loopback that passes on what Ballista says. What tasks have come to is
+//! said again until the scheduler has heard it; Ballista (55.0) says it once, and where the network is away at that moment the
+//! job waits for ever.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, Request, Response};
+use root_cluster::REPORT_HEADER;
+use root_cluster::setup::MAX_MESSAGE_BYTES;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+/// The call by which an executor tells what its tasks have come to.
+const REPORT: &str = "/UpdateTaskStatus";
+/// How long the scheduler may take to answer one try.
+const TRY: Duration = Duration::from_secs(20);
+/// How long it is waited between tries: at first, and at most.
+const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// A way to a scheduler, as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Relay {
+    /// The way to the scheduler of a host and port, which may take so long to answer.
+    pub(crate) async fn to(scheduler: &str, patience: Duration) -> io::Result<Self> {
+        let channel = endpoint(scheduler)?.connect_timeout(TRY).connect_lazy();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let way = Way { channel, patience, scheduler: scheduler.into() };
+        let router = Router::new().fallback(pass).with_state(way);
+        let serving = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!("nothing reaches the scheduler any more: {error}");
+            }
+        });
+        Ok(Self { address, serving })
+    }
+
+    /// Where it begins.
+    pub(crate) fn begin(&self) -> io::Result<Endpoint> {
+        endpoint(&self.address.to_string())
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn endpoint(address: &str) -> io::Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(io::Error::other)?;
+    Ok(endpoint.tcp_nodelay(true).http2_keep_alive_interval(TRY).keep_alive_while_idle(true))
+}
+
+#[derive(Clone)]
+struct Way {
+    channel: Channel,
+    patience: Duration,
+    scheduler: Arc<str>,
+}
+
+impl Way {
+    async fn say(&self, request: Request<Body>, patience: Duration) -> Result<Response<Body>, Status> {
+        let mut channel = self.channel.clone();
+        let said = async {
+            poll_fn(|context| GrpcService::<Body>::poll_ready(&mut channel, context)).await?;
+            GrpcService::call(&mut channel, request).await
+        };
+        match tokio::time::timeout(patience, said).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Status::unavailable(innermost(&error))),
+            Err(_) => Err(Status::unavailable(format!("there is no answer within {} s", patience.as_secs()))),
+        }
+    }
+
+    /// Says something until it has been heard.
+    async fn insist(&self, request: Request<axum::body::Body>) -> Result<Response<Body>, Status> {
+        let (mut head, body) = request.into_parts();
+        let body = to_bytes(body, MAX_MESSAGE_BYTES).await.map_err(|error| Status::internal(error.to_string()))?;
+        // It may have been heard although there was no answer.
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let name = HeaderValue::from_str(&name).map_err(|error| Status::internal(error.to_string()))?;
+        head.headers.insert(REPORT_HEADER, name);
+        let again = |body: Bytes| Request::from_parts(head.clone(), Body::new(axum::body::Body::from(body)));
+        let mut wait = WAIT.0;
+        loop {
+            let reason = match self.say(again(body.clone()), TRY).await {
+                Ok(answer) => match Status::from_header_map(answer.headers()) {
+                    Some(status) if status.code() == Code::Unavailable => status.message().to_string(),
+                    _ => return Ok(answer),
+                },
+                Err(status) => status.message().to_string(),
+            };
+            tracing::warn!("the scheduler {} has not heard what tasks have come to: {reason}", self.scheduler);
+            tokio::time::sleep(wait).await;
+            wait = WAIT.1.min(wait * 2);
+        }
+    }
+}
+
+async fn pass(State(way): State<Way>, request: Request<axum::body::Body>) -> Response<Body> {
+    let answer = match request.uri().path().ends_with(REPORT) {
+        true => way.insist(request).await,
+        false => way.say(request.map(Body::new), way.patience).await,
+    };
+    answer.unwrap_or_else(|status| status.into_http())
+}
+
+/// The innermost cause, which says most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+    use ballista_core::serde::protobuf::{HeartBeatParams, UpdateTaskStatusParams};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Under which names something was heard.
+    type Heard = Arc<Mutex<Vec<String>>>;
+
+    async fn hear(State(heard): State<Heard>, request: Request<axum::body::Body>) -> Response<Body> {
+        let name = request.headers()[REPORT_HEADER].to_str().unwrap().to_string();
+        let is_first = heard.lock().is_empty();
+        heard.lock().push(name);
+        let code = if is_first { Code::Unavailable } else { Code::PermissionDenied };
+        Status::new(code, "said the scheduler").into_http()
+    }
+
+    #[tokio::test]
+    async fn what_a_task_has_come_to_is_said_until_the_scheduler_has_heard_it_by_the_same_name_each_time() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let relay = Relay::to(&address.to_string(), TRY).await.unwrap();
+        let channel = relay.begin().unwrap().connect().await.unwrap();
+        let said = tokio::spawn(async move {
+            SchedulerGrpcClient::new(channel).update_task_status(UpdateTaskStatusParams::default()).await
+        });
+        // Nobody listens yet.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!said.is_finished());
+        let heard = Heard::default();
+        let router = Router::new().fallback(hear).with_state(heard.clone());
+        let listener = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        // What the scheduler answers is the end, whatever it is.
+        let answer = said.await.unwrap().unwrap_err();
+        assert_eq!((answer.code(), answer.message()), (Code::PermissionDenied, "said the scheduler"));
+        let heard = heard.lock();
+        assert_eq!(heard.len(), 2);
+        assert_eq!(heard.iter().collect::<HashSet<_>>().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_said_once() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let relay = Relay::to(&address.to_string(), TRY).await.unwrap();
+        let channel = relay.begin().unwrap().connect().await.unwrap();
+        let answer = SchedulerGrpcClient::new(channel).heart_beat_from_executor(HeartBeatParams::default()).await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    }
+}
