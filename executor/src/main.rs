@@ -29,7 +29,7 @@ struct Args {
     /// Where to listen for tasks, and for others who fetch rows. Anyone who can reach it can run tasks.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     listen: IpAddr,
-    /// How others call this machine; by default the address where it listens.
+    /// How others call this machine; by default the address where it listens, which must not be 0.0.0.0 then.
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
     /// The port where rows are fetched; by default a free one.

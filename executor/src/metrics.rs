@@ -60,6 +60,8 @@ impl Metrics {
         registry.register(Box::new(tasks_running.clone()))?;
         let ended = Opts::new("rootquery_executor_tasks_ended_total", "Tasks that have ended, by result.");
         let tasks_ended = IntCounterVec::new(ended, &["result"])?;
+        // What has not happened yet counts as none, so that the first time is seen as a rise.
+        ["succeeded", "failed"].iter().for_each(|result| drop(tasks_ended.with_label_values(&[*result])));
         registry.register(Box::new(tasks_ended.clone()))?;
         let of = |what: &str| format!("rootquery_executor_{what}_total");
         Ok(Self {

@@ -40,6 +40,12 @@ pub enum Error {
         /// Why it cannot.
         source: std::io::Error,
     },
+    /// Others would not know where it is.
+    #[error("{bind} is no address by which others reach this machine; name one with --host")]
+    Nameless {
+        /// Where it is to listen.
+        bind: IpAddr,
+    },
     /// There is no place for rows.
     #[error("cannot make a directory for rows: {source}; name one with room by --work-dir")]
     WorkDir {
@@ -118,6 +124,13 @@ pub struct ExecutorOptions {
     pub metrics: Option<SocketAddr>,
 }
 
+impl ExecutorOptions {
+    /// Host and port of the scheduler.
+    fn scheduler(&self) -> String {
+        format!("{}:{}", self.scheduler_host, self.scheduler_port)
+    }
+}
+
 impl Default for ExecutorOptions {
     fn default() -> Self {
         Self {
@@ -145,6 +158,14 @@ impl Default for ExecutorOptions {
 /// # Errors
 /// Where it cannot listen, or the scheduler does not answer.
 pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<Ended, Error> {
+    if options.host.is_none() && options.bind.is_unspecified() {
+        return Err(Error::Nameless { bind: options.bind });
+    }
+    let scheduler = options.scheduler();
+    tokio::select! {
+        there = wait_for(&scheduler, options.scheduler_timeout) => there?,
+        () = signalled() => return Ok(Ended::ToldToStop),
+    }
     let told = Arc::new(AtomicBool::new(false));
     let listening = {
         let told = Arc::clone(&told);
@@ -153,21 +174,19 @@ pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<Ended, Erro
             told.store(true, Ordering::Relaxed);
         })
     };
-    let ended = serve(options, stores).await;
+    let ended = serve(options, scheduler, stores).await;
     listening.abort();
     ended?;
     Ok(if told.load(Ordering::Relaxed) { Ended::ToldToStop } else { Ended::Discarded })
 }
 
-async fn serve(options: ExecutorOptions, stores: Stores) -> Result<(), Error> {
+async fn serve(options: ExecutorOptions, scheduler: String, stores: Stores) -> Result<(), Error> {
     // Both are kept until both are known, so that they differ.
     let (_rows, port) = port(options.bind, options.port)?;
     let (_tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
     drop((_rows, _tasks));
     let scratch = Scratch::inside(options.work_dir.as_deref()).map_err(|source| Error::WorkDir { source })?;
     let work_dir = scratch.rows();
-    let scheduler = format!("{}:{}", options.scheduler_host, options.scheduler_port);
-    wait_for(&scheduler, options.scheduler_timeout).await?;
     let untold = |error: &dyn std::error::Error| Error::Metrics { reason: error.to_string() };
     let metrics = Metrics::new().map_err(|error| untold(&error))?;
     let telling = match options.metrics {
@@ -255,6 +274,9 @@ async fn wait_for(scheduler: &str, time: Duration) -> Result<(), Error> {
     loop {
         let connected = tokio::time::timeout(LOOK * 10, TcpStream::connect(scheduler)).await;
         let Err(source) = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) else { return Ok(()) };
+        if since.elapsed() < LOOK {
+            tracing::info!("waits for the scheduler {scheduler}: {source}");
+        }
         if since.elapsed() >= time {
             return Err(Error::Unreachable { scheduler: scheduler.to_string(), seconds: time.as_secs(), source });
         }

@@ -171,3 +171,71 @@ impl FlightService for Rows {
         self.inner.do_exchange(request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ballista_core::JobId;
+    use ballista_core::serde::protobuf;
+    use prost::Message;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const JOB: &str = "01a2099aea6373ab90069e79f7579c59";
+
+    fn wanted(job: &str, partition_id: usize) -> Wanted {
+        Wanted::FetchPartition {
+            job_id: JobId::new(job),
+            stage_id: 1,
+            partition_id,
+            host: String::new(),
+            port: 0,
+            file_id: Some(7),
+            layout: ShuffleLayout::Passthrough,
+            file_kind: ShuffleFileKind::Data,
+            byte_ranges: Vec::new(),
+        }
+    }
+
+    fn rows(folder: &TempDir) -> Rows {
+        let work_dir = folder.path().display().to_string();
+        Rows { inner: BallistaFlightService::new(work_dir.clone()), work_dir }
+    }
+
+    fn message(wanted: Wanted) -> Vec<u8> {
+        let message: protobuf::Action = wanted.try_into().unwrap();
+        message.encode_to_vec()
+    }
+
+    async fn fetched(rows: &Rows, partition: usize) -> Result<Vec<u8>, Status> {
+        let body = message(wanted(JOB, partition)).into();
+        let action = Action { r#type: "IO_BLOCK_TRANSPORT".to_string(), body };
+        let parts = rows.do_action(Request::new(action)).await?.into_inner();
+        let parts: Vec<_> = parts.collect().await;
+        Ok(parts.into_iter().flat_map(|part| part.unwrap().body).collect())
+    }
+
+    #[tokio::test]
+    async fn rows_arrive_as_they_were_written_however_many_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = rows(&folder);
+        for (partition, length) in [0, 1, FEW as usize, FEW as usize + 1, 3 << 20].into_iter().enumerate() {
+            let place = folder.path().join(JOB).join("1").join(partition.to_string());
+            fs::create_dir_all(&place).unwrap();
+            let bytes: Vec<u8> = (0..length).map(|number| number as u8).collect();
+            fs::write(place.join("data-7.arrow"), &bytes).unwrap();
+            assert!(fetched(&rows, partition).await.unwrap() == bytes, "{length} bytes");
+        }
+        let missing = fetched(&rows, 9).await.unwrap_err();
+        assert!(missing.message().contains("Failed to open file"), "{missing}");
+    }
+
+    #[test]
+    fn a_path_is_no_job() {
+        let told = |job: &str| understood(&message(wanted(job, 0)));
+        assert!(told(JOB).is_ok());
+        for path in ["", ".", "..", "/etc", "../other", "a/b", "/"] {
+            assert_eq!(told(path).unwrap_err().code(), tonic::Code::InvalidArgument, "{path:?}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use tonic::Status;
 
 use crate::auth::{Denied, Guard, User};
 use crate::jobs::Jobs;
+use crate::rest::HEALTH_PATH;
 
 /// What executors call, and users may not.
 const EXECUTORS_CALLS: [&str; 5] =
@@ -22,7 +23,7 @@ const EXECUTORS_CALLS: [&str; 5] =
 /// The service that these are calls of.
 const SERVICE: &str = "/ballista.protobuf.SchedulerGrpc/";
 /// What everybody may ask at each door.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+const OPEN: &str = HEALTH_PATH;
 /// What may be asked where only executors are.
 const WITHIN: [&str; 2] = ["/metrics", "/v1/cluster"];
 
@@ -52,7 +53,7 @@ pub(crate) struct Door {
 /// Lets a request in, or answers it here.
 pub(crate) async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if OPEN.contains(&path) {
+    if path == OPEN {
         return next.run(request).await;
     }
     let is_executors_call =

@@ -12,6 +12,13 @@ use root_cluster::{Fault, TaskNote};
 
 use crate::serve::Server;
 
+/// How jobs end.
+const JOB_RESULTS: [&str; 3] = ["succeeded", "failed", "cancelled"];
+/// How attempts at tasks end.
+const TASK_RESULTS: [&str; 6] = ["succeeded", "failed", "retried", "refetched", "stopped", "lost"];
+/// What is at fault when a task fails.
+const FAULTS: [&str; 6] = ["query", "usage", "input", "authentication", "transport", "unknown"];
+
 /// Seconds, from what is too short to notice to hours.
 const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3600.0];
 
@@ -53,8 +60,10 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             prometheus::Result::Ok(counter)
         };
-        let counters = |name: &str, help: &str, label: &str| {
+        // What has not happened yet counts as none, so that the first time is seen as a rise.
+        let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
             let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            values.iter().for_each(|value| drop(counters.with_label_values(&[*value])));
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
         };
@@ -68,15 +77,16 @@ impl Metrics {
             cores: gauge("rootquery_cores", "Tasks that executors can run at the same time.")?,
             executors_lost: counter("rootquery_executors_lost_total", "Executors that were lost with tasks on them.")?,
             jobs,
-            jobs_ended: counters("rootquery_jobs_ended_total", ended, "result")?,
+            jobs_ended: counters("rootquery_jobs_ended_total", ended, "result", &JOB_RESULTS)?,
             job_wait: histogram("rootquery_job_wait_seconds", "From the arrival of a job until its tasks can start.")?,
             job_time: histogram("rootquery_job_seconds", "From the arrival of a job until it has succeeded.")?,
             tasks_running: gauge("rootquery_tasks_running", "Tasks that executors have been given and not ended.")?,
-            tasks_ended: counters("rootquery_tasks_ended_total", tasks, "result")?,
+            tasks_ended: counters("rootquery_tasks_ended_total", tasks, "result", &TASK_RESULTS)?,
             task_failures: counters(
                 "rootquery_task_failures_total",
                 "Tasks that failed, by what is at fault.",
                 "kind",
+                &FAULTS,
             )?,
             task_wait: histogram("rootquery_task_wait_seconds", "From the launch of a task until it runs.")?,
             task_time: histogram("rootquery_task_seconds", "What tasks took to run.")?,

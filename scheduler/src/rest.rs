@@ -65,11 +65,16 @@ pub(crate) struct Facts {
     pub(crate) keep: Duration,
 }
 
+/// Where it is asked whether the scheduler answers.
+pub(crate) const HEALTH_PATH: &str = "/healthz";
+
 /// What can be asked for.
 pub(crate) fn routes(facts: Facts) -> Router {
     let (server, jobs) = (Arc::new(facts.server.clone()), facts.jobs.clone());
     let wanted = Wanted { server: Arc::clone(&server), keep: facts.keep, since: Instant::now() };
     Router::new()
+        // Whoever looks after processes wants to know no more than that this one answers.
+        .route(HEALTH_PATH, get(async || "ok"))
         .route("/v1/jobs", get(all))
         .route("/v1/jobs/{job}", get(one).delete(cancel))
         .with_state(Rest { server, jobs })

@@ -55,3 +55,58 @@ fn passes_partitions(node: &Arc<dyn ExecutionPlan>) -> bool {
     let required = node.input_distribution_requirements();
     !is_special && required.per_child_distributions().all(|wanted| !matches!(wanted, Distribution::SinglePartition))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ballista_scheduler::state::task_builder::restrict_plan_to_partitions;
+    use datafusion_proto::physical_plan::AsExecutionPlan;
+    use datafusion_proto::protobuf::PhysicalPlanNode;
+    use eos_io::Stores;
+    use root_cluster::setup;
+    use root_engine::{PartitionSize, RootSession, TableOptions, wire};
+
+    use super::*;
+
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/Run2012B_SingleMu_1000.root");
+
+    /// The plan of a query over copies of a file, each of which is a partition.
+    async fn plan_of(query: &str, files: usize) -> Arc<dyn ExecutionPlan> {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..files {
+            fs::copy(SAMPLE, folder.path().join(format!("{number}.root"))).unwrap();
+        }
+        let session = RootSession::new();
+        let size = PartitionSize { bytes: 1, per_core: usize::MAX };
+        session.context().state_ref().write().config_mut().set_extension(Arc::new(size));
+        let pattern = folder.path().join("*.root:Events").display().to_string();
+        session.register("t", &[pattern], &TableOptions::default()).await.unwrap();
+        wire::to_standard(session.sql(query).await.unwrap().create_physical_plan().await.unwrap()).unwrap()
+    }
+
+    fn sent(plan: Arc<dyn ExecutionPlan>) -> Vec<u8> {
+        let codec = setup::codec(&Stores::default());
+        let mut bytes = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, codec.as_ref()).unwrap().try_encode(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_task_is_sent_what_ballista_would_cut_for_it() {
+        let plan = plan_of("SELECT \"MET_pt\" + 1 FROM t WHERE \"nMuon\" = 2", 5).await;
+        let shares = Shares::of(&plan).unwrap();
+        for partitions in [&[0][..], &[3, 1], &[4]] {
+            let cut = restrict_plan_to_partitions(plan.clone(), partitions).unwrap();
+            let share = shares.share(partitions).unwrap();
+            let left = restrict_plan_to_partitions(share, partitions).unwrap();
+            assert_eq!(sent(left), sent(cut), "{partitions:?}");
+        }
+        assert!(shares.share(&[5]).is_err(), "there are five");
+    }
+
+    #[tokio::test]
+    async fn what_all_partitions_come_together_in_is_left_to_ballista() {
+        assert!(Shares::of(&plan_of("SELECT \"MET_pt\" FROM t ORDER BY 1 LIMIT 3", 3).await).is_none());
+    }
+}

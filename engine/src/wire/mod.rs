@@ -11,7 +11,7 @@ mod standard;
 
 use std::sync::Arc;
 
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
@@ -72,6 +72,10 @@ impl PhysicalExtensionCodec for RootCodec {
             parts::encode(parts)?.encode(buffer).map_err(|error| DataFusionError::External(Box::new(error)))?;
         } else if let Some((config, source)) = root_scan(node.as_ref()) {
             put(&scan::encode(config, source, self, converter)?, buffer);
+        } else if let Some(share) = node.downcast_ref::<ScanShare>() {
+            let scan = share.scan();
+            let source = root_source(&scan).ok_or_else(|| plan_datafusion_err!("a share of a scan of other files"))?;
+            put(&scan::encode(&scan, source, self, converter)?, buffer);
         } else {
             self.inner.try_encode(node, buffer, converter)?;
         }
@@ -155,11 +159,12 @@ pub fn scans_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// The scan of ROOT files that a leaf is, if it is one.
 pub(crate) fn root_scan(node: &dyn ExecutionPlan) -> Option<(&FileScanConfig, &RootSource)> {
-    let scan = node.downcast_ref::<ScanShare>().map(|share| share.scan.as_ref());
-    let scan = scan.or_else(|| node.downcast_ref::<DataSourceExec>())?;
-    let config = scan.data_source().downcast_ref::<FileScanConfig>()?;
-    let source = config.file_source().as_ref().downcast_ref::<RootSource>()?;
-    Some((config, source))
+    let config = node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    Some((config, root_source(config)?))
+}
+
+fn root_source(config: &FileScanConfig) -> Option<&RootSource> {
+    config.file_source().as_ref().downcast_ref()
 }
 
 /// The stores that the scans of a plan read through.

@@ -14,13 +14,17 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 
 use super::root_scan;
 
-/// A scan of ROOT files that is given out in shares.
+/// A scan of ROOT files that is given out in shares. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ScanShares(Arc<Parts>);
+
 #[derive(Debug)]
-pub struct ScanShares {
+struct Parts {
     /// The scan without files.
     scan: FileScanConfig,
     /// The files of each partition.
     groups: Vec<FileGroup>,
+    properties: Arc<PlanProperties>,
 }
 
 impl ScanShares {
@@ -29,31 +33,44 @@ impl ScanShares {
         let (scan, _) = root_scan(leaf)?;
         let mut scan = scan.clone();
         let groups = std::mem::take(&mut scan.file_groups);
-        Some(Self { scan, groups })
+        Some(Self(Arc::new(Parts { scan, groups, properties: Arc::clone(leaf.properties()) })))
     }
 
-    /// The scan with some of its partitions, in this order. It arrives as a scan like any other; here it has no partitions
-    /// that could be cut from it once more.
+    /// The scan with some of its partitions, in this order, for a plan that is sent: it arrives as a scan like any other. Here it
+    /// says of itself what the whole scan does, so that the operators above it keep what they know, and thousands of shares cost
+    /// little.
+    ///
+    /// # Errors
+    /// Where there are no such partitions.
     pub fn share(&self, partitions: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
-        let groups = partitions.iter().map(|partition| self.groups.get(*partition).cloned());
-        let Some(file_groups) = groups.collect::<Option<Vec<_>>>() else {
-            return plan_err!("there are no partitions {partitions:?} of a scan of {}", self.groups.len());
-        };
-        let mut scan = self.scan.clone();
-        scan.file_groups = file_groups;
-        Ok(Arc::new(ScanShare { scan: DataSourceExec::from_data_source(scan) }))
+        let count = self.0.groups.len();
+        if let Some(partition) = partitions.iter().find(|partition| **partition >= count) {
+            return plan_err!("there is no partition {partition} of a scan of {count}");
+        }
+        Ok(Arc::new(ScanShare { whole: self.clone(), partitions: partitions.into() }))
     }
 }
 
 /// A scan for a task.
 #[derive(Debug)]
 pub(super) struct ScanShare {
-    pub(super) scan: Arc<DataSourceExec>,
+    whole: ScanShares,
+    partitions: Box<[usize]>,
+}
+
+impl ScanShare {
+    /// The scan with its partitions alone.
+    pub(super) fn scan(&self) -> FileScanConfig {
+        let Parts { scan, groups, .. } = self.whole.0.as_ref();
+        let mut scan = scan.clone();
+        scan.file_groups = self.partitions.iter().filter_map(|partition| groups.get(*partition).cloned()).collect();
+        scan
+    }
 }
 
 impl DisplayAs for ScanShare {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.scan.fmt_as(format, f)
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ScanShare: partitions={:?}", self.partitions)
     }
 }
 
@@ -63,7 +80,7 @@ impl ExecutionPlan for ScanShare {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.scan.properties()
+        &self.whole.0.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -76,12 +93,12 @@ impl ExecutionPlan for ScanShare {
 
     fn apply_expressions(
         &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        self.scan.apply_expressions(f)
+        Ok(TreeNodeRecursion::Continue)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.scan.execute(partition, context)
+        DataSourceExec::from_data_source(self.scan()).execute(partition, context)
     }
 }

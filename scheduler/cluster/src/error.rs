@@ -89,6 +89,23 @@ pub enum Error {
         /// What was seen of it.
         reason: String,
     },
+    /// An executor does not hand out the rows of a job.
+    #[error(
+        "the rows of job {job} cannot be fetched from the executor {executor} at {host}:{port}: {reason}; where clients do not \
+         reach executors, start the scheduler with --executors-listen, and it hands the rows out itself"
+    )]
+    RowsLost {
+        /// The job.
+        job: String,
+        /// The executor.
+        executor: String,
+        /// How others call its machine.
+        host: String,
+        /// Where it hands out rows.
+        port: u16,
+        /// What was seen of it.
+        reason: String,
+    },
     /// The job was cancelled.
     #[error("job {job} was cancelled")]
     Cancelled {
@@ -124,6 +141,7 @@ impl Error {
             | Self::Protocol { .. }
             | Self::NoExecutors { .. }
             | Self::Lost { .. }
+            | Self::RowsLost { .. }
             | Self::Cancelled { .. }
             | Self::Start { .. } => ErrorKind::Query,
         }

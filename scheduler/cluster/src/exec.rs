@@ -322,9 +322,12 @@ async fn fetch(
         _ => (executor.host.clone(), port),
     };
     let lost = |error: ballista_core::error::BallistaError| {
-        DataFusionError::from(Error::Lost {
-            job: Some(partition.job_id.clone()),
-            reason: format!("the executor {} does not hand out its rows: {error}", executor.id),
+        DataFusionError::from(Error::RowsLost {
+            job: partition.job_id.clone(),
+            executor: executor.id.clone(),
+            host: executor.host.clone(),
+            port,
+            reason: error.to_string(),
         })
     };
     let client = BallistaClient::try_new(&host, at, MAX_MESSAGE_BYTES, false, None, 3, 100, 0, 0);

@@ -164,6 +164,15 @@ async fn every_door_for_users_is_closed_to_who_shows_no_token_or_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_after_processes_needs_no_token_to_see_that_one_answers() {
+    let guarded = Guarded::start(false).await;
+    for port in [guarded.port, guarded.executors_port] {
+        let (status, _, body) = guarded.ask(port, Method::GET, "/healthz", None).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "ok"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_cannot_act_as_executors_and_nobody_can_query_by_the_door_of_executors() {
     let guarded = Guarded::start(false).await;
     for path in FOR_EXECUTORS {

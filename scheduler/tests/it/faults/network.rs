@@ -10,6 +10,7 @@ use root_cluster::Cluster;
 use root_engine::RootSession;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::{TIMES, count_pairs};
 use crate::support::{Process, free_port, programs};
@@ -65,23 +66,36 @@ fn run(line: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(format!("{line}: {}", text.trim())) }
 }
 
-/// A way to a server that can be cut: then connections stay, and nothing passes.
+/// A way to a server that can be cut: then connections stay, and nothing passes. It can also be broken: then connections end,
+/// and there are no new ones.
 struct Relay {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
+    is_broken: watch::Sender<bool>,
 }
 
 impl Relay {
     async fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay = Self { address: listener.local_addr().unwrap(), is_cut: Arc::default() };
+        let (is_broken, mut broken) = watch::channel(false);
+        let relay = Self { address: listener.local_addr().unwrap(), is_cut: Arc::default(), is_broken };
         let is_cut = relay.is_cut.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if *broken.borrow_and_update() {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                tokio::spawn(pass(from_client, to_server, is_cut.clone()));
-                tokio::spawn(pass(from_server, to_client, is_cut.clone()));
+                let (there, back) =
+                    (pass(from_client, to_server, is_cut.clone()), pass(from_server, to_client, is_cut.clone()));
+                let mut broken = broken.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = broken.changed() => {}
+                        _ = async { tokio::join!(there, back) } => {}
+                    }
+                });
             }
         });
         relay
@@ -154,4 +168,29 @@ async fn an_executor_that_the_network_is_cut_to_costs_no_rows() {
             query(&url, || relay.is_cut.store(true, Ordering::Relaxed)).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_comes_to_while_the_scheduler_cannot_be_reached_is_told_later() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let _scheduler = Process::scheduler_with(port, &["--executor-timeout", "60"]);
+    let cluster = with_executors(&url, 0).await;
+    let relay = Relay::to(port).await;
+    let through = format!("http://{}", relay.address);
+    let _executor = Process::start("root-executor", &["--scheduler", &through, "--cores", "2"]);
+    with_executors(&url, 1).await;
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    let ledger = session.ledger().clone();
+    let query = tokio::spawn(async move { count_pairs(&session, TIMES / 6).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    relay.is_broken.send(true).unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!query.is_finished(), "nothing could be told");
+    relay.is_broken.send(false).unwrap();
+
+    let rows = tokio::time::timeout(Duration::from_secs(120), query).await.expect("it hangs").unwrap().unwrap();
+    assert_eq!(rows, TIMES / 6 * 1_000_000);
+    assert_eq!(ledger.warnings(), Vec::<String>::new());
 }
