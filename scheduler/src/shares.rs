@@ -1,6 +1,7 @@
 //! How the plan of a stage is cut into plans of tasks. Ballista (55.0) copies the scan with the list of all of its files for each
 //! task, and keeps some: time for each task in proportion to the files of all. Here a task costs what its own files cost.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ballista_core::execution_plans::plan_algebra::as_partition_sliceable;
@@ -10,6 +11,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+use parking_lot::Mutex;
 use root_engine::wire::ScanShares;
 
 /// The plan of a stage that scans ROOT files.
@@ -18,7 +20,11 @@ pub(crate) struct Shares {
     /// The operators above the scan, which work on each partition for itself; that of the stage first.
     above: Vec<Arc<dyn ExecutionPlan>>,
     scan: ScanShares,
+    /// The operators above a share of so many partitions; that of the stage last.
+    templates: Mutex<HashMap<usize, Template>>,
 }
+
+type Template = Arc<[Arc<dyn ExecutionPlan>]>;
 
 impl Shares {
     /// That of a stage, if it is a scan and what is done with it. Other plans are left to Ballista.
@@ -26,7 +32,10 @@ impl Shares {
         let (mut above, mut node) = (Vec::new(), stage);
         loop {
             match node.children().as_slice() {
-                [] => return Some(Self { above, scan: ScanShares::of(node.as_ref())? }),
+                [] => {
+                    let scan = ScanShares::of(node.as_ref())?;
+                    return Some(Self { above, scan, templates: Mutex::default() });
+                }
                 [child] if passes_partitions(node) => {
                     above.push(Arc::clone(node));
                     node = child;
@@ -39,10 +48,23 @@ impl Shares {
     /// The plan with some of its partitions. What Ballista has to cut further is not in it.
     pub(crate) fn share(&self, partitions: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
         let scan = self.scan.share(partitions)?;
-        self.above
-            .iter()
-            .rev()
-            .try_fold(scan, |below, node| replace_children_if_necessary(Arc::clone(node), vec![below]))
+        let template = self.template(&scan, partitions.len())?;
+        template.iter().try_fold(scan, |below, node| replace_children_if_necessary(Arc::clone(node), vec![below]))
+    }
+
+    /// What operators know of themselves is computed once for all shares of as many partitions.
+    fn template(&self, scan: &Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Template> {
+        if let Some(template) = self.templates.lock().get(&partitions) {
+            return Ok(Arc::clone(template));
+        }
+        let mut below = Arc::clone(scan);
+        let nodes = self.above.iter().rev().map(|node| {
+            below = replace_children_if_necessary(Arc::clone(node), vec![Arc::clone(&below)])?;
+            Ok(Arc::clone(&below))
+        });
+        let template: Template = nodes.collect::<Result<Vec<_>>>()?.into();
+        self.templates.lock().insert(partitions, Arc::clone(&template));
+        Ok(template)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Scans cut into shares, one for each task. Whoever cuts the plan of a stage down to a task otherwise copies the whole scan with
 //! all of its files, and then keeps a few: time for each task in proportion to the files of all tasks.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use parking_lot::Mutex;
 
 use super::root_scan;
 
@@ -24,7 +26,8 @@ struct Parts {
     scan: FileScanConfig,
     /// The files of each partition.
     groups: Vec<FileGroup>,
-    properties: Arc<PlanProperties>,
+    /// Those of scans of so many partitions.
+    properties: Mutex<HashMap<usize, Arc<PlanProperties>>>,
 }
 
 impl ScanShares {
@@ -33,12 +36,12 @@ impl ScanShares {
         let (scan, _) = root_scan(leaf)?;
         let mut scan = scan.clone();
         let groups = std::mem::take(&mut scan.file_groups);
-        Some(Self(Arc::new(Parts { scan, groups, properties: Arc::clone(leaf.properties()) })))
+        Some(Self(Arc::new(Parts { scan, groups, properties: Mutex::default() })))
     }
 
-    /// The scan with some of its partitions, in this order, for a plan that is sent: it arrives as a scan like any other. Here it
-    /// says of itself what the whole scan does, so that the operators above it keep what they know, and thousands of shares cost
-    /// little.
+    /// The scan with some of its partitions, in this order, for a plan that is sent: it arrives as a scan like any other. Shares
+    /// of as many partitions have the same properties, so that thousands of them cost little, and what is above one can be
+    /// above another as it is.
     ///
     /// # Errors
     /// Where there are no such partitions.
@@ -47,7 +50,19 @@ impl ScanShares {
         if let Some(partition) = partitions.iter().find(|partition| **partition >= count) {
             return plan_err!("there is no partition {partition} of a scan of {count}");
         }
-        Ok(Arc::new(ScanShare { whole: self.clone(), partitions: partitions.into() }))
+        let mut known = self.0.properties.lock();
+        let properties = known.entry(partitions.len()).or_insert_with(|| {
+            let scan = DataSourceExec::from_data_source(self.part(partitions));
+            Arc::clone(scan.properties())
+        });
+        let properties = Arc::clone(properties);
+        Ok(Arc::new(ScanShare { whole: self.clone(), partitions: partitions.into(), properties }))
+    }
+
+    fn part(&self, partitions: &[usize]) -> FileScanConfig {
+        let mut scan = self.0.scan.clone();
+        scan.file_groups = partitions.iter().filter_map(|partition| self.0.groups.get(*partition).cloned()).collect();
+        scan
     }
 }
 
@@ -56,15 +71,13 @@ impl ScanShares {
 pub(super) struct ScanShare {
     whole: ScanShares,
     partitions: Box<[usize]>,
+    properties: Arc<PlanProperties>,
 }
 
 impl ScanShare {
     /// The scan with its partitions alone.
     pub(super) fn scan(&self) -> FileScanConfig {
-        let Parts { scan, groups, .. } = self.whole.0.as_ref();
-        let mut scan = scan.clone();
-        scan.file_groups = self.partitions.iter().filter_map(|partition| groups.get(*partition).cloned()).collect();
-        scan
+        self.whole.part(&self.partitions)
     }
 }
 
@@ -80,7 +93,7 @@ impl ExecutionPlan for ScanShare {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        &self.whole.0.properties
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
