@@ -174,7 +174,7 @@ async fn an_executor_that_the_network_is_cut_to_costs_no_rows() {
 async fn what_a_task_comes_to_while_the_scheduler_cannot_be_reached_is_told_later() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
-    let _scheduler = Process::scheduler(port);
+    let _scheduler = Process::scheduler_with(port, &["--executor-timeout", "60"]);
     let cluster = with_executors(&url, 0).await;
     let relay = Relay::to(port).await;
     let through = format!("http://{}", relay.address);
