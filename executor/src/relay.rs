@@ -12,8 +12,8 @@ use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response};
-use root_cluster::REPORT_HEADER;
 use root_cluster::setup::MAX_MESSAGE_BYTES;
+use root_cluster::{REPORT_HEADER, innermost};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::body::Body;
@@ -120,15 +120,6 @@ async fn pass(State(way): State<Way>, request: Request<axum::body::Body>) -> Res
         false => way.say(request.map(Body::new), way.patience).await,
     };
     answer.unwrap_or_else(|status| status.into_http())
-}
-
-/// The innermost cause, which says most.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

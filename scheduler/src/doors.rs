@@ -22,8 +22,6 @@ const EXECUTORS_CALLS: [&str; 5] =
     ["PollWork", "RegisterExecutor", "HeartBeatFromExecutor", "UpdateTaskStatus", "ExecutorStopped"];
 /// The service that these are calls of.
 const SERVICE: &str = "/ballista.protobuf.SchedulerGrpc/";
-/// What everybody may ask at each door.
-const OPEN: &str = HEALTH_PATH;
 /// What may be asked where only executors are.
 const WITHIN: [&str; 2] = ["/metrics", "/v1/cluster"];
 
@@ -53,7 +51,8 @@ pub(crate) struct Door {
 /// Lets a request in, or answers it here.
 pub(crate) async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path == OPEN {
+    // Everybody may ask this at each door.
+    if path == HEALTH_PATH {
         return next.run(request).await;
     }
     let is_executors_call =

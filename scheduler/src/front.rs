@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,12 +32,13 @@ use crate::measured::Measured;
 use crate::serve::Server;
 
 /// Ballista's service as others see it.
+#[derive(Clone)]
 pub(crate) struct Front {
     server: Server,
     jobs: Jobs,
     guard: Guard,
-    measured: Mutex<Measured>,
-    reports: Mutex<Reports>,
+    measured: Arc<Mutex<Measured>>,
+    reports: Arc<Mutex<Reports>>,
 }
 
 /// What executors have told lately: they tell it again as long as they do not know that it was heard.
@@ -64,7 +66,7 @@ impl Reports {
 
 impl Front {
     pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard) -> Self {
-        Self { server, jobs, guard, measured: Mutex::default(), reports: Mutex::default() }
+        Self { server, jobs, guard, measured: Arc::default(), reports: Arc::default() }
     }
 
     /// Adds up what tasks of large stages have measured.
@@ -84,6 +86,18 @@ impl Front {
             let partitions = &task.global_input_partition_ids;
             status.metrics = self.measured.lock().said(attempt, stage.partitions, partitions, steps);
         }
+    }
+
+    /// Hears what tasks of an executor have come to.
+    async fn hear(
+        &self,
+        mut request: Request<UpdateTaskStatusParams>,
+    ) -> Result<Response<UpdateTaskStatusResult>, Status> {
+        let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
+        self.guard.heard(executor_id, task_status);
+        self.jobs.take_notes(executor_id, task_status);
+        self.add_up(task_status).await;
+        self.server.update_task_status(request).await
     }
 
     /// That a job is of whoever asks for it.
@@ -254,17 +268,16 @@ impl SchedulerGrpc for Front {
 
     async fn update_task_status(
         &self,
-        mut request: Request<UpdateTaskStatusParams>,
+        request: Request<UpdateTaskStatusParams>,
     ) -> Result<Response<UpdateTaskStatusResult>, Status> {
         let name = request.metadata().get(REPORT_HEADER).and_then(|name| name.to_str().ok());
         if name.is_some_and(|name| !self.reports.lock().is_new(name)) {
             return Ok(Response::new(UpdateTaskStatusResult { success: true }));
         }
-        let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
-        self.guard.heard(executor_id, task_status);
-        self.jobs.take_notes(executor_id, task_status);
-        self.add_up(task_status).await;
-        self.server.update_task_status(request).await
+        // It is heard to its end although who tells it may be gone by then: what is told again is taken to be known.
+        let front = self.clone();
+        let heard = tokio::spawn(async move { front.hear(request).await }).await;
+        heard.map_err(|error| Status::internal(error.to_string()))?
     }
 
     async fn create_update_session(

@@ -350,6 +350,7 @@ fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_string()
 }
 
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+/// What an error says that is behind all others, which says most.
+pub fn innermost(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -44,7 +44,7 @@ pub mod serving;
 pub mod setup;
 
 pub use access::{ACTING_FOR_HEADER, Access};
-pub use client::{Cluster, ClusterStatus, JOB_HEADER, JOB_TIMEOUT_HEADER, REPORT_HEADER, UNWANTED_PATH};
+pub use client::{Cluster, ClusterStatus, JOB_HEADER, JOB_TIMEOUT_HEADER, REPORT_HEADER, UNWANTED_PATH, innermost};
 pub use error::Error;
 pub use exec::is_on_cluster;
 pub use fault::Fault;

@@ -117,7 +117,9 @@ fn programs() -> PathBuf {
 /// Where logs stay when it is over, until the next time.
 fn logs() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos");
-    let _ = std::fs::remove_dir_all(&folder);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
