@@ -10,9 +10,10 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
+use crate::labels::{CONFIGURATION, Component, as_text, labels, selector};
 use crate::names::Names;
-use crate::objects::{Component, EXECUTORS_PORT, labels, selector};
-use crate::spec::ClusterSpec;
+use crate::objects::{EXECUTORS_PORT, configuration};
+use crate::spec::{ClusterSpec, Place};
 
 /// The user and group of both programs, who own nothing.
 const NOBODY: i64 = 65_532;
@@ -22,6 +23,8 @@ pub(crate) const CONFIG: &str = "/etc/root-query/config";
 pub(crate) const SECRETS: &str = "/etc/root-query/secret";
 /// The only directory that can be written to.
 const SCRATCH: &str = "/scratch";
+/// Where a pod says how much memory it has compared with others of its cluster.
+const MEMORY_STEP: &str = "root-query.io/memory-step";
 
 /// The pod of an executor.
 ///
@@ -50,34 +53,27 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
     .collect();
     arguments.extend(executors.arguments.iter().cloned());
     let memory = executors.memory(step);
-    let mut mounts = common_mounts(spec);
-    mounts.push(VolumeMount { name: "scratch".to_string(), mount_path: SCRATCH.to_string(), ..VolumeMount::default() });
-    mounts.extend(executors.volume_mounts.iter().cloned());
-    let mut volumes = common_volumes(spec);
-    let room = EmptyDirVolumeSource { size_limit: executors.scratch.clone(), ..EmptyDirVolumeSource::default() };
-    volumes.push(Volume { name: "scratch".to_string(), empty_dir: Some(room), ..Volume::default() });
-    volumes.extend(executors.volumes.iter().cloned());
     let mut environment = environment(spec);
     environment.push(field("POD_IP", "status.podIP"));
     let container = Container {
         name: "executor".to_string(),
         image: Some(spec.image.clone()),
-        image_pull_policy: Some(spec.pull_policy.clone()),
+        image_pull_policy: Some(spec.pull_policy.as_str().to_string()),
         command: Some(vec!["root-executor".to_string()]),
         args: Some(arguments),
         env: Some(environment),
         resources: Some(resources(executors.resources.cores, &memory, executors.scratch.as_ref())),
-        volume_mounts: Some(mounts),
+        volume_mounts: Some(mounts(spec, &executors.place)),
         security_context: Some(confined()),
         ..Container::default()
     };
-    let optional = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
+    let annotations = [(MEMORY_STEP, step.to_string()), (CONFIGURATION, configuration(spec))];
     Pod {
         metadata: ObjectMeta {
             name: Some(name.to_string()),
             namespace: Some(spec.namespace.clone()),
-            labels: Some(labels(spec, Some(Component::Executor))),
-            annotations: Some(BTreeMap::from([(MEMORY_STEP.to_string(), step.to_string())])),
+            labels: Some(labels(&spec.name, Some(Component::Executor))),
+            annotations: Some(annotations.map(|(name, value)| (name.to_string(), value)).into()),
             owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -91,18 +87,15 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             image_pull_secrets: Some(pull_secrets(spec)),
-            node_selector: optional(&executors.node_selector),
-            tolerations: Some(executors.tolerations.clone()),
+            node_selector: Some(executors.place.node_selector.clone()),
+            tolerations: Some(executors.place.tolerations.clone()),
             security_context: Some(as_nobody()),
-            volumes: Some(volumes),
+            volumes: Some(volumes(spec, &executors.place, executors.scratch.as_ref())),
             ..PodSpec::default()
         }),
         status: None,
     }
 }
-
-/// Where a pod says how much memory it has compared with others of its cluster.
-const MEMORY_STEP: &str = "root-query.io/memory-step";
 
 pub(crate) fn pull_secrets(spec: &ClusterSpec) -> Vec<LocalObjectReference> {
     spec.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
@@ -110,10 +103,8 @@ pub(crate) fn pull_secrets(spec: &ClusterSpec) -> Vec<LocalObjectReference> {
 
 /// Requested is what is allowed: who uses more is ended first when a node runs out of memory.
 pub(crate) fn resources(cores: usize, memory: &Quantity, scratch: Option<&Quantity>) -> ResourceRequirements {
-    let mut requests = BTreeMap::from([
-        ("cpu".to_string(), Quantity(cores.to_string())),
-        ("memory".to_string(), memory.clone()),
-    ]);
+    let mut requests =
+        BTreeMap::from([("cpu".to_string(), Quantity(cores.to_string())), ("memory".to_string(), memory.clone())]);
     let mut limits = BTreeMap::from([("memory".to_string(), memory.clone())]);
     if let Some(scratch) = scratch {
         for map in [&mut requests, &mut limits] {
@@ -145,13 +136,15 @@ pub(crate) fn as_nobody() -> PodSecurityContext {
     }
 }
 
+/// Variables of the cluster, and where temporary files go.
 pub(crate) fn environment(spec: &ClusterSpec) -> Vec<EnvVar> {
-    let named = |(name, value): (&String, &String)| EnvVar {
-        name: name.clone(),
-        value: Some(value.clone()),
+    let named = |name: &str, value: &str| EnvVar {
+        name: name.to_string(),
+        value: Some(value.to_string()),
         ..EnvVar::default()
     };
-    spec.environment.iter().map(named).collect()
+    let temporary = (!spec.environment.contains_key("TMPDIR")).then(|| named("TMPDIR", SCRATCH));
+    spec.environment.iter().map(|(name, value)| named(name, value)).chain(temporary).collect()
 }
 
 /// A variable with something that Kubernetes knows of the pod.
@@ -161,53 +154,60 @@ fn field(name: &str, path: &str) -> EnvVar {
     EnvVar { name: name.to_string(), value_from: Some(source), ..EnvVar::default() }
 }
 
-/// The configuration, and the secrets that storage wants.
-pub(crate) fn common_volumes(spec: &ClusterSpec) -> Vec<Volume> {
+/// The configuration, the secrets that storage wants, the room for what is written, and what else is to be there.
+pub(crate) fn volumes(spec: &ClusterSpec, place: &Place, scratch: Option<&Quantity>) -> Vec<Volume> {
     let names = Names::of(&spec.name);
     let config = ConfigMapVolumeSource { name: names.config(), ..ConfigMapVolumeSource::default() };
-    let mut volumes = vec![Volume { name: "config".to_string(), config_map: Some(config), ..Volume::default() }];
-    let files: Vec<KeyToPath> = secret_keys(spec).map(|key| KeyToPath { path: key.clone(), key, mode: None }).collect();
-    if !files.is_empty() {
-        // The group may read them: that of the process.
-        let secret = SecretVolumeSource {
-            secret_name: Some(names.secret()),
-            items: Some(files),
-            default_mode: Some(0o440),
-            optional: None,
-        };
-        volumes.push(Volume { name: "secret".to_string(), secret: Some(secret), ..Volume::default() });
+    let room = EmptyDirVolumeSource { size_limit: scratch.cloned(), ..EmptyDirVolumeSource::default() };
+    let mut volumes = vec![
+        Volume { name: "config".to_string(), config_map: Some(config), ..Volume::default() },
+        Volume { name: "scratch".to_string(), empty_dir: Some(room), ..Volume::default() },
+    ];
+    if !spec.secret_files.is_empty() {
+        volumes.push(secret_volume(spec, "secret", spec.secret_files.iter().map(String::as_str)));
     }
+    volumes.extend(place.volumes.iter().cloned());
     volumes
 }
 
-pub(crate) fn common_mounts(spec: &ClusterSpec) -> Vec<VolumeMount> {
-    let mount = |name: &str, path: &str| VolumeMount {
-        name: name.to_string(),
-        mount_path: path.to_string(),
-        read_only: Some(true),
-        ..VolumeMount::default()
+/// Files of the secret of a cluster. The group may read them: that of the process.
+pub(crate) fn secret_volume<'a>(spec: &ClusterSpec, name: &str, files: impl Iterator<Item = &'a str>) -> Volume {
+    let file = |file: &str| KeyToPath { key: file.to_string(), path: file.to_string(), ..KeyToPath::default() };
+    let source = SecretVolumeSource {
+        secret_name: Some(Names::of(&spec.name).secret()),
+        items: Some(files.map(file).collect()),
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
     };
-    let mut mounts = vec![mount("config", CONFIG)];
-    if secret_keys(spec).next().is_some() {
-        mounts.push(mount("secret", SECRETS));
+    Volume { name: name.to_string(), secret: Some(source), ..Volume::default() }
+}
+
+pub(crate) fn mounts(spec: &ClusterSpec, place: &Place) -> Vec<VolumeMount> {
+    let mut mounts = vec![read_only("config", CONFIG)];
+    mounts.push(VolumeMount { name: "scratch".to_string(), mount_path: SCRATCH.to_string(), ..VolumeMount::default() });
+    if !spec.secret_files.is_empty() {
+        mounts.push(read_only("secret", SECRETS));
     }
+    mounts.extend(place.volume_mounts.iter().cloned());
     mounts
 }
 
-/// The names of files of the secret that storage wants.
-fn secret_keys(spec: &ClusterSpec) -> impl Iterator<Item = String> {
-    spec.secret_files.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_string()))
+pub(crate) fn read_only(volume: &str, path: &str) -> VolumeMount {
+    let (name, mount_path) = (volume.to_string(), path.to_string());
+    VolumeMount { name, mount_path, read_only: Some(true), ..VolumeMount::default() }
 }
 
 /// The labels by which executors of a cluster are found, as Kubernetes writes a selector.
 pub fn executors_selector(spec: &ClusterSpec) -> String {
-    let labels = selector(spec, Some(Component::Executor));
-    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    as_text(&selector(&spec.name, Some(Component::Executor)))
 }
 
-/// Whether a pod with these labels is one that a scheduler of the cluster has started.
+/// Whether a pod is one that a scheduler of the cluster has started: anybody can give one of theirs our labels.
 pub fn is_executor(spec: &ClusterSpec, pod: &Pod) -> bool {
-    let has_our_name = |name: &String| name.starts_with(&Names::of(&spec.name).executor_prefix());
-    pod.metadata.name.as_ref().is_some_and(has_our_name)
+    let prefix = format!("{}-", Names::of(&spec.name).executor_prefix());
+    let labels = pod.metadata.labels.as_ref();
+    let has_label = |(name, value): (&String, &String)| labels.and_then(|labels| labels.get(name)) == Some(value);
+    pod.metadata.name.as_ref().is_some_and(|name| name.starts_with(&prefix))
+        && selector(&spec.name, Some(Component::Executor)).iter().all(has_label)
         && pod.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MEMORY_STEP))
 }

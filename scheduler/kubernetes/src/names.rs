@@ -69,7 +69,8 @@ impl From<ClusterName> for String {
     }
 }
 
-/// The names of the objects of a cluster.
+/// The names of the objects of a cluster. Each ends in what the object is, so that no two clusters of a namespace have one in
+/// common, such as `muons` and `muons-scheduler`.
 #[derive(Debug, Clone)]
 pub struct Names {
     cluster: ClusterName,
@@ -81,7 +82,7 @@ impl Names {
         Self { cluster: cluster.clone() }
     }
 
-    /// The scheduler: its deployment, service account, role and network policy.
+    /// The scheduler: its deployment, its service for executors, service account, role, network policy and disruption budget.
     pub fn scheduler(&self) -> String {
         self.with("scheduler")
     }
@@ -92,9 +93,8 @@ impl Names {
     }
 
     /// The service that users reach.
-    pub fn service(&self) -> String {
-        // Services have names that begin with a letter, as clusters do.
-        self.cluster.to_string()
+    pub fn users(&self) -> String {
+        self.with("users")
     }
 
     /// The configuration.
@@ -153,7 +153,7 @@ mod tests {
     fn long_names_are_cut_and_stay_apart() {
         let [one, other] = ["a", "b"].map(|end| format!("{}{end}", "x".repeat(60)).parse::<ClusterName>().unwrap());
         let names = [&one, &other].map(Names::of);
-        let all = |names: &Names| [names.scheduler(), names.executor(), names.config(), names.secret(), names.service()];
+        let all = |names: &Names| [names.scheduler(), names.executor(), names.config(), names.secret(), names.users()];
         let mut seen: Vec<String> = names.iter().flat_map(all).collect();
         assert!(seen.iter().all(|name| name.len() <= 63 && name.parse::<ClusterName>().is_ok()), "{seen:?}");
         seen.sort();
@@ -162,5 +162,23 @@ mod tests {
         assert!(names.iter().all(|names| names.executor_prefix().len() <= 57));
         assert_eq!(Names::of(&one).scheduler(), names[0].scheduler(), "each time the same");
         assert_eq!(Names::of(&"muons".parse().unwrap()).scheduler(), "muons-scheduler");
+    }
+
+    #[test]
+    fn a_cluster_that_is_called_like_an_object_of_another_shares_none_with_it() {
+        let all = |name: &str| {
+            let names = Names::of(&name.parse().unwrap());
+            [
+                names.scheduler(),
+                names.executor(),
+                names.config(),
+                names.secret(),
+                names.users(),
+                names.executor_prefix(),
+            ]
+        };
+        for other in ["muons-scheduler", "muons-executor", "muons-users"] {
+            assert!(all(other).iter().all(|name| !all("muons").contains(name)), "{other}");
+        }
     }
 }

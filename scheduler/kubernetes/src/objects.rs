@@ -6,12 +6,8 @@ use std::fmt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe, Secret,
-    SecretVolumeSource, Service, ServiceAccount, ServicePort, ServiceSpec, Volume, VolumeMount,
-};
-use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    ConfigMap, Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec, Probe, Secret, Service,
+    ServiceAccount, ServicePort, ServiceSpec,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -22,10 +18,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::executor::{
-    CONFIG, as_nobody, common_mounts, common_volumes, confined, environment, pull_secrets, resources,
+    CONFIG, as_nobody, confined, environment, mounts, pull_secrets, read_only, resources, secret_volume, volumes,
 };
+use crate::labels::{CONFIGURATION, Component, labels, selector};
 use crate::names::Names;
-use crate::spec::{ClusterSpec, SpecError};
+use crate::network::{policy_of_executors, policy_of_scheduler};
+use crate::spec::{ClusterSpec, SpecError, TLS, TOKENS};
 
 /// The port for users.
 pub(crate) const USERS_PORT: i32 = 50050;
@@ -33,11 +31,9 @@ pub(crate) const USERS_PORT: i32 = 50050;
 pub(crate) const EXECUTORS_PORT: i32 = 50051;
 /// Where files are that only the scheduler has: tokens and the key of its certificate.
 const DOOR: &str = "/etc/root-query/door";
-/// What all objects are part of.
-const PART_OF: &str = "root-query";
 
 /// An object of a cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Object {
     /// `apps/v1` and the like.
     pub api_version: String,
@@ -47,6 +43,13 @@ pub struct Object {
     pub name: String,
     /// All of it.
     pub value: Value,
+}
+
+impl fmt::Debug for Object {
+    /// Without what is in it, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({} {} {})", self.api_version, self.kind, self.name)
+    }
 }
 
 /// A file of the secret of a cluster: its name, and what is in it.
@@ -64,88 +67,88 @@ impl fmt::Debug for SecretFile {
     }
 }
 
-/// What a pod of a cluster is.
+/// Whether a text has what is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Component {
-    Scheduler,
-    Executor,
+pub enum Secrets {
+    /// It has, and can be applied as it is.
+    Shown,
+    /// It has the names of files only, and Kubernetes refuses it.
+    Hidden,
 }
 
-impl Component {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Scheduler => "scheduler",
-            Self::Executor => "executor",
-        }
-    }
-}
-
-/// The labels of an object (<https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/>).
-pub(crate) fn labels(spec: &ClusterSpec, component: Option<Component>) -> BTreeMap<String, String> {
-    let mut labels = selector(spec, component);
-    labels.insert("app.kubernetes.io/managed-by".to_string(), PART_OF.to_string());
-    labels.insert("app.kubernetes.io/version".to_string(), env!("CARGO_PKG_VERSION").to_string());
-    labels
-}
-
-/// The labels by which objects of a cluster are found.
-pub(crate) fn selector(spec: &ClusterSpec, component: Option<Component>) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::from([
-        ("app.kubernetes.io/name".to_string(), PART_OF.to_string()),
-        ("app.kubernetes.io/instance".to_string(), spec.name.to_string()),
-    ]);
-    if let Some(component) = component {
-        labels.insert("app.kubernetes.io/component".to_string(), component.name().to_string());
-    }
-    labels
-}
-
-/// The objects of a cluster, in the order in which they are to be applied.
+/// The objects of a cluster, in the order in which they are to be applied. Without a secret, that of the cluster is as it is.
 ///
 /// # Errors
-/// Where the specification cannot be carried out.
-pub fn objects(spec: &ClusterSpec, secret: &[SecretFile]) -> Result<Vec<Object>, SpecError> {
+/// Where the specification cannot be carried out, or the secret has not what it needs.
+pub fn objects(spec: &ClusterSpec, secret: Option<&[SecretFile]>) -> Result<Vec<Object>, SpecError> {
     spec.check()?;
     let names = Names::of(&spec.name);
     let mut objects = vec![
-        object(&service_account(spec, &names.scheduler())),
-        object(&service_account(spec, &names.executor())),
-        object(&role(spec, &names)),
-        object(&role_binding(spec, &names)),
-        object(&config(spec, &names)),
+        object(&service_account(spec, &names.scheduler()))?,
+        object(&service_account(spec, &names.executor()))?,
+        object(&role(spec, &names))?,
+        object(&role_binding(spec, &names))?,
+        object(&config(spec, &names)?)?,
     ];
-    if !secret.is_empty() {
-        objects.push(object(&secret_of(spec, &names, secret)));
+    if let Some(files) = secret {
+        spec.check_secret(files)?;
+        objects.push(object(&secret_of(spec, &names, files))?);
     }
     objects.extend([
-        object(&policy_of_scheduler(spec, &names)),
-        object(&policy_of_executors(spec, &names)),
-        object(&disruption_budget(spec, &names)),
-        object(&service(spec, &names.service(), &[("users", USERS_PORT)])),
-        object(&service(spec, &names.scheduler(), &[("executors", EXECUTORS_PORT)])),
-        object(&deployment(spec, &names, secret)),
+        object(&policy_of_scheduler(spec, &names))?,
+        object(&policy_of_executors(spec, &names))?,
+        object(&disruption_budget(spec, &names))?,
+        object(&service(spec, &names.users(), &[("users", USERS_PORT)]))?,
+        object(&service(spec, &names.scheduler(), &[("executors", EXECUTORS_PORT)]))?,
+        object(&deployment(spec, &names))?,
     ]);
-    Ok(objects.into_iter().flatten().collect())
+    Ok(objects)
 }
 
-/// An object as JSON; all that is put together here has a form in JSON.
-fn object<T: k8s_openapi::Resource + Serialize + k8s_openapi::Metadata<Ty = ObjectMeta>>(typed: &T) -> Option<Object> {
-    let value = serde_json::to_value(typed).ok()?;
+/// Objects as YAML, one document each, as `kubectl apply --server-side -f -` takes them.
+///
+/// # Errors
+/// For what cannot be written.
+pub fn yaml(objects: &[Object], secrets: Secrets) -> Result<String, SpecError> {
+    let mut text = String::new();
+    for object in objects {
+        let mut value = object.value.clone();
+        let data = value.get_mut("data").and_then(Value::as_object_mut);
+        if let (Secrets::Hidden, "Secret", Some(data)) = (secrets, object.kind.as_str(), data) {
+            data.values_mut().for_each(|content| *content = Value::from("(hidden)"));
+        }
+        let document = serde_saphyr::to_string(&value).map_err(|error| SpecError::Unwritable {
+            kind: "object",
+            name: object.name.clone(),
+            reason: error.to_string(),
+        })?;
+        text.push_str("---\n");
+        text.push_str(&document);
+    }
+    Ok(text)
+}
+
+fn object<T: k8s_openapi::Resource + Serialize + k8s_openapi::Metadata<Ty = ObjectMeta>>(
+    typed: &T,
+) -> Result<Object, SpecError> {
     let name = typed.metadata().name.clone().unwrap_or_default();
-    Some(Object { api_version: T::API_VERSION.to_string(), kind: T::KIND.to_string(), name, value })
+    match serde_json::to_value(typed) {
+        Ok(value) => Ok(Object { api_version: T::API_VERSION.to_string(), kind: T::KIND.to_string(), name, value }),
+        Err(error) => Err(SpecError::Unwritable { kind: T::KIND, name, reason: error.to_string() }),
+    }
 }
 
-fn metadata(spec: &ClusterSpec, name: &str, component: Option<Component>) -> ObjectMeta {
+pub(crate) fn metadata(spec: &ClusterSpec, name: &str, component: Option<Component>) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_string()),
         namespace: Some(spec.namespace.clone()),
-        labels: Some(labels(spec, component)),
+        labels: Some(labels(&spec.name, component)),
         ..ObjectMeta::default()
     }
 }
 
-fn pods(spec: &ClusterSpec, component: Component) -> LabelSelector {
-    LabelSelector { match_labels: Some(selector(spec, Some(component))), match_expressions: None }
+pub(crate) fn pods(spec: &ClusterSpec, component: Component) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector(&spec.name, Some(component))), match_expressions: None }
 }
 
 fn service_account(spec: &ClusterSpec, name: &str) -> ServiceAccount {
@@ -156,7 +159,8 @@ fn service_account(spec: &ClusterSpec, name: &str) -> ServiceAccount {
     }
 }
 
-/// What the scheduler may: its executors, and to see why they do not start.
+/// What the scheduler may: its executors, and nothing else. Kubernetes cannot say "its own pods": whoever may make pods of a
+/// namespace may use all that these may use there, so a namespace is what keeps clusters of different people apart.
 fn role(spec: &ClusterSpec, names: &Names) -> Role {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(vec![group.to_string()]),
@@ -169,11 +173,7 @@ fn role(spec: &ClusterSpec, names: &Names) -> Role {
     own.resource_names = Some(vec![names.scheduler()]);
     Role {
         metadata: metadata(spec, &names.scheduler(), None),
-        rules: Some(vec![
-            rule("", &["pods"], &["create", "delete", "get", "list", "watch"]),
-            rule("", &["events"], &["list"]),
-            own,
-        ]),
+        rules: Some(vec![rule("", &["pods"], &["create", "delete", "get", "list", "watch"]), own]),
     }
 }
 
@@ -181,7 +181,7 @@ fn role_binding(spec: &ClusterSpec, names: &Names) -> RoleBinding {
     RoleBinding {
         metadata: metadata(spec, &names.scheduler(), None),
         role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_string(),
+            api_group: Some("rbac.authorization.k8s.io".to_string()),
             kind: "Role".to_string(),
             name: names.scheduler(),
         },
@@ -194,16 +194,18 @@ fn role_binding(spec: &ClusterSpec, names: &Names) -> RoleBinding {
     }
 }
 
-fn config(spec: &ClusterSpec, names: &Names) -> ConfigMap {
-    let cluster = serde_json::to_string_pretty(spec).unwrap_or_default();
-    ConfigMap {
+fn config(spec: &ClusterSpec, names: &Names) -> Result<ConfigMap, SpecError> {
+    let cluster = serde_json::to_string_pretty(spec).map_err(|error| SpecError::Unwritable {
+        kind: "ConfigMap",
+        name: names.config(),
+        reason: error.to_string(),
+    })?;
+    let data = [("cluster.json", cluster), ("stores.toml", spec.stores.clone())];
+    Ok(ConfigMap {
         metadata: metadata(spec, &names.config(), None),
-        data: Some(BTreeMap::from([
-            ("cluster.json".to_string(), cluster),
-            ("stores.toml".to_string(), spec.stores.clone()),
-        ])),
+        data: Some(data.map(|(name, content)| (name.to_string(), content)).into()),
         ..ConfigMap::default()
-    }
+    })
 }
 
 fn secret_of(spec: &ClusterSpec, names: &Names, files: &[SecretFile]) -> Secret {
@@ -213,53 +215,6 @@ fn secret_of(spec: &ClusterSpec, names: &Names, files: &[SecretFile]) -> Secret 
         data: Some(data.collect()),
         type_: Some("Opaque".to_string()),
         ..Secret::default()
-    }
-}
-
-fn port(number: i32) -> NetworkPolicyPort {
-    NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some("TCP".to_string()), end_port: None }
-}
-
-fn peer(spec: &ClusterSpec, component: Component) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { pod_selector: Some(pods(spec, component)), ..NetworkPolicyPeer::default() }
-}
-
-/// Everybody may reach the port of users, and executors theirs.
-fn policy_of_scheduler(spec: &ClusterSpec, names: &Names) -> NetworkPolicy {
-    let users = NetworkPolicyIngressRule { from: None, ports: Some(vec![port(USERS_PORT)]) };
-    let executors = NetworkPolicyIngressRule {
-        from: Some(vec![peer(spec, Component::Executor)]),
-        ports: Some(vec![port(EXECUTORS_PORT)]),
-    };
-    NetworkPolicy {
-        metadata: metadata(spec, &names.scheduler(), None),
-        spec: Some(NetworkPolicySpec {
-            pod_selector: Some(pods(spec, Component::Scheduler)),
-            policy_types: Some(vec!["Ingress".to_string()]),
-            ingress: Some(vec![users, executors]),
-            egress: None,
-        }),
-    }
-}
-
-/// Ports of storage and of those who say who we are: Kerberos, HTTP and HTTPS, XRootD, WebDAV and HDFS.
-const STORAGE: [i32; 10] = [80, 88, 443, 1094, 1095, 8020, 8443, 9000, 9866, 50010];
-
-/// Only the scheduler and other executors reach an executor, and it reaches these, storage, and the names of hosts.
-fn policy_of_executors(spec: &ClusterSpec, names: &Names) -> NetworkPolicy {
-    let cluster = vec![peer(spec, Component::Scheduler), peer(spec, Component::Executor)];
-    let udp = |number| NetworkPolicyPort { protocol: Some("UDP".to_string()), ..port(number) };
-    let within = NetworkPolicyEgressRule { to: Some(cluster.clone()), ports: None };
-    let hosts = NetworkPolicyEgressRule { to: None, ports: Some(vec![port(53), udp(53), udp(88)]) };
-    let storage = NetworkPolicyEgressRule { to: None, ports: Some(STORAGE.map(port).into()) };
-    NetworkPolicy {
-        metadata: metadata(spec, &names.executor(), None),
-        spec: Some(NetworkPolicySpec {
-            pod_selector: Some(pods(spec, Component::Executor)),
-            policy_types: Some(vec!["Ingress".to_string(), "Egress".to_string()]),
-            ingress: Some(vec![NetworkPolicyIngressRule { from: Some(cluster), ports: None }]),
-            egress: Some(vec![within, hosts, storage]),
-        }),
     }
 }
 
@@ -287,7 +242,7 @@ fn service(spec: &ClusterSpec, name: &str, ports: &[(&str, i32)]) -> Service {
     Service {
         metadata: metadata(spec, name, None),
         spec: Some(ServiceSpec {
-            selector: Some(selector(spec, Some(Component::Scheduler))),
+            selector: Some(selector(&spec.name, Some(Component::Scheduler))),
             ports: Some(ports.iter().map(port).collect()),
             ..ServiceSpec::default()
         }),
@@ -295,33 +250,33 @@ fn service(spec: &ClusterSpec, name: &str, ports: &[(&str, i32)]) -> Service {
     }
 }
 
-fn deployment(spec: &ClusterSpec, names: &Names, secret: &[SecretFile]) -> Deployment {
-    // Pods read their configuration once: another one is another pod.
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(spec).unwrap_or_default());
-    for file in secret {
-        hash.update(file.name.as_bytes());
-        hash.update(&file.content);
-    }
-    let hash: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+/// What tells one configuration from another. Pods read it once: another one is another pod. Secrets are not part of it, as
+/// they are read again when they change, and a new ticket is no reason to end jobs.
+pub(crate) fn configuration(spec: &ClusterSpec) -> String {
+    let text = serde_json::to_vec(spec).unwrap_or_default();
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn deployment(spec: &ClusterSpec, names: &Names) -> Deployment {
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(spec, Some(Component::Scheduler))),
-            annotations: Some(BTreeMap::from([("root-query.io/configuration".to_string(), hash)])),
+            labels: Some(labels(&spec.name, Some(Component::Scheduler))),
+            annotations: Some(BTreeMap::from([(CONFIGURATION.to_string(), configuration(spec))])),
             ..ObjectMeta::default()
         }),
         spec: Some(scheduler_pod(spec, names)),
     };
     Deployment {
         metadata: metadata(spec, &names.scheduler(), Some(Component::Scheduler)),
-        spec: Some(DeploymentSpec {
+        spec: DeploymentSpec {
             replicas: Some(1),
+            revision_history_limit: Some(2),
             // Two schedulers would start executors for the same cluster.
             strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_string()), rolling_update: None }),
             selector: pods(spec, Component::Scheduler),
             template,
             ..DeploymentSpec::default()
-        }),
+        },
         status: None,
     }
 }
@@ -343,48 +298,39 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
     ];
     let mut own = Vec::new();
     if spec.tokens {
-        arguments.extend(["--token-file".to_string(), format!("{DOOR}/tokens")]);
-        own.push("tokens");
+        arguments.extend(["--token-file".to_string(), format!("{DOOR}/{TOKENS}")]);
+        own.push(TOKENS);
     }
     if spec.tls {
-        arguments.extend(["--tls-cert".to_string(), format!("{DOOR}/tls.crt")]);
-        arguments.extend(["--tls-key".to_string(), format!("{DOOR}/tls.key")]);
-        own.extend(["tls.crt", "tls.key"]);
+        let [certificate, key] = TLS.map(|file| format!("{DOOR}/{file}"));
+        arguments.extend(["--tls-cert".to_string(), certificate, "--tls-key".to_string(), key]);
+        own.extend(TLS);
     }
-    arguments.extend(spec.scheduler_arguments.iter().cloned());
-    let (mut volumes, mut mounts) = (common_volumes(spec), common_mounts(spec));
+    arguments.extend(spec.scheduler.arguments.iter().cloned());
+    let place = &spec.scheduler.place;
+    let (mut volumes, mut mounts) = (volumes(spec, place, None), mounts(spec, place));
     if !own.is_empty() {
-        let item = |key: &&str| KeyToPath { key: key.to_string(), path: key.to_string(), mode: None };
-        let source = SecretVolumeSource {
-            secret_name: Some(names.secret()),
-            items: Some(own.iter().map(item).collect()),
-            default_mode: Some(0o440),
-            optional: None,
-        };
-        volumes.push(Volume { name: "door".to_string(), secret: Some(source), ..Volume::default() });
-        mounts.push(VolumeMount {
-            name: "door".to_string(),
-            mount_path: DOOR.to_string(),
-            read_only: Some(true),
-            ..VolumeMount::default()
-        });
+        volumes.push(secret_volume(spec, "door", own.into_iter()));
+        mounts.push(read_only("door", DOOR));
     }
     let port = |name: &str, number| ContainerPort {
         name: Some(name.to_string()),
         container_port: number,
+        protocol: Some("TCP".to_string()),
         ..ContainerPort::default()
     };
     let container = Container {
         name: "scheduler".to_string(),
         image: Some(spec.image.clone()),
-        image_pull_policy: Some(spec.pull_policy.clone()),
+        image_pull_policy: Some(spec.pull_policy.as_str().to_string()),
         command: Some(vec!["root-scheduler".to_string()]),
         args: Some(arguments),
         env: Some(environment(spec)),
         ports: Some(vec![port("users", USERS_PORT), port("executors", EXECUTORS_PORT)]),
-        resources: Some(resources(spec.scheduler.cores, &spec.scheduler.memory, None)),
-        readiness_probe: Some(probe(spec, "/readyz", 5)),
-        liveness_probe: Some(Probe { failure_threshold: Some(6), ..probe(spec, "/healthz", 10) }),
+        resources: Some(resources(spec.scheduler.resources.cores, &spec.scheduler.resources.memory, None)),
+        // Not `/readyz`, which waits for executors: these find the scheduler by a service, and it has none until it is ready.
+        readiness_probe: Some(probe(spec, 2, 3)),
+        liveness_probe: Some(probe(spec, 10, 6)),
         volume_mounts: Some(mounts),
         security_context: Some(confined()),
         ..Container::default()
@@ -396,21 +342,30 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
         automount_service_account_token: Some(true),
         enable_service_links: Some(false),
         image_pull_secrets: Some(pull_secrets(spec)),
+        node_selector: Some(place.node_selector.clone()),
+        tolerations: Some(place.tolerations.clone()),
         security_context: Some(as_nobody()),
         volumes: Some(volumes),
         ..PodSpec::default()
     }
 }
 
-fn probe(spec: &ClusterSpec, path: &str, seconds: i32) -> Probe {
+/// Asks whether the scheduler answers, every so many seconds, until it has not so many times.
+fn probe(spec: &ClusterSpec, seconds: i32, failures: i32) -> Probe {
     let scheme = if spec.tls { "HTTPS" } else { "HTTP" };
     let get = HTTPGetAction {
-        path: Some(path.to_string()),
+        path: Some("/healthz".to_string()),
         port: IntOrString::String("users".to_string()),
         scheme: Some(scheme.to_string()),
         ..HTTPGetAction::default()
     };
-    Probe { http_get: Some(get), period_seconds: Some(seconds), timeout_seconds: Some(5), ..Probe::default() }
+    Probe {
+        http_get: Some(get),
+        period_seconds: Some(seconds),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
 }
 
 #[cfg(test)]

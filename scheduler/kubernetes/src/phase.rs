@@ -22,6 +22,8 @@ pub enum Phase {
     OutOfMemory,
     /// It has ended otherwise: how.
     Failed(String),
+    /// It cannot be said: why not.
+    Unknown(String),
 }
 
 impl fmt::Display for Phase {
@@ -35,6 +37,7 @@ impl fmt::Display for Phase {
             Self::Done => f.write_str("ended"),
             Self::OutOfMemory => f.write_str("ended: out of memory"),
             Self::Failed(how) => write!(f, "failed: {how}"),
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
         }
     }
 }
@@ -57,7 +60,9 @@ fn of_status(status: &PodStatus) -> Phase {
             Some(why) => Phase::Waiting(Some(why)),
             None => Phase::Running { ready: containers.iter().all(|container| container.ready) },
         },
-        _ => Phase::Waiting(why_pending(status, containers)),
+        Some("Unknown") => Phase::Unknown("its node does not answer".to_string()),
+        None | Some("" | "Pending") => Phase::Waiting(why_pending(status, containers)),
+        Some(other) => Phase::Unknown(format!("it says to be {other}")),
     }
 }
 
@@ -74,7 +79,8 @@ fn failed(status: &PodStatus, containers: &[ContainerStatus]) -> Phase {
 
 fn why_pending(status: &PodStatus, containers: &[ContainerStatus]) -> Option<String> {
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let unscheduled =
+        conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     match unscheduled {
         Some(condition) => Some(in_plain_words(condition.message.as_deref().or(condition.reason.as_deref())?)),
         None => why_restarting(containers),
@@ -110,21 +116,30 @@ fn last_end(container: &ContainerStatus) -> Option<String> {
     })
 }
 
-/// What the scheduler of Kubernetes says, with what helps.
-fn in_plain_words(message: &str) -> String {
+/// What Kubernetes says, with what helps: of pods that no node takes, and of what it refuses to make.
+pub fn in_plain_words(message: &str) -> String {
     let help = [
-        ("Insufficient cpu", "no node has as many cores free; ask for fewer per executor, or wait for others"),
-        ("Insufficient memory", "no node has as much memory free; ask for less per executor, or wait for others"),
+        ("Insufficient cpu", "no node has as many cores free; ask for fewer, or wait for others"),
+        ("Insufficient memory", "no node has as much memory free; ask for less, or wait for others"),
         ("Insufficient ephemeral-storage", "no node has as much room on its disk"),
-        ("had taint", "its nodes are kept for others (taints); give it a toleration"),
-        ("had untolerated taint", "its nodes are kept for others (taints); give it a toleration"),
-        ("didn't match Pod's node affinity", "no node has the labels of its node selector"),
-        ("didn't match node selector", "no node has the labels of its node selector"),
+        ("had taint", TAINTED),
+        ("had untolerated taint", TAINTED),
+        ("didn't match Pod's node affinity", UNLABELLED),
+        ("didn't match node selector", UNLABELLED),
         ("unbound immediate PersistentVolumeClaims", "a volume that it mounts is not there"),
+        ("no nodes available", "there are no nodes"),
+        ("exceeded quota", "the namespace may not use as much (its quota); ask for less, or wait for others in it"),
+        ("must specify", "the namespace has a quota of something that is not said"),
+        ("violates PodSecurity", "the namespace does not let such pods run"),
+        ("is being terminated", "the namespace is being deleted"),
     ];
-    let told: Vec<&str> = help.iter().filter(|(part, _)| message.contains(part)).map(|(_, help)| *help).collect();
+    let mut told: Vec<&str> = help.iter().filter(|(part, _)| message.contains(part)).map(|(_, help)| *help).collect();
+    told.dedup();
     if told.is_empty() { message.to_string() } else { format!("{} ({message})", told.join("; ")) }
 }
+
+const TAINTED: &str = "nodes are kept for others (taints); give it a toleration";
+const UNLABELLED: &str = "no node has the labels of its node selector";
 
 #[cfg(test)]
 mod tests {
@@ -158,9 +173,14 @@ mod tests {
         assert!(unscheduled.ends_with("(0/3 nodes are available: 3 Insufficient cpu.)"), "{unscheduled}");
         assert_eq!(waiting("ContainerCreating", ""), "starting");
         assert_eq!(waiting("ImagePullBackOff", "denied"), "waiting: the image i:1 cannot be pulled: denied");
-        assert_eq!(waiting("CreateContainerConfigError", "no secret"), "waiting: CreateContainerConfigError: no secret");
+        assert_eq!(
+            waiting("CreateContainerConfigError", "no secret"),
+            "waiting: CreateContainerConfigError: no secret"
+        );
         assert_eq!(ended("OOMKilled", 137), "ended: out of memory");
         assert_eq!(ended("Error", 2), "failed: exit status 2");
+        assert_eq!(of(r#"{"phase": "Unknown"}"#), "unknown: its node does not answer");
+        assert_eq!(of(r#"{"phase": "Dancing"}"#), "unknown: it says to be Dancing");
         assert_eq!(of("{}"), "starting");
         assert_eq!(of(r#"{"phase": "Running"}"#), "running");
         assert_eq!(of(r#"{"phase": "Succeeded"}"#), "ended");
@@ -173,6 +193,9 @@ mod tests {
     fn a_program_that_ends_again_and_again_is_not_called_running() {
         let state = r#""state": {"waiting": {"reason": "CrashLoopBackOff"}},
             "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}"#;
-        assert_eq!(of(&(container(state) + r#""Running"}"#)), "waiting: its program ends again and again, for want of memory");
+        assert_eq!(
+            of(&(container(state) + r#""Running"}"#)),
+            "waiting: its program ends again and again, for want of memory"
+        );
     }
 }

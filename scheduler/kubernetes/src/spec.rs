@@ -1,13 +1,18 @@
 //! What a cluster is to be: said by whoever creates it, and read by its scheduler, which starts executors by it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Toleration, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
 
 use crate::names::ClusterName;
+use crate::objects::SecretFile;
+
+/// The file of the secret by which users are known: lines NAME:TOKEN.
+pub const TOKENS: &str = "tokens";
+/// The files of the secret by which connections of users are encrypted: the certificate, and its key.
+pub const TLS: [&str; 2] = ["tls.crt", "tls.key"];
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,35 +24,53 @@ pub struct ClusterSpec {
     pub namespace: String,
     /// The image with both programs.
     pub image: String,
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`.
-    #[serde(default = "if_not_present")]
-    pub pull_policy: String,
+    /// When the image is pulled.
+    #[serde(default)]
+    pub pull_policy: PullPolicy,
     /// Secrets by which it is pulled.
     #[serde(default)]
     pub pull_secrets: Vec<String>,
-    /// What the scheduler may use.
-    #[serde(default = "of_scheduler")]
-    pub scheduler: Resources,
+    /// The scheduler.
+    #[serde(default)]
+    pub scheduler: SchedulerSpec,
     /// The executors.
     pub executors: ExecutorSpec,
-    /// Whether users have to show a token, of the file `tokens` of the secret.
+    /// Whether users have to show a token, of the file [`TOKENS`] of the secret.
     #[serde(default)]
     pub tokens: bool,
-    /// Whether connections of users are encrypted, by `tls.crt` and `tls.key` of the secret.
+    /// Whether connections of users are encrypted, by the files [`TLS`] of the secret.
     #[serde(default)]
     pub tls: bool,
-    /// How executors and the scheduler reach storage: the sections of a configuration file.
+    /// How executors and the scheduler reach storage: the sections of a configuration file. It holds no secrets: whoever may see
+    /// the cluster may read it.
     #[serde(default)]
     pub stores: String,
-    /// Variables of executors and the scheduler, such as `KRB5CCNAME`.
+    /// The ports at which executors may reach storage, and those who say who they are, wherever these are. Besides, they reach
+    /// their own cluster and whoever knows the names of hosts, and nothing else.
+    #[serde(default = "usual_ports")]
+    pub storage_ports: BTreeSet<u16>,
+    /// Variables of executors and the scheduler, such as `KRB5CCNAME`. They are no secrets.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Files of the secret that both have in `/etc/root-query/secret`, apart from those for users.
+    /// Names of the files of the secret that both have in `/etc/root-query/secret`, such as a Kerberos ticket: all but those for
+    /// users.
     #[serde(default)]
-    pub secret_files: Vec<PathBuf>,
-    /// More arguments of the scheduler.
+    pub secret_files: BTreeSet<String>,
+}
+
+/// The scheduler of a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulerSpec {
+    /// What it may use.
+    #[serde(default = "of_scheduler")]
+    pub resources: Resources,
+    /// Where it runs, and what it finds there.
     #[serde(default)]
-    pub scheduler_arguments: Vec<String>,
+    pub place: Place,
+    /// More arguments.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 /// The executors of a cluster.
@@ -70,24 +93,33 @@ pub struct ExecutorSpec {
     /// Seconds that one may take to end.
     #[serde(default = "two_minutes")]
     pub drain_seconds: u64,
-    /// Labels that its node must have.
+    /// Where they run, and what they find there.
     #[serde(default)]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that its node may have.
-    #[serde(default)]
-    pub tolerations: Vec<Toleration>,
-    /// More volumes.
-    #[serde(default)]
-    pub volumes: Vec<Volume>,
-    /// Where they are mounted.
-    #[serde(default)]
-    pub volume_mounts: Vec<VolumeMount>,
+    pub place: Place,
     /// Room for rows and what is spilled, as Kubernetes writes it.
     #[serde(default)]
     pub scratch: Option<Quantity>,
     /// More arguments.
     #[serde(default)]
     pub arguments: Vec<String>,
+}
+
+/// Where pods run, and what they find there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Labels that a node must have.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that a node may have.
+    #[serde(default)]
+    pub tolerations: Vec<Toleration>,
+    /// More volumes, such as a `krb5.conf`, or tickets that somebody else renews.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
+    /// Where they are mounted.
+    #[serde(default)]
+    pub volume_mounts: Vec<VolumeMount>,
 }
 
 /// What a pod may use.
@@ -98,6 +130,29 @@ pub struct Resources {
     pub cores: usize,
     /// Memory, as Kubernetes writes it (`4Gi`).
     pub memory: Quantity,
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Each time a pod starts.
+    Always,
+    /// Where the node does not have it.
+    #[default]
+    IfNotPresent,
+    /// Never: the node has it.
+    Never,
+}
+
+impl PullPolicy {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
 }
 
 /// A specification that cannot be carried out.
@@ -118,6 +173,44 @@ pub enum SpecError {
         /// Whoever has none.
         what: &'static str,
     },
+    /// A text that is no number of executors.
+    #[error("'{given}' is no number of executors: a number above 0 is, and a range such as 0..8")]
+    Count {
+        /// The text.
+        given: String,
+    },
+    /// A text that names nothing.
+    #[error("'{given}' is no name of {what}")]
+    Name {
+        /// Of what.
+        what: &'static str,
+        /// The text.
+        given: String,
+    },
+    /// What the cluster has for itself.
+    #[error("the {what} '{given}' is one that each cluster has for itself")]
+    Taken {
+        /// A volume or a directory.
+        what: &'static str,
+        /// The one.
+        given: String,
+    },
+    /// A secret that is not there.
+    #[error("the secret has no file '{file}', which the cluster needs")]
+    NoSecret {
+        /// The file.
+        file: String,
+    },
+    /// Something that cannot be written as JSON.
+    #[error("the {kind} {name} cannot be written: {reason}")]
+    Unwritable {
+        /// Of which kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl ClusterSpec {
@@ -126,16 +219,47 @@ impl ClusterSpec {
     /// # Errors
     /// For what cannot.
     pub fn check(&self) -> Result<(), SpecError> {
-        for (what, resources) in [("the scheduler", &self.scheduler), ("an executor", &self.executors.resources)] {
+        let name = |what, given: &str| Err(SpecError::Name { what, given: given.to_string() });
+        if !is_label(&self.namespace) {
+            return name("a namespace", &self.namespace);
+        }
+        if self.image.is_empty() || self.image.contains(char::is_whitespace) {
+            return name("an image", &self.image);
+        }
+        for variable in self.environment.keys() {
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if variable.is_empty()
+                || variable.starts_with(|c: char| c.is_ascii_digit())
+                || !variable.chars().all(is_allowed)
+            {
+                return name("a variable", variable);
+            }
+        }
+        for file in &self.secret_files {
+            if !is_key(file) || file == TOKENS || TLS.contains(&file.as_str()) {
+                return name("a file of the secret that storage wants", file);
+            }
+        }
+        if !is_count(&self.executors.count) {
+            return Err(SpecError::Count { given: self.executors.count.clone() });
+        }
+        self.check_resources()?;
+        check_place(&self.scheduler.place)?;
+        check_place(&self.executors.place)
+    }
+
+    fn check_resources(&self) -> Result<(), SpecError> {
+        let (scheduler, executors) = (&self.scheduler.resources, &self.executors);
+        for (what, resources) in [("the scheduler", scheduler), ("an executor", &executors.resources)] {
             if resources.cores == 0 {
                 return Err(SpecError::NoCores { what });
             }
         }
         let quantities = [
-            ("the memory of the scheduler", Some(&self.scheduler.memory)),
-            ("the memory of executors", Some(&self.executors.resources.memory)),
-            ("the most memory of executors", self.executors.most_memory.as_ref()),
-            ("the room of executors for rows", self.executors.scratch.as_ref()),
+            ("the memory of the scheduler", Some(&scheduler.memory)),
+            ("the memory of executors", Some(&executors.resources.memory)),
+            ("the most memory of executors", executors.most_memory.as_ref()),
+            ("the room of executors for rows", executors.scratch.as_ref()),
         ];
         for (what, quantity) in quantities {
             if let Some(quantity) = quantity
@@ -145,6 +269,73 @@ impl ClusterSpec {
             }
         }
         Ok(())
+    }
+
+    /// That a secret has all files that the cluster needs.
+    ///
+    /// # Errors
+    /// For one that it has not, and for one whose name Kubernetes would refuse.
+    pub fn check_secret(&self, secret: &[SecretFile]) -> Result<(), SpecError> {
+        if let Some(file) = secret.iter().find(|file| !is_key(&file.name)) {
+            return Err(SpecError::Name { what: "a file of a secret", given: file.name.clone() });
+        }
+        let users = self.tokens.then_some(TOKENS).into_iter().chain(self.tls.then_some(TLS).into_iter().flatten());
+        let mut needed = users.chain(self.secret_files.iter().map(String::as_str));
+        match needed.find(|needed| !secret.iter().any(|file| file.name == *needed)) {
+            Some(file) => Err(SpecError::NoSecret { file: file.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for SchedulerSpec {
+    fn default() -> Self {
+        Self { resources: of_scheduler(), place: Place::default(), arguments: Vec::new() }
+    }
+}
+
+/// Volumes of every pod of a cluster.
+pub(crate) const VOLUMES: [&str; 4] = ["config", "door", "scratch", "secret"];
+/// Directories of every pod of a cluster.
+pub(crate) const DIRECTORIES: [&str; 2] = ["/etc/root-query", "/scratch"];
+
+/// An executor whose pod Kubernetes refuses would be missed only when it is needed.
+fn check_place(place: &Place) -> Result<(), SpecError> {
+    let taken = |what, given: &str| Err(SpecError::Taken { what, given: given.to_string() });
+    if let Some(volume) = place.volumes.iter().find(|volume| VOLUMES.contains(&volume.name.as_str())) {
+        return taken("volume", &volume.name);
+    }
+    for mount in &place.volume_mounts {
+        if !place.volumes.iter().any(|volume| volume.name == mount.name) {
+            return Err(SpecError::Name { what: "a volume that there is", given: mount.name.clone() });
+        }
+        let is_within = |directory: &&str| std::path::Path::new(&mount.mount_path).starts_with(directory);
+        if DIRECTORIES.iter().any(is_within) {
+            return taken("directory", &mount.mount_path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a DNS label.
+fn is_label(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(is_allowed) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether a file of a secret can be called so.
+fn is_key(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (1..=253).contains(&text.len()) && text.chars().all(is_allowed) && !text.starts_with("..") && text != "."
+}
+
+fn is_count(text: &str) -> bool {
+    let number = |text: &str| text.parse::<usize>().ok();
+    match text.split_once("..") {
+        Some((least, most)) => {
+            matches!((number(least), number(most)), (Some(least), Some(most)) if least <= most && most > 0)
+        }
+        None => number(text).is_some_and(|count| count > 0),
     }
 }
 
@@ -183,8 +374,9 @@ pub(crate) fn bytes(quantity: &Quantity) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
-fn if_not_present() -> String {
-    "IfNotPresent".to_string()
+/// Kerberos, HTTPS with all that speaks it, and XRootD.
+fn usual_ports() -> BTreeSet<u16> {
+    BTreeSet::from([88, 443, 1094])
 }
 
 fn of_scheduler() -> Resources {
@@ -214,7 +406,7 @@ mod tests {
     fn a_short_description_is_enough_and_typing_errors_are_errors() {
         let spec: ClusterSpec = serde_json::from_str(MINIMAL).unwrap();
         assert_eq!(spec.check(), Ok(()));
-        assert_eq!((spec.pull_policy.as_str(), spec.executors.idle_seconds), ("IfNotPresent", 60));
+        assert_eq!((spec.pull_policy, spec.executors.idle_seconds), (PullPolicy::IfNotPresent, 60));
         assert!(serde_json::from_str::<ClusterSpec>(&MINIMAL.replace("image", "imgae")).is_err());
         let again: ClusterSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         assert_eq!(again, spec);
@@ -226,10 +418,59 @@ mod tests {
             ("4Gi", "4 GB", "the memory of executors: '4 GB'"),
             ("10Gi", "much", "the most memory of executors: 'much'"),
             ("\"cores\": 2", "\"cores\": 0", "an executor has no cores"),
+            ("0..8", "8..0", "'8..0' is no number of executors"),
+            ("0..8", "0", "'0' is no number of executors"),
+            ("0..8", "some", "'some' is no number of executors"),
+            ("physics", "Physics", "'Physics' is no name of a namespace"),
+            ("registry.example/root-query:1", "", "'' is no name of an image"),
+            ("\"executors\"", "\"environment\": {\"A=B\": \"\"}, \"executors\"", "'A=B' is no name of a variable"),
+            ("\"executors\"", "\"secret_files\": [\"a/b\"], \"executors\"", "'a/b' is no name of a file of the secret"),
+            (
+                "\"executors\"",
+                "\"secret_files\": [\"tokens\"], \"executors\"",
+                "'tokens' is no name of a file of the secret",
+            ),
         ] {
             let spec: ClusterSpec = serde_json::from_str(&MINIMAL.replace(from, to)).unwrap();
             assert!(spec.check().unwrap_err().to_string().starts_with(error), "{to}");
         }
+    }
+
+    #[test]
+    fn what_the_cluster_has_for_itself_is_no_place_for_volumes_of_others() {
+        for (volume, mount, path, error) in [
+            ("krb5", "krb5", "/etc/krb5", None),
+            ("secret", "secret", "/etc/krb5", Some("the volume 'secret'")),
+            ("krb5", "krb5", "/etc/root-query/config/more", Some("the directory '/etc/root-query/config/more'")),
+            ("krb5", "krb5", "/scratch", Some("the directory '/scratch'")),
+            ("krb5", "other", "/etc/krb5", Some("'other' is no name of a volume")),
+        ] {
+            let place = format!(
+                r#""place": {{"volumes": [{{"name": "{volume}", "emptyDir": {{}}}}],
+                    "volume_mounts": [{{"name": "{mount}", "mountPath": "{path}"}}]}}, "count""#
+            );
+            let spec: ClusterSpec = serde_json::from_str(&MINIMAL.replace("\"count\"", &place)).unwrap();
+            match error {
+                None => assert_eq!(spec.check(), Ok(())),
+                Some(error) => assert!(spec.check().unwrap_err().to_string().starts_with(error), "{path}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_lacks_what_the_cluster_needs_is_refused() {
+        let with = |more: &str| -> ClusterSpec {
+            serde_json::from_str(&MINIMAL.replace("\"executors\"", &format!("{more}, \"executors\""))).unwrap()
+        };
+        let secret =
+            ["tokens", "krb5cc"].map(|name| SecretFile { name: name.to_string(), content: b"hidden".to_vec() });
+        assert_eq!(with(r#""tokens": true, "secret_files": ["krb5cc"]"#).check_secret(&secret), Ok(()));
+        for (more, missing) in [(r#""tls": true"#, "tls.crt"), (r#""secret_files": ["keytab"]"#, "keytab")] {
+            let error = with(more).check_secret(&secret).unwrap_err();
+            assert_eq!(error, SpecError::NoSecret { file: missing.to_string() });
+        }
+        let bad = [SecretFile { name: "a/b".to_string(), content: Vec::new() }];
+        assert!(with(r#""tls": false"#).check_secret(&bad).unwrap_err().to_string().contains("a/b"));
     }
 
     #[test]
