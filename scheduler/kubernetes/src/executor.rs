@@ -86,15 +86,20 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
             service_account_name: Some(names.executor()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: Some(pull_secrets(spec)),
-            node_selector: Some(executors.place.node_selector.clone()),
-            tolerations: Some(executors.place.tolerations.clone()),
+            image_pull_secrets: said(pull_secrets(spec)),
+            node_selector: said(executors.place.node_selector.clone()),
+            tolerations: said(executors.place.tolerations.clone()),
             security_context: Some(as_nobody()),
             volumes: Some(volumes(spec, &executors.place, executors.scratch.as_ref())),
             ..PodSpec::default()
         }),
         status: None,
     }
+}
+
+/// A list or map, unless it is empty: Kubernetes takes an empty one for a change each time that it is applied.
+pub(crate) fn said<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
 }
 
 pub(crate) fn pull_secrets(spec: &ClusterSpec) -> Vec<LocalObjectReference> {

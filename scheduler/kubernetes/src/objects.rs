@@ -18,7 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::executor::{
-    CONFIG, as_nobody, confined, environment, mounts, pull_secrets, read_only, resources, secret_volume, volumes,
+    CONFIG, as_nobody, confined, environment, mounts, pull_secrets, read_only, resources, said, secret_volume, volumes,
 };
 use crate::labels::{CONFIGURATION, Component, labels, selector};
 use crate::names::Names;
@@ -341,9 +341,9 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
         // It starts executors.
         automount_service_account_token: Some(true),
         enable_service_links: Some(false),
-        image_pull_secrets: Some(pull_secrets(spec)),
-        node_selector: Some(place.node_selector.clone()),
-        tolerations: Some(place.tolerations.clone()),
+        image_pull_secrets: said(pull_secrets(spec)),
+        node_selector: said(place.node_selector.clone()),
+        tolerations: said(place.tolerations.clone()),
         security_context: Some(as_nobody()),
         volumes: Some(volumes),
         ..PodSpec::default()
