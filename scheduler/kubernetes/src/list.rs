@@ -1,7 +1,7 @@
 //! The clusters that there are, and their pods. Anybody can give an object of theirs our labels: what makes no sense is told as
 //! that, and is in nobody's way.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use crate::error::{Error, refused};
 use crate::labels::{COMPONENT, Component, INSTANCE, as_text, of_all, selector};
 use crate::names::{ClusterName, Names};
-use crate::phase::{Phase, phase};
+use crate::phase::{Phase, in_plain_words, phase, printable};
 use crate::remote::{Kind, Kubernetes};
 use crate::spec::ClusterSpec;
 
@@ -98,6 +98,24 @@ impl Kubernetes {
         views.sort_by_cached_key(|pod| (!pod.is_scheduler(), pod.created, pod.name.clone()));
         Ok(views)
     }
+
+    /// What Kubernetes has warned of last about a pod. Of one that does not start, such as one whose volumes are not there, it
+    /// says so nowhere else.
+    ///
+    /// # Errors
+    /// Where we may not look.
+    pub async fn warning(&self, pod: &str, namespace: &str) -> Result<Option<String>, Error> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let about = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let found = api.list(&ListParams::default().fields(&about)).await;
+        let found = found.map_err(|error| refused(&format!("look at what happened to {pod}"), error))?;
+        let time = |event: &&Event| {
+            event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref()).map(|Time(time)| *time)
+        };
+        let last = found.items.iter().max_by_key(time);
+        let said = last.and_then(|event| event.message.as_deref().or(event.reason.as_deref()));
+        Ok(said.map(in_plain_words))
+    }
 }
 
 fn cluster(map: &ConfigMap) -> Found {
@@ -107,7 +125,7 @@ fn cluster(map: &ConfigMap) -> Found {
 
 /// What a configuration describes: the cluster that it is of, and no other.
 fn described(map: &ConfigMap) -> Result<ClusterSpec, Error> {
-    let bad = |reason: String| Error::Description { name: map.name_any(), reason };
+    let bad = |reason: String| Error::Description { name: map.name_any(), reason: printable(&reason) };
     let text = map.data.as_ref().and_then(|data| data.get("cluster.json"));
     let text = text.ok_or_else(|| bad("it has no cluster.json".to_string()))?;
     let spec: ClusterSpec = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
@@ -126,7 +144,7 @@ pub(crate) fn view(object: DynamicObject) -> PodView {
     let unknown = |why: String| PodView {
         name: name.clone(),
         component: component.clone(),
-        phase: Phase::Unknown(why),
+        phase: Phase::Unknown(printable(&why)),
         node: None,
         image: None,
         restarts: 0,
@@ -142,7 +160,7 @@ pub(crate) fn view(object: DynamicObject) -> PodView {
     PodView {
         phase: phase(&pod),
         node: spec.and_then(|spec| spec.node_name.clone()),
-        image: spec.and_then(|spec| spec.containers.first()?.image.clone()),
+        image: spec.and_then(|spec| spec.containers.first()?.image.as_deref().map(printable)),
         restarts: restarts.fold(0, u32::saturating_add),
         name,
         component,

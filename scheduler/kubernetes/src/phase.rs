@@ -42,11 +42,28 @@ impl fmt::Display for Phase {
     }
 }
 
+/// A text of somebody else, without what terminals take for commands.
+pub(crate) fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+impl Phase {
+    fn printable(self) -> Self {
+        match self {
+            Self::Waiting(Some(why)) => Self::Waiting(Some(printable(&why))),
+            Self::Failed(how) => Self::Failed(printable(&how)),
+            Self::Unknown(why) => Self::Unknown(printable(&why)),
+            phase => phase,
+        }
+    }
+}
+
 /// How far a pod is.
 pub fn phase(pod: &Pod) -> Phase {
     match &pod.status {
         _ if pod.metadata.deletion_timestamp.is_some() => Phase::Stopping,
-        Some(status) => of_status(status),
+        Some(status) => of_status(status).printable(),
         None => Phase::Waiting(None),
     }
 }
@@ -135,7 +152,8 @@ pub fn in_plain_words(message: &str) -> String {
     ];
     let mut told: Vec<&str> = help.iter().filter(|(part, _)| message.contains(part)).map(|(_, help)| *help).collect();
     told.dedup();
-    if told.is_empty() { message.to_string() } else { format!("{} ({message})", told.join("; ")) }
+    let message = printable(message);
+    if told.is_empty() { message } else { format!("{} ({message})", told.join("; ")) }
 }
 
 const TAINTED: &str = "nodes are kept for others (taints); give it a toleration";
@@ -181,6 +199,8 @@ mod tests {
         assert_eq!(ended("Error", 2), "failed: exit status 2");
         assert_eq!(of(r#"{"phase": "Unknown"}"#), "unknown: its node does not answer");
         assert_eq!(of(r#"{"phase": "Dancing"}"#), "unknown: it says to be Dancing");
+        let colours = of(r#"{"phase": "Failed", "reason": "\u001b[31mred"}"#);
+        assert_eq!(colours, "failed: \\u{1b}[31mred", "no commands for terminals");
         assert_eq!(of("{}"), "starting");
         assert_eq!(of(r#"{"phase": "Running"}"#), "running");
         assert_eq!(of(r#"{"phase": "Succeeded"}"#), "ended");

@@ -16,7 +16,7 @@ use crate::error::{Error, refused};
 use crate::labels::{as_text, selector};
 use crate::list::{PODS, PodView, view};
 use crate::names::{ClusterName, Names};
-use crate::phase::in_plain_words;
+use crate::phase::{Phase, in_plain_words};
 use crate::remote::Kubernetes;
 
 /// How long a watch that has failed is not begun again, at first and at most.
@@ -101,7 +101,16 @@ impl Kubernetes {
                 change => progress.learn(change),
             }
         }
-        Err(Error::NotReady { name: name.clone(), why: progress.why(), time })
+        let warning = self.warning_of(&progress, namespace).await;
+        Err(Error::NotReady { name: name.clone(), why: progress.why(warning), time })
+    }
+
+    /// What is known of a scheduler that does not say why it does not start. It is no reason to say nothing of the rest that it
+    /// cannot be had.
+    async fn warning_of(&self, progress: &Progress, namespace: &str) -> Option<String> {
+        let is_silent = |pod: &&PodView| matches!(pod.phase, Phase::Waiting(None) | Phase::Running { ready: false });
+        let pod = progress.pods.values().find(is_silent).filter(|_| progress.away.is_none())?;
+        tokio::time::timeout(BACK_OFF.1, self.warning(&pod.name, namespace)).await.ok()?.ok()?
     }
 }
 
@@ -265,9 +274,9 @@ impl Progress {
     }
 
     /// Why the scheduler cannot be used.
-    fn why(self) -> String {
-        let pods: Vec<String> =
-            self.pods.values().map(|pod| format!("its pod {} is {}", pod.name, pod.phase)).collect();
+    fn why(self, warning: Option<String>) -> String {
+        let pods = self.pods.values().map(|pod| format!("its pod {} is {}", pod.name, pod.phase));
+        let pods: Vec<String> = pods.chain(warning).collect();
         let known = match (self.refused, pods.is_empty()) {
             (Some(why), _) => Some(format!("its pod cannot be made: {why}")),
             (None, false) => Some(pods.join(", ")),

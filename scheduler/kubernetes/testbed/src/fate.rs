@@ -6,10 +6,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::node::MISSING;
-
 /// The annotation by which a pod asks for its fate.
 pub const ANNOTATION: &str = "testbed/fate";
+/// What images begin with that cannot be had.
+pub const MISSING: &str = "missing.example/";
+/// What images begin with whose programs are never ready.
+pub const UNREADY: &str = "unready.example/";
+/// What images begin with of pods whose volumes cannot be had.
+pub const UNMOUNTABLE: &str = "unmountable.example/";
 /// How long a program runs that is to end.
 const RUNS: Duration = Duration::from_millis(500);
 
@@ -22,6 +26,8 @@ pub enum Fate {
     Unready,
     /// Its image cannot be had, for this reason.
     NoImage(String),
+    /// It does not start, as something that it mounts cannot be had, for this reason.
+    NoVolume(String),
     /// Its program ends with an exit status, for a reason such as `OOMKilled`, `Error` or `Completed`. Where the pod restarts
     /// programs, it does so again and again.
     Ends(i32, String),
@@ -38,6 +44,7 @@ impl Fate {
             Self::Runs => "runs".to_string(),
             Self::Unready => "unready".to_string(),
             Self::NoImage(message) => format!("no-image {message}"),
+            Self::NoVolume(message) => format!("no-volume {message}"),
             Self::Ends(status, reason) => format!("ends {status} {reason}"),
             Self::Evicted(message) => format!("evicted {message}"),
             Self::Lingers(seconds) => format!("lingers {seconds}"),
@@ -50,6 +57,7 @@ impl Fate {
             "runs" => Self::Runs,
             "unready" => Self::Unready,
             "no-image" => Self::NoImage(rest.to_string()),
+            "no-volume" => Self::NoVolume(rest.to_string()),
             "ends" => {
                 let (status, reason) = rest.split_once(' ')?;
                 Self::Ends(status.parse().ok()?, reason.to_string())
@@ -65,10 +73,24 @@ impl Fate {
         if let Some(text) = pod.annotations().get(ANNOTATION) {
             return Self::of_text(text).unwrap_or_else(|| panic!("'{text}' is no fate of a pod"));
         }
-        let mut images = pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|one| one.image.as_deref());
-        match images.find(|image| image.starts_with(MISSING)) {
-            Some(image) => Self::NoImage(format!("manifest for {image} not found")),
-            None => Self::Runs,
+        let images = pod.spec.iter().flat_map(|spec| &spec.containers).filter_map(|one| one.image.as_deref());
+        let fate = |image: &str| match image {
+            _ if image.starts_with(MISSING) => Some(Self::NoImage(format!("manifest for {image} not found"))),
+            _ if image.starts_with(UNREADY) => Some(Self::Unready),
+            _ if image.starts_with(UNMOUNTABLE) => {
+                Some(Self::NoVolume("MountVolume.SetUp failed for volume".to_string()))
+            }
+            _ => None,
+        };
+        images.filter_map(fate).next().unwrap_or(Self::Runs)
+    }
+
+    /// What the node warns of.
+    pub(crate) fn warning(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::NoVolume(message) => Some(("FailedMount", message)),
+            Self::Unready => Some(("Unhealthy", "Readiness probe failed")),
+            _ => None,
         }
     }
 
@@ -95,6 +117,10 @@ impl Fate {
                 let waiting = |reason: &str| json!({"state": {"waiting": {"reason": reason, "message": message}}});
                 let refused = |reason: &str| (is("Pending", false, waiting(reason)), RUNS);
                 vec![refused("ErrImagePull"), refused("ImagePullBackOff")]
+            }
+            Self::NoVolume(_) => {
+                let waiting = json!({"state": {"waiting": {"reason": "ContainerCreating"}}});
+                vec![(is("Pending", false, waiting), RUNS)]
             }
             Self::Ends(code, reason) => {
                 let end = json!({"exitCode": code, "reason": reason, "startedAt": now, "finishedAt": now});

@@ -19,8 +19,6 @@ use tokio::task::AbortHandle;
 use crate::control_plane::ControlPlane;
 use crate::fate::Fate;
 
-/// What the images begin with that cannot be had.
-pub const MISSING: &str = "missing.example/";
 /// How often the node says that it lives; Kubernetes waits for 40 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a pod is left alone after a call that has failed.
@@ -135,12 +133,15 @@ async fn pods(client: Client, name: &str) {
 
 /// Says what becomes of a pod, one thing after the other.
 async fn live(client: Client, pod: Pod) {
-    let api: Api<Pod> = Api::namespaced(client, &pod.namespace().unwrap_or_default());
+    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
     let has_ended = |phase: &str| matches!(phase, "Succeeded" | "Failed");
     if pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(has_ended) {
         return;
     }
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    if let Some((reason, message)) = Fate::of(&pod).warning() {
+        warn(&client, &pod, &now, reason, message).await;
+    }
     for (status, time) in Fate::of(&pod).statuses(&pod, &now) {
         let patch = Patch::Strategic(&status);
         while let Err(error) = api.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await {
@@ -151,6 +152,20 @@ async fn live(client: Client, pod: Pod) {
         }
         tokio::time::sleep(time).await;
     }
+}
+
+/// Says what is wrong with a pod, as a kubelet does.
+async fn warn(client: &Client, pod: &Pod, now: &str, reason: &str, message: &str) {
+    let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+    let event = json!({
+        "metadata": {"generateName": format!("{name}."), "namespace": namespace}, "type": "Warning",
+        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": name, "namespace": namespace, "uid": pod.uid()},
+        "reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+    });
+    let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client.clone(), &namespace);
+    let event = serde_json::from_value(event).expect("it is an event");
+    // News may be lost.
+    let _ = events.create(&PostParams::default(), &event).await;
 }
 
 /// Removes a pod that was told to end.

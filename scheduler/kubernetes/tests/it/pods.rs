@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Node, Pod, ResourceQuota};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
-use kubernetes_testbed::{FakeNode, Fate, MISSING};
+use kube::{Api, Client, ResourceExt};
+use kubernetes_testbed::{ANNOTATION, FakeNode, Fate, MISSING};
 use root_kubernetes::{ClusterSpec, Error, Kubernetes, Phase, executor_pod, in_plain_words};
 use serde_json::json;
 
@@ -78,6 +78,21 @@ async fn how_pods_end_is_said_in_plain_words() {
         start_executor(&client, &spec, name, Some(fate)).await;
         becomes(&kubernetes, &spec, name, |said| said == expected).await;
     }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_again_and_again_is_counted_and_not_called_running() {
+    let (client, kubernetes, spec) = cluster("again").await;
+    let mut pod = executor_pod(&spec, "muons-executor-a", 0, None);
+    pod.spec.as_mut().unwrap().restart_policy = Some("Always".to_string());
+    pod.annotations_mut().insert(ANNOTATION.to_string(), Fate::Ends(137, "OOMKilled".to_string()).as_text());
+    let pods: Api<Pod> = Api::namespaced(client, &spec.namespace);
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+
+    let expected = "waiting: its program ends again and again, for want of memory";
+    becomes(&kubernetes, &spec, "muons-executor-a", |said| said == expected).await;
+    let views = kubernetes.pods(&spec.name, &spec.namespace).await.unwrap();
+    assert_eq!(views.iter().find(|view| !view.is_scheduler()).unwrap().restarts, 1);
 }
 
 #[tokio::test]

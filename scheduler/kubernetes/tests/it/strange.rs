@@ -84,6 +84,7 @@ async fn pods_with_a_strange_status_are_listed_and_deleted_like_others() {
     assert!(views[0].is_scheduler());
     assert_eq!(views[1].phase.to_string(), "unknown: it says to be Dancing");
     assert!(views.iter().all(|view| view.restarts == 0), "{views:?}");
+    assert!(views.iter().all(|view| !view.phase.to_string().contains(char::is_control)), "{views:?}");
     kubernetes.wait_until_ready(&spec.name, &namespace, PATIENCE, |_| {}).await.unwrap();
     kubernetes.delete(&spec.name, &namespace, PATIENCE).await.unwrap();
     eventually("nothing is left", async || everything(&client, &namespace).await, |left| *left == before).await;

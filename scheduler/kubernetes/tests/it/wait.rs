@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kubernetes_testbed::{Fate, MISSING};
+use kubernetes_testbed::{Fate, MISSING, UNMOUNTABLE, UNREADY};
 use root_kubernetes::{Change, Error, Phase, PodView};
 
 use crate::world::{PATIENCE, name, namespace, plane, secret, spec, start_executor};
@@ -54,15 +54,21 @@ async fn after_another_description_the_scheduler_of_the_former_is_not_enough() {
 #[tokio::test]
 async fn a_deadline_that_has_passed_says_why_the_scheduler_is_not_ready() {
     let (_, kubernetes, namespace) = namespace("not-ready").await;
-    let mut spec = spec("muons", &namespace);
-    spec.image = format!("{MISSING}root-query:1");
-    kubernetes.apply(&spec, Some(&secret())).await.unwrap();
+    for (cluster, image, expected) in [
+        ("muons", MISSING, "is waiting: the image missing.example/root-query:1 cannot be pulled: manifest for"),
+        ("electrons", UNREADY, "is running, not ready, Readiness probe failed"),
+        ("taus", UNMOUNTABLE, "is starting, MountVolume.SetUp failed for volume"),
+    ] {
+        let mut spec = spec(cluster, &namespace);
+        spec.image = format!("{image}root-query:1");
+        kubernetes.apply(&spec, Some(&secret())).await.unwrap();
 
-    let error = kubernetes.wait_until_ready(&spec.name, &namespace, Duration::from_secs(10), |_| {}).await.unwrap_err();
+        let time = Duration::from_secs(8);
+        let error = kubernetes.wait_until_ready(&spec.name, &namespace, time, |_| {}).await.unwrap_err();
 
-    let Error::NotReady { why, .. } = &error else { panic!("{error}") };
-    assert!(why.starts_with("its pod muons-scheduler-"), "{why}");
-    assert!(why.contains("the image missing.example/root-query:1 cannot be pulled"), "{why}");
+        let Error::NotReady { why, .. } = &error else { panic!("{error}") };
+        assert!(why.starts_with(&format!("its pod {cluster}-scheduler-")) && why.contains(expected), "{why}");
+    }
 }
 
 #[tokio::test]
