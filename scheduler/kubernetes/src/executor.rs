@@ -13,10 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use crate::labels::{CONFIGURATION, Component, as_text, labels, selector};
 use crate::names::Names;
 use crate::objects::{EXECUTORS_PORT, configuration};
-use crate::spec::{ClusterSpec, Place};
+use crate::spec::{ClusterSpec, POD_IP, Place};
 
-/// The user and group of both programs, who own nothing.
-const NOBODY: i64 = 65_532;
 /// Where the configuration is.
 pub(crate) const CONFIG: &str = "/etc/root-query/config";
 /// Where secrets are that storage wants.
@@ -40,7 +38,7 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
         ["--name", name],
         ["--scheduler", &scheduler],
         ["--listen", "0.0.0.0"],
-        ["--host", "$(POD_IP)"],
+        ["--host", &format!("$({POD_IP})")],
         ["--cores", &cores],
         ["--work-dir", SCRATCH],
         ["--drain-timeout", &drain],
@@ -54,7 +52,7 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
     arguments.extend(executors.arguments.iter().cloned());
     let memory = executors.memory(step);
     let mut environment = environment(spec);
-    environment.push(field("POD_IP", "status.podIP"));
+    environment.push(field(POD_IP, "status.podIP"));
     let container = Container {
         name: "executor".to_string(),
         image: Some(spec.image.clone()),
@@ -89,7 +87,7 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
             image_pull_secrets: said(pull_secrets(spec)),
             node_selector: said(executors.place.node_selector.clone()),
             tolerations: said(executors.place.tolerations.clone()),
-            security_context: Some(as_nobody()),
+            security_context: Some(as_nobody(spec)),
             volumes: Some(volumes(spec, &executors.place, executors.scratch.as_ref())),
             ..PodSpec::default()
         }),
@@ -130,12 +128,12 @@ pub(crate) fn confined() -> SecurityContext {
 }
 
 /// A pod whose processes are of no user of the node.
-pub(crate) fn as_nobody() -> PodSecurityContext {
+pub(crate) fn as_nobody(spec: &ClusterSpec) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(NOBODY),
-        run_as_group: Some(NOBODY),
-        fs_group: Some(NOBODY),
+        run_as_user: spec.user,
+        run_as_group: spec.user,
+        fs_group: spec.user,
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_string(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }

@@ -32,4 +32,4 @@ pub use phase::{Phase, in_plain_words, phase};
 pub use reach::LogOptions;
 pub use remote::Kubernetes;
 pub use spec::{ClusterSpec, ExecutorSpec, Place, PullPolicy, Resources, SchedulerSpec, SpecError, TLS, TOKENS};
-pub use wait::Change;
+pub use wait::{Change, Pauses};

@@ -344,7 +344,7 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
         image_pull_secrets: said(pull_secrets(spec)),
         node_selector: said(place.node_selector.clone()),
         tolerations: said(place.tolerations.clone()),
-        security_context: Some(as_nobody()),
+        security_context: Some(as_nobody(spec)),
         volumes: Some(volumes),
         ..PodSpec::default()
     }

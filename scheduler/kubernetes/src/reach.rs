@@ -15,7 +15,7 @@ use crate::error::{Error, refused};
 use crate::list::PodView;
 use crate::names::ClusterName;
 use crate::objects::USERS_PORT;
-use crate::phase::Phase;
+use crate::phase::{Phase, printable};
 use crate::remote::Kubernetes;
 
 /// How long nobody is let in when there are no resources for one more.
@@ -124,17 +124,16 @@ impl Kubernetes {
         };
         let copied = tokio::io::copy_bidirectional(&mut user, &mut scheduler).await;
         drop(scheduler);
-        // What the node says of it, if it says something.
+        // What the node says of it, if it says something. A way that breaks is the end of the connection, which its user sees.
         let told = match failure {
             Some(failure) => tokio::time::timeout(PAUSE, failure).await.ok().flatten(),
             None => None,
         };
         match (told, copied) {
-            (Some(told), _) => Err(lost(&pod, &told)),
+            (Some(told), _) => Err(lost(&pod, &printable(&told))),
             // Users come and go.
-            (None, Err(error)) if is_goodbye(&error) => Ok(()),
-            (None, Err(error)) => Err(lost(&pod, &error)),
-            (None, Ok(_)) => Ok(()),
+            (None, Err(error)) if !is_goodbye(&error) => Err(lost(&pod, &error)),
+            (None, _) => Ok(()),
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct ClusterSpec {
     /// Secrets by which it is pulled.
     #[serde(default)]
     pub pull_secrets: Vec<String>,
+    /// The number of the user that both programs run as, and of its group; `null` leaves it to Kubernetes, as some want it.
+    #[serde(default = "nobody")]
+    pub user: Option<i64>,
     /// The scheduler.
     #[serde(default)]
     pub scheduler: SchedulerSpec,
@@ -226,6 +229,12 @@ impl ClusterSpec {
         if self.image.is_empty() || self.image.contains(char::is_whitespace) {
             return name("an image", &self.image);
         }
+        if let Some(user) = self.user.filter(|user| *user <= 0) {
+            return name("a user who is not root", &user.to_string());
+        }
+        if self.storage_ports.contains(&0) {
+            return name("a port", "0");
+        }
         for variable in self.environment.keys() {
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if variable.is_empty()
@@ -233,6 +242,9 @@ impl ClusterSpec {
                 || !variable.chars().all(is_allowed)
             {
                 return name("a variable", variable);
+            }
+            if variable == POD_IP {
+                return Err(SpecError::Taken { what: "variable", given: variable.clone() });
             }
         }
         for file in &self.secret_files {
@@ -296,6 +308,8 @@ impl Default for SchedulerSpec {
 
 /// Volumes of every pod of a cluster.
 pub(crate) const VOLUMES: [&str; 4] = ["config", "door", "scratch", "secret"];
+/// The variable with the address of a pod.
+pub(crate) const POD_IP: &str = "POD_IP";
 /// Directories of every pod of a cluster.
 pub(crate) const DIRECTORIES: [&str; 2] = ["/etc/root-query", "/scratch"];
 
@@ -383,6 +397,11 @@ fn of_scheduler() -> Resources {
     Resources { cores: 1, memory: Quantity("2Gi".to_string()) }
 }
 
+/// A user that images for programs alone have, who owns nothing.
+fn nobody() -> Option<i64> {
+    Some(65_532)
+}
+
 fn a_minute() -> u64 {
     60
 }
@@ -424,6 +443,9 @@ mod tests {
             ("physics", "Physics", "'Physics' is no name of a namespace"),
             ("registry.example/root-query:1", "", "'' is no name of an image"),
             ("\"executors\"", "\"environment\": {\"A=B\": \"\"}, \"executors\"", "'A=B' is no name of a variable"),
+            ("\"executors\"", "\"environment\": {\"POD_IP\": \"\"}, \"executors\"", "the variable 'POD_IP'"),
+            ("\"executors\"", "\"storage_ports\": [0], \"executors\"", "'0' is no name of a port"),
+            ("\"executors\"", "\"user\": 0, \"executors\"", "'0' is no name of a user who is not root"),
             ("\"executors\"", "\"secret_files\": [\"a/b\"], \"executors\"", "'a/b' is no name of a file of the secret"),
             (
                 "\"executors\"",

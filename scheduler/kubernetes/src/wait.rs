@@ -129,7 +129,8 @@ where
 }
 
 /// The times between attempts to begin a watch anew, each twice as long as the one before it.
-struct Pauses(Duration);
+#[derive(Debug, Clone)]
+pub struct Pauses(Duration);
 
 impl Default for Pauses {
     fn default() -> Self {

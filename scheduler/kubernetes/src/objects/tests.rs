@@ -50,6 +50,21 @@ fn pods_run_as_nobody_with_nothing_but_their_volumes_to_write_to() {
 }
 
 #[test]
+fn who_pods_run_as_can_be_left_to_kubernetes_but_never_root() {
+    let theirs = ClusterSpec { user: None, ..spec("muons") };
+    for (spec, user) in [(spec("muons"), Value::from(65_532)), (theirs, Value::Null)] {
+        let deployment = find(&objects(&spec, None).unwrap(), "Deployment", "muons-scheduler");
+        let executor = serde_json::to_value(executor_pod(&spec, "muons-executor-abcde", 0, None)).unwrap();
+        for pod in [&deployment["spec"]["template"]["spec"], &executor["spec"]] {
+            for number in ["runAsUser", "runAsGroup", "fsGroup"] {
+                assert_eq!(pod["securityContext"][number], user);
+            }
+            assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        }
+    }
+}
+
+#[test]
 fn the_scheduler_may_manage_pods_of_its_namespace_and_nothing_else() {
     let role = find(&objects(&spec("muons"), Some(&secret())).unwrap(), "Role", "muons-scheduler");
     let rules = role["rules"].as_array().unwrap();

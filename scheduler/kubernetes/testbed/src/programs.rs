@@ -22,3 +22,14 @@ fn directory() -> PathBuf {
         cache.expect("a user has a home").join("root-query/tools").join(VERSION)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "`make test-packages` brings it")]
+    fn a_missing_program_says_what_brings_it() {
+        program("bin/nothing");
+    }
+}
