@@ -1,12 +1,13 @@
 //! How a cluster is deleted, with all that belongs to it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, passes, refused};
 use crate::labels::{MADE_FOR, as_text, selector};
@@ -56,6 +57,15 @@ enum Whose {
     Ours(Box<ObjectMeta>),
 }
 
+/// What is left, and by whom it is held.
+fn told(kind: Kind, object: &ObjectMeta) -> String {
+    let name = object.name.as_deref().unwrap_or_default();
+    match object.finalizers.as_deref().unwrap_or_default() {
+        [] => format!("{} {name}", kind.kind),
+        holders => format!("{} {name} (held by {})", kind.kind, holders.join(" and ")),
+    }
+}
+
 impl Kubernetes {
     /// Deletes a cluster and waits until nothing is left of it, its namespace included if it was made for a cluster and nobody
     /// else uses it. While Kubernetes is away it is waited for.
@@ -63,7 +73,7 @@ impl Kubernetes {
     /// # Errors
     /// Where there is no such cluster, we may not delete, or something stays.
     pub async fn delete(&self, name: &ClusterName, namespace: &str, time: Duration) -> Result<NamespaceFate, Error> {
-        let since = Instant::now();
+        let deadline = Instant::now() + time;
         let stays = |left: Vec<String>| Error::Stays { name: name.clone(), left: left.join(", "), time };
         let mut left = self.delete_all(name, namespace).await?;
         // Without one, an attempt before this may have left the namespace.
@@ -71,37 +81,40 @@ impl Kubernetes {
             return Err(Error::NoCluster { name: name.clone(), namespace: namespace.to_string() });
         }
         while !left.is_empty() {
-            if since.elapsed() > time {
-                return Err(stays(left));
-            }
             tokio::time::sleep(LOOK).await;
-            match self.delete_all(name, namespace).await {
-                Ok(now) => left = now,
-                Err(error) if passes(&error) && since.elapsed() <= time => {}
-                Err(error) => return Err(error),
+            match timeout_at(deadline, self.delete_all(name, namespace)).await {
+                Ok(Ok(now)) => left = now,
+                Ok(Err(error)) if passes(&error) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(stays(left)),
             }
         }
         loop {
-            match self.delete_namespace(namespace).await {
-                Ok(Some(fate)) => return Ok(fate),
-                Ok(None) if since.elapsed() > time => return Err(stays(vec![format!("Namespace {namespace}")])),
-                Err(error) if !passes(&error) || since.elapsed() > time => return Err(error),
-                Ok(None) | Err(_) => tokio::time::sleep(LOOK).await,
+            match timeout_at(deadline, self.delete_namespace(namespace)).await {
+                Ok(Ok(Some(fate))) => return Ok(fate),
+                Ok(Err(error)) if !passes(&error) => return Err(error),
+                Ok(Ok(None) | Err(_)) => tokio::time::sleep(LOOK).await,
+                Err(_) => return Err(stays(vec![format!("Namespace {namespace}")])),
             }
         }
     }
 
-    /// Has all objects of a cluster deleted that are there, and says which were.
+    /// Has all objects of a cluster deleted that are there, and says which were. One that cannot be deleted keeps no other.
     async fn delete_all(&self, name: &ClusterName, namespace: &str) -> Result<Vec<String>, Error> {
         let ours = as_text(&selector(name, None));
-        let mut left = Vec::new();
+        let (mut left, mut refused) = (Vec::new(), None);
         for kind in KINDS {
-            for object in self.all(namespace, kind, Some(&ours)).await? {
-                left.push(format!("{} {}", kind.kind, object.name_any()));
-                self.delete_one(namespace, kind, &object.metadata).await?;
+            match self.all(namespace, kind, Some(&ours)).await {
+                Ok(found) => {
+                    for object in &found {
+                        left.push(told(kind, &object.metadata));
+                        refused = refused.or(self.delete_one(namespace, kind, &object.metadata).await.err());
+                    }
+                }
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
-        Ok(left)
+        refused.map_or(Ok(left), Err)
     }
 
     /// What there is of a kind, which Kubernetes may not have.

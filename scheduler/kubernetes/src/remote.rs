@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::KubeConfigOptions;
 use kube::core::{ApiResource, GroupVersionKind};
@@ -103,10 +103,13 @@ impl Kubernetes {
     /// object of somebody else has the name of one of ours, and nothing is changed.
     pub async fn apply(&self, spec: &ClusterSpec, secret: Option<&[SecretFile]>) -> Result<Vec<String>, Error> {
         let objects = objects(spec, secret)?;
-        self.namespace(spec).await?;
+        if secret.is_none() {
+            self.check_secret(spec).await?;
+        }
         for object in &objects {
             self.check_ours(spec, object).await?;
         }
+        self.namespace(spec).await?;
         let mut left_out = Vec::new();
         for object in &objects {
             if object.kind == "Deployment" {
@@ -148,6 +151,18 @@ impl Kubernetes {
             // Somebody else has made it in between, and it is theirs.
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
             Err(error) => Err(refused(&format!("make the namespace {name}"), error)),
+        }
+    }
+
+    /// That there is a secret, if the cluster needs one. What is in it is nothing to be read without need.
+    async fn check_secret(&self, spec: &ClusterSpec) -> Result<(), Error> {
+        let Err(missing) = spec.check_secret(&[]) else { return Ok(()) };
+        let (api, name): (Api<Secret>, _) =
+            (Api::namespaced(self.client.clone(), &spec.namespace), Names::of(&spec.name).secret());
+        match api.get_metadata_opt(&name).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(missing.into()),
+            Err(error) => Err(refused(&format!("look for the Secret {name}"), error)),
         }
     }
 

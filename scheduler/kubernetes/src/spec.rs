@@ -432,6 +432,18 @@ mod tests {
     }
 
     #[test]
+    fn descriptions_that_were_written_once_are_understood_for_ever() {
+        let text = include_str!("../tests/fixtures/cluster.json");
+        let spec: ClusterSpec = serde_json::from_str(text).unwrap();
+        assert_eq!(spec.check(), Ok(()));
+        let (written, read): (serde_json::Value, serde_json::Value) =
+            (serde_json::to_value(&spec).unwrap(), serde_json::from_str(text).unwrap());
+        for (name, value) in read.as_object().unwrap() {
+            assert_eq!(written[name], *value, "{name}");
+        }
+    }
+
+    #[test]
     fn what_kubernetes_would_refuse_is_refused_before() {
         for (from, to, error) in [
             ("4Gi", "4 GB", "the memory of executors: '4 GB'"),

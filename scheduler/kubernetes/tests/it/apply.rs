@@ -177,6 +177,17 @@ async fn executors_that_kubernetes_would_refuse_are_refused_when_they_are_descri
 }
 
 #[tokio::test]
+async fn a_new_cluster_that_needs_a_secret_and_is_given_none_is_refused() {
+    let client = plane().await.client().await;
+    let kubernetes = Kubernetes::new(client.clone());
+
+    let error = kubernetes.apply(&spec("muons", "never-made"), None).await.unwrap_err();
+
+    assert_eq!(error.to_string(), "the secret has no file 'tokens', which the cluster needs");
+    assert!(Api::<Namespace>::all(client).get_opt("never-made").await.unwrap().is_none(), "nothing was made");
+}
+
+#[tokio::test]
 async fn a_namespace_is_made_where_there_is_none_and_says_for_whom() {
     let client = plane().await.client().await;
     let kubernetes = Kubernetes::new(client.clone());

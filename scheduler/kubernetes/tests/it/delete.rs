@@ -105,7 +105,7 @@ async fn what_stays_is_named() {
     let error = kubernetes.delete(&spec.name, &namespace, Duration::from_secs(20)).await.unwrap_err();
 
     let Error::Stays { left, .. } = &error else { panic!("{error}") };
-    assert_eq!(left, "ConfigMap muons-config");
+    assert_eq!(left, "ConfigMap muons-config (held by example.org/held)");
     maps.patch("muons-config", &PatchParams::default(), &held(&[])).await.unwrap();
     eventually("it is gone", async || maps.get_opt("muons-config").await.unwrap(), Option::is_none).await;
 }
