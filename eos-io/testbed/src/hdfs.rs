@@ -114,7 +114,7 @@ impl Hdfs {
         args.extend([format!("{}/*", jars.display())]);
         args.extend([&main, &dir.path().join("data"), &conf, &ports].map(|path| path.display().to_string()));
         let spec = Spec {
-            program: "java",
+            program: crate::tools::program("java"),
             args,
             env: env.clone(),
             dir: dir.path().to_owned(),

@@ -52,12 +52,13 @@ impl Account {
 
 /// A temporary directory that belongs to the servers' user; removed when dropped.
 #[derive(Debug)]
-pub(crate) struct Dir {
+pub struct Dir {
     path: PathBuf,
     _lock: File,
 }
 
 impl Dir {
+    /// A new one, with something of what it is for in its name.
     pub fn new(what: &str) -> Self {
         static SWEPT: Once = Once::new();
         // Without it another process could sweep away what is made here, before it is locked.
@@ -79,6 +80,7 @@ impl Dir {
         Self { path, _lock: lock }
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

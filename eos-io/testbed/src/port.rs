@@ -12,13 +12,14 @@ const COUNT: u32 = 20_000;
 
 /// A port that no other test uses, in this process or another.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// A socket in the abstract namespace: the system removes it together with the process.
     _claim: UnixListener,
 }
 
 impl Port {
+    /// One that is free.
     pub fn free() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Processes start at different places, so that they seldom try the same ports.
@@ -35,6 +36,7 @@ impl Port {
             .expect("some port is free")
     }
 
+    /// Its number.
     pub fn number(&self) -> u16 {
         self.number
     }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use crate::place::{self, Account};
-use crate::tools;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,11 +22,16 @@ static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// How to start a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Spec {
-    pub program: &'static str,
+pub struct Spec {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
     pub args: Vec<String>,
+    /// All variables that it has, but for `PATH` and `HOME`.
     pub env: Vec<(String, String)>,
+    /// Where it runs.
     pub dir: PathBuf,
+    /// Where it writes what it says.
     pub log: PathBuf,
     /// Runs as the servers' user, not as the caller.
     pub as_server: bool,
@@ -35,18 +39,24 @@ pub(crate) struct Spec {
     pub file_limit: Option<u64>,
     /// What its log says when it is up.
     pub ready: &'static str,
+    /// Where it listens when it is up.
     pub port: Option<u16>,
 }
 
 /// Why a server did not come up.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub enum Failed {
     /// Another program took the port in between.
     PortTaken,
+    /// Something else.
     Other(String),
 }
 
 impl Failed {
+    /// The test has failed.
+    ///
+    /// # Panics
+    /// With the reason.
     pub fn give_up(self) -> ! {
         match self {
             Self::PortTaken => panic!("its port was taken by another program"),
@@ -57,13 +67,16 @@ impl Failed {
 
 /// A running server, the leader of its own process group.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Mutex<Child>,
     group: Pid,
 }
 
 impl Process {
     /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// Where it does not come up.
     pub fn start(spec: &Spec) -> Result<Self, Failed> {
         let start = fs::metadata(&spec.log).map_or(0, |meta| meta.len());
         let child = spawn(spec.clone());
@@ -83,14 +96,17 @@ impl Process {
                 if log.to_lowercase().contains("already in use") {
                     return Err(Failed::PortTaken);
                 }
-                return Err(Failed::Other(format!("{} ended while starting ({status}):\n{log}", spec.program)));
+                return Err(Failed::Other(format!(
+                    "{} ended while starting ({status}):\n{log}",
+                    spec.program.display()
+                )));
             }
             let connects = || spec.port.is_none_or(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
             if log().contains(spec.ready) && connects() {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
-                return Err(Failed::Other(format!("{} does not come up:\n{}", spec.program, log())));
+                return Err(Failed::Other(format!("{} does not come up:\n{}", spec.program.display(), log())));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -101,10 +117,12 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// Has it go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
+    /// Its number.
     pub fn id(&self) -> u32 {
         self.group.as_raw_nonzero().get().unsigned_abs()
     }
@@ -147,17 +165,20 @@ fn spawn(spec: Spec) -> Child {
         Mutex::new(sender)
     });
     let (reply, child) = channel();
-    let program = spec.program;
+    let program = spec.program.clone();
     let job: Job = Box::new(move || {
         let _ = reply.send(spawn_here(&spec));
     });
     starter.lock().unwrap().send(job).expect("the thread never ends");
-    child.recv().expect("the thread answers").unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
+    child
+        .recv()
+        .expect("the thread answers")
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()))
 }
 
 fn spawn_here(spec: &Spec) -> io::Result<Child> {
     let log = File::options().create(true).append(true).open(&spec.log)?;
-    let mut command = Command::new(tools::program(spec.program));
+    let mut command = Command::new(&spec.program);
     command
         .args(&spec.args)
         .env_clear()

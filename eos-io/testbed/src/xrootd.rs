@@ -526,7 +526,7 @@ fn spec(dir: &Dir, program: &'static str, lines: &[String], at: &str, env: &Vari
     let text = |path: &Path| path.to_str().expect("our own names are plain").to_owned();
     let (config, identity) = (text(&config), text(&identity));
     Spec {
-        program,
+        program: crate::tools::program(program),
         // Not `-l LOG`: the thread that it starts to rotate the log crashes one start in fifty.
         args: ["-I", "v4", "-c", &config, "-s", &identity].map(str::to_owned).to_vec(),
         env: env.clone(),

@@ -151,7 +151,7 @@ fn admin(dir: &Dir, script: &str) {
 
 fn spec(dir: &Dir, port: u16) -> Spec {
     Spec {
-        program: "krb5kdc",
+        program: crate::tools::program("krb5kdc"),
         args: ["-n", "-r", Kdc::REALM, "-P"]
             .map(str::to_owned)
             .into_iter()

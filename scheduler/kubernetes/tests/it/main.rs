@@ -1,0 +1,12 @@
+//! Clusters on a real control plane of Kubernetes.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod apply;
+mod delete;
+mod outage;
+mod pods;
+mod reach;
+mod rights;
+mod strange;
+mod wait;
+mod world;
