@@ -15,6 +15,8 @@ target_dir = $(CARGO) metadata --no-deps --format-version 1 | sed 's/.*"target_d
 export PATH := $(TOOLS)/bin:$(PATH)
 # The interpreter of tests that compare with Python packages.
 export ROOT_QUERY_PYTHON ?= $(TOOLS)/python/bin/python
+# The Kubernetes that tests start; a directory with bin/ and root/ that is made elsewhere may be named as well.
+export ROOT_QUERY_KUBERNETES ?= $(TOOLS)/kubernetes-1.20.2
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -132,11 +134,19 @@ packages:
 test-packages:
 	@sh .ci/packages test
 	@$(MAKE) --no-print-directory $(TOOLS)/python/bin/packages-are-here
+	@$(MAKE) --no-print-directory kubernetes
 
 $(TOOLS)/python/bin/packages-are-here: .ci/python.txt
 	$(PYTHON) -m venv $(TOOLS)/python
 	$(TOOLS)/python/bin/python -m pip install --quiet -r $<
 	@touch $@
+
+.PHONY: kubernetes
+kubernetes: $(ROOT_QUERY_KUBERNETES)/bin ## The Kubernetes that tests start, built once (12 minutes of processor time, Debian 12 only)
+
+# No part of it is newer than the whole: it is moved here when it is complete.
+$(ROOT_QUERY_KUBERNETES)/bin:
+	@sh .ci/kubernetes
 
 .PHONY: clean
 clean: ## Remove what cargo built
