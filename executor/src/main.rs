@@ -23,7 +23,7 @@ struct Args {
     /// The scheduler.
     #[arg(long, value_name = "http://HOST:PORT", default_value = "http://127.0.0.1:50050")]
     scheduler: String,
-    /// Seconds to wait for the scheduler at the start.
+    /// Seconds to wait for the scheduler, at the start and whenever it is away.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     scheduler_timeout: u64,
     /// Where to listen for tasks, and for others who fetch rows. Anyone who can reach it can run tasks.

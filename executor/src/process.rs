@@ -96,7 +96,7 @@ pub struct ExecutorOptions {
     pub scheduler_host: String,
     /// Its port.
     pub scheduler_port: u16,
-    /// How long to wait for it.
+    /// How long to wait for it, at the start and whenever it is away.
     pub scheduler_timeout: Duration,
     /// Where to listen.
     pub bind: IpAddr,
@@ -197,7 +197,7 @@ async fn serve(options: ExecutorOptions, scheduler: String, stores: Stores) -> R
         None => None,
     };
     // The scheduler answers to the word that it stops only when nobody needs its rows any more.
-    let relay = Relay::to(&scheduler, options.drain_timeout.max(REQUEST)).await;
+    let relay = Relay::to(&scheduler, options.drain_timeout.max(REQUEST), options.scheduler_timeout).await;
     let relay = relay.map_err(|source| Error::Listen { host: Ipv4Addr::LOCALHOST.into(), source })?;
     let host = options.host.unwrap_or_else(|| options.bind.to_string());
     let name = format!("{host}:{grpc_port}");

@@ -28,5 +28,5 @@ mod watch;
 
 pub use auth::{AuthOptions, Error as AuthError, JwtOptions};
 pub use pool::{BadSize, PoolSize, ProcessOptions};
-pub use serve::{Error, PoolOptions, Scheduler, SchedulerOptions};
+pub use serve::{Error, PoolOptions, PoolPlace, Scheduler, SchedulerOptions};
 pub use tls::{Error as TlsError, TlsFiles};

@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use root_cluster::serving;
+use root_kubernetes::ClusterSpec;
 use root_scheduler::{
-    AuthOptions, JwtOptions, PoolOptions, PoolSize, ProcessOptions, Scheduler, SchedulerOptions, TlsFiles,
+    AuthOptions, JwtOptions, PoolOptions, PoolPlace, PoolSize, ProcessOptions, Scheduler, SchedulerOptions, TlsFiles,
 };
 
 #[global_allocator]
@@ -76,6 +77,10 @@ struct Args {
     /// servers (root://, https://, ...). May be repeated.
     #[arg(long, value_name = "DIR")]
     offer: Vec<PathBuf>,
+    /// Start executors as pods of the cluster that this file describes (JSON), in the Kubernetes that this process runs in, or
+    /// that KUBECONFIG says.
+    #[arg(long, value_name = "PATH", conflicts_with = "start_executors")]
+    kubernetes: Option<PathBuf>,
     /// Start executors as processes of this machine: N of them, or as many of MIN to MAX as jobs keep busy.
     #[arg(long, value_name = "N|MIN..MAX")]
     start_executors: Option<PoolSize>,
@@ -115,14 +120,14 @@ fn main() -> ExitCode {
         cores: args.executor_cores.unwrap_or_else(|| cores_of_each(size)).max(1),
         idle: Duration::from_secs(args.executor_idle),
         start: Duration::from_secs(args.executor_start.max(1)),
-        processes: ProcessOptions {
+        place: PoolPlace::Processes(ProcessOptions {
             program: args.executor_program,
             arguments: [common_arguments(&args.serving, size), args.executor_arguments].concat(),
             logs: args.executor_logs,
-        },
+        }),
     });
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let options = SchedulerOptions {
+    let mut options = SchedulerOptions {
         address: args.listen,
         host: args.host,
         executor_timeout: Duration::from_secs(args.executor_timeout),
@@ -137,8 +142,11 @@ fn main() -> ExitCode {
         offered: args.offer,
         pool,
     };
-    let serving = args.serving;
+    let (serving, kubernetes) = (args.serving, args.kubernetes);
     serving::main("root-scheduler", serving.clone(), async move {
+        if let Some(path) = kubernetes {
+            options.pool = Some(PoolOptions::of_cluster(cluster(&path)?)?);
+        }
         let scheduler = Scheduler::bind(options, serving.stores()?).await?;
         if scheduler.executors_address() != scheduler.address() {
             tracing::info!("listening to executors on http://{}", scheduler.executors_address());
@@ -146,6 +154,13 @@ fn main() -> ExitCode {
         serving.tell(&format!("{scheme}://{}", scheduler.address()));
         Ok(scheduler.run(async move { serving.stopped().await }).await?)
     })
+}
+
+/// The cluster that a file describes.
+fn cluster(path: &Path) -> Result<ClusterSpec, String> {
+    let bad = |reason: String| format!("{} describes no cluster: {reason}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| bad(error.to_string()))
 }
 
 /// The cores of this machine in equal parts for so many executors.

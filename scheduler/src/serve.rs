@@ -21,6 +21,7 @@ use eos_io::Stores;
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
 use root_cluster::setup::{self, MAX_MESSAGE_BYTES};
+use root_kubernetes::{ClusterSpec, Kubernetes, Names, SpecError};
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::service::Routes;
 use uuid::Uuid;
@@ -33,7 +34,7 @@ use crate::guard::Guard;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::placing::Placing;
-use crate::pool::{Keeper, Limits, PoolSize, ProcessOptions, Processes};
+use crate::pool::{BadSize, Keeper, Limits, Pods, Pool, PoolSize, ProcessOptions, Processes};
 use crate::rest::{self, Facts};
 use crate::tls::{self, TlsFiles, TlsListener};
 use crate::watch::{Launcher, Watch};
@@ -68,6 +69,20 @@ pub enum Error {
     /// What drivers are told cannot be put together.
     #[error("the answers for drivers cannot be put together: {0}")]
     Metadata(#[from] ArrowError),
+    /// Its cluster cannot be as it is described.
+    #[error("the cluster {name} cannot be as it is described: {source}")]
+    Cluster {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: SpecError,
+    },
+    /// The number of its executors is none.
+    #[error(transparent)]
+    Size(#[from] BadSize),
+    /// It is not known which Kubernetes executors are to live in.
+    #[error("executors cannot be started: {0}")]
+    Kubernetes(#[from] root_kubernetes::Error),
     /// It cannot count.
     #[error("the counters of the scheduler cannot be made: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -119,8 +134,35 @@ pub struct PoolOptions {
     pub idle: Duration,
     /// How long one may take from its start until it registers.
     pub start: Duration,
-    /// How they are started.
-    pub processes: ProcessOptions,
+    /// Where they live.
+    pub place: PoolPlace,
+}
+
+/// Where executors live that the scheduler starts.
+#[derive(Debug, Clone)]
+pub enum PoolPlace {
+    /// They are processes of this machine.
+    Processes(ProcessOptions),
+    /// They are pods of a cluster, in the Kubernetes that this process runs in, or that `KUBECONFIG` says.
+    Kubernetes(Box<ClusterSpec>),
+}
+
+impl PoolOptions {
+    /// Executors as pods, as their cluster is described.
+    ///
+    /// # Errors
+    /// Where it cannot be so.
+    pub fn of_cluster(spec: ClusterSpec) -> Result<Self, Error> {
+        spec.check().map_err(|source| Error::Cluster { name: spec.name.to_string(), source })?;
+        let executors = &spec.executors;
+        Ok(Self {
+            size: executors.count.parse()?,
+            cores: executors.resources.cores,
+            idle: Duration::from_secs(executors.idle_seconds),
+            start: Duration::from_secs(executors.start_seconds.max(1)),
+            place: PoolPlace::Kubernetes(Box::new(spec)),
+        })
+    }
 }
 
 impl SchedulerOptions {
@@ -187,7 +229,10 @@ impl Scheduler {
         let metrics = Metrics::new()?;
         let server = start(cluster, config, &guard, &metrics).await?;
         let jobs = Jobs::new(metrics.clone());
-        let keeper = options.pool.clone().map(|pool| keeper(pool, executors_address));
+        let keeper = match options.pool.clone() {
+            Some(pool) => Some(keeper(pool, executors_address).await?),
+            None => None,
+        };
         let pool = keeper.as_ref().map(Keeper::view);
         let keeping = keeper.map(|keeper| keeper.run(server.clone(), guard.clone()).boxed());
         let watch = Watch {
@@ -315,15 +360,26 @@ async fn start(
     Ok(server)
 }
 
-/// Has executors started as processes of this machine, which call the scheduler where it listens to them.
-fn keeper(options: PoolOptions, address: SocketAddr) -> Keeper {
-    let PoolOptions { size, cores, idle, start, processes } = options;
-    let scheduler = match address.ip() {
-        ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-        _ => address,
+/// Has executors started where they are to live.
+async fn keeper(options: PoolOptions, address: SocketAddr) -> Result<Keeper, Error> {
+    let PoolOptions { size, cores, idle, start, place } = options;
+    let (pool, prefix): (Arc<dyn Pool>, String) = match place {
+        PoolPlace::Processes(processes) => {
+            // They call the scheduler where it listens to them.
+            let scheduler = match address.ip() {
+                ip if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+                _ => address,
+            };
+            let processes = Processes::new(processes, &format!("http://{scheduler}"), cores);
+            (Arc::new(processes), "executor".to_string())
+        }
+        PoolPlace::Kubernetes(spec) => {
+            let (kubernetes, _) = Kubernetes::connect(None).await?;
+            let prefix = Names::of(&spec.name).executor_prefix();
+            (Arc::new(Pods::new(kubernetes, *spec)), prefix)
+        }
     };
-    let processes = Processes::new(processes, &format!("http://{scheduler}"), cores);
-    Keeper::new(Arc::new(processes), Limits { size, cores, idle, start, prefix: "executor".to_string() })
+    Ok(Keeper::new(pool, Limits { size, cores, idle, start, prefix }))
 }
 
 fn routes(facts: Facts, sessions: Sessions) -> Result<Router, ArrowError> {

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use crate::labels::{CONFIGURATION, Component, as_text, labels, selector};
 use crate::names::Names;
 use crate::objects::{EXECUTORS_PORT, configuration};
-use crate::spec::{ClusterSpec, POD_IP, Place};
+use crate::spec::{ClusterSpec, POD_IP, Place, Resources};
 
 /// Where the configuration is.
 pub(crate) const CONFIG: &str = "/etc/root-query/config";
@@ -22,7 +22,7 @@ pub(crate) const SECRETS: &str = "/etc/root-query/secret";
 /// The only directory that can be written to.
 const SCRATCH: &str = "/scratch";
 /// Where a pod says how much memory it has compared with others of its cluster.
-const MEMORY_STEP: &str = "root-query.io/memory-step";
+pub(crate) const MEMORY_STEP: &str = "root-query.io/memory-step";
 
 /// The pod of an executor.
 ///
@@ -34,9 +34,12 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
     let scheduler = format!("http://{}.{}.svc:{EXECUTORS_PORT}", names.scheduler(), spec.namespace);
     let cores = executors.resources.cores.to_string();
     let drain = executors.drain_seconds.to_string();
+    // As long as an executor may be away for the scheduler.
+    let patience = executors.start_seconds.to_string();
     let mut arguments: Vec<String> = [
         ["--name", name],
         ["--scheduler", &scheduler],
+        ["--scheduler-timeout", &patience],
         ["--listen", "0.0.0.0"],
         ["--host", &format!("$({POD_IP})")],
         ["--cores", &cores],
@@ -60,7 +63,7 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
         command: Some(vec!["root-executor".to_string()]),
         args: Some(arguments),
         env: Some(environment),
-        resources: Some(resources(executors.resources.cores, &memory, executors.scratch.as_ref())),
+        resources: Some(resources(&executors.resources, &memory, executors.scratch.as_ref())),
         volume_mounts: Some(mounts(spec, &executors.place)),
         security_context: Some(confined()),
         ..Container::default()
@@ -104,10 +107,10 @@ pub(crate) fn pull_secrets(spec: &ClusterSpec) -> Vec<LocalObjectReference> {
     spec.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
 }
 
-/// Requested is what is allowed: who uses more is ended first when a node runs out of memory.
-pub(crate) fn resources(cores: usize, memory: &Quantity, scratch: Option<&Quantity>) -> ResourceRequirements {
-    let mut requests =
-        BTreeMap::from([("cpu".to_string(), Quantity(cores.to_string())), ("memory".to_string(), memory.clone())]);
+/// Requested memory is what is allowed: who uses more is ended first when a node runs out of it.
+pub(crate) fn resources(of: &Resources, memory: &Quantity, scratch: Option<&Quantity>) -> ResourceRequirements {
+    let cpu = of.cpu.clone().unwrap_or_else(|| Quantity(of.cores.to_string()));
+    let mut requests = BTreeMap::from([("cpu".to_string(), cpu), ("memory".to_string(), memory.clone())]);
     let mut limits = BTreeMap::from([("memory".to_string(), memory.clone())]);
     if let Some(scratch) = scratch {
         for map in [&mut requests, &mut limits] {
@@ -206,11 +209,11 @@ pub fn executors_selector(spec: &ClusterSpec) -> String {
 }
 
 /// Whether a pod is one that a scheduler of the cluster has started: anybody can give one of theirs our labels.
-pub fn is_executor(spec: &ClusterSpec, pod: &Pod) -> bool {
+pub fn is_executor(spec: &ClusterSpec, pod: &ObjectMeta) -> bool {
     let prefix = format!("{}-", Names::of(&spec.name).executor_prefix());
-    let labels = pod.metadata.labels.as_ref();
+    let labels = pod.labels.as_ref();
     let has_label = |(name, value): (&String, &String)| labels.and_then(|labels| labels.get(name)) == Some(value);
-    pod.metadata.name.as_ref().is_some_and(|name| name.starts_with(&prefix))
+    pod.name.as_ref().is_some_and(|name| name.starts_with(&prefix))
         && selector(&spec.name, Some(Component::Executor)).iter().all(has_label)
-        && pod.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MEMORY_STEP))
+        && pod.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MEMORY_STEP))
 }

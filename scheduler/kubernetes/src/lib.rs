@@ -1,9 +1,9 @@
 //! Clusters of `root-scheduler` and `root-executor` on Kubernetes.
 //!
 //! `spec` is what a cluster is to be, `names` how its objects are called, `labels` how they are found, `objects` what the user's
-//! command makes of it, `network` who reaches whom, and `executor` the pods that the scheduler starts. `remote` makes clusters,
-//! `list` shows them, `wait` tells what becomes of one until it can be used, `reach` has its logs and connects to it, and
-//! `delete` removes it; `phase` says what becomes of pods in plain words.
+//! command makes of it, `network` who reaches whom, `executor` the pods that the scheduler starts, and `executors` what it sees
+//! of them. `remote` makes clusters, `list` shows them, `wait` tells what becomes of one until it can be used, `reach` has its
+//! logs and connects to it, and `delete` removes it; `phase` says what becomes of pods in plain words.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -11,6 +11,7 @@
 mod delete;
 mod error;
 mod executor;
+mod executors;
 mod labels;
 mod list;
 mod names;
@@ -24,7 +25,8 @@ mod wait;
 
 pub use delete::NamespaceFate;
 pub use error::Error;
-pub use executor::{executor_pod, executors_selector, is_executor};
+pub use executor::executor_pod;
+pub use executors::{ExecutorView, Executors};
 pub use list::{Found, PodView};
 pub use names::{BadName, ClusterName, Names};
 pub use objects::{Object, SecretFile, Secrets, objects, yaml};

@@ -173,7 +173,12 @@ fn role(spec: &ClusterSpec, names: &Names) -> Role {
     own.resource_names = Some(vec![names.scheduler()]);
     Role {
         metadata: metadata(spec, &names.scheduler(), None),
-        rules: Some(vec![rule("", &["pods"], &["create", "delete", "get", "list", "watch"]), own]),
+        rules: Some(vec![
+            rule("", &["pods"], &["create", "delete", "get", "list", "watch"]),
+            // What one that failed has said last.
+            rule("", &["pods/log"], &["get"]),
+            own,
+        ]),
     }
 }
 
@@ -327,7 +332,7 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
         args: Some(arguments),
         env: Some(environment(spec)),
         ports: Some(vec![port("users", USERS_PORT), port("executors", EXECUTORS_PORT)]),
-        resources: Some(resources(spec.scheduler.resources.cores, &spec.scheduler.resources.memory, None)),
+        resources: Some(resources(&spec.scheduler.resources, &spec.scheduler.resources.memory, None)),
         // Not `/readyz`, which waits for executors: these find the scheduler by a service, and it has none until it is ready.
         readiness_probe: Some(probe(spec, 2, 3)),
         liveness_probe: Some(probe(spec, 10, 6)),

@@ -129,8 +129,11 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
-    /// Whole cores.
+    /// Whole cores: for an executor, tasks that it runs at the same time.
     pub cores: usize,
+    /// What a node has to have free for them, as Kubernetes writes it (`500m`); by default all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Quantity>,
     /// Memory, as Kubernetes writes it (`4Gi`).
     pub memory: Quantity,
 }
@@ -175,6 +178,16 @@ pub enum SpecError {
     NoCores {
         /// Whoever has none.
         what: &'static str,
+    },
+    /// A share of cores that is none.
+    #[error("'{given}' is no share of the {cores} cores of {what}: {cores}, 0.5 and 500m may be")]
+    Cpu {
+        /// Whose.
+        what: &'static str,
+        /// The text.
+        given: String,
+        /// Of how many.
+        cores: usize,
     },
     /// A text that is no number of executors.
     #[error("'{given}' is no number of executors: a number above 0 is, and a range such as 0..8")]
@@ -266,6 +279,9 @@ impl ClusterSpec {
             if resources.cores == 0 {
                 return Err(SpecError::NoCores { what });
             }
+            if let Some(cpu) = resources.cpu.as_ref().filter(|cpu| !is_share_of(cpu, resources.cores)) {
+                return Err(SpecError::Cpu { what, given: cpu.0.clone(), cores: resources.cores });
+            }
         }
         let quantities = [
             ("the memory of the scheduler", Some(&scheduler.memory)),
@@ -353,6 +369,13 @@ fn is_count(text: &str) -> bool {
     }
 }
 
+/// Whether it is so many cores or a part of them, more than nothing.
+fn is_share_of(cpu: &Quantity, cores: usize) -> bool {
+    let (number, scale) = cpu.0.strip_suffix('m').map_or((cpu.0.as_str(), 1.0), |number| (number, 1000.0));
+    let is_plain = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    is_plain && number.parse::<f64>().is_ok_and(|number| number > 0.0 && number / scale <= cores as f64)
+}
+
 impl ExecutorSpec {
     /// Bytes of memory of executors of which others had less and ran out of it so many times: each step has half more, up to
     /// the most there may be.
@@ -394,7 +417,7 @@ fn usual_ports() -> BTreeSet<u16> {
 }
 
 fn of_scheduler() -> Resources {
-    Resources { cores: 1, memory: Quantity("2Gi".to_string()) }
+    Resources { cores: 1, cpu: None, memory: Quantity("2Gi".to_string()) }
 }
 
 /// A user that images for programs alone have, who owns nothing.
@@ -432,6 +455,14 @@ mod tests {
     }
 
     #[test]
+    fn a_node_may_be_asked_for_a_part_of_the_cores() {
+        for share in ["2", "500m", "0.5", "1999m"] {
+            let text = MINIMAL.replace("\"cores\": 2", &format!("\"cores\": 2, \"cpu\": \"{share}\""));
+            assert_eq!(serde_json::from_str::<ClusterSpec>(&text).unwrap().check(), Ok(()), "{share}");
+        }
+    }
+
+    #[test]
     fn descriptions_that_were_written_once_are_understood_for_ever() {
         let text = include_str!("../tests/fixtures/cluster.json");
         let spec: ClusterSpec = serde_json::from_str(text).unwrap();
@@ -449,6 +480,9 @@ mod tests {
             ("4Gi", "4 GB", "the memory of executors: '4 GB'"),
             ("10Gi", "much", "the most memory of executors: 'much'"),
             ("\"cores\": 2", "\"cores\": 0", "an executor has no cores"),
+            ("\"cores\": 2", "\"cores\": 2, \"cpu\": \"3\"", "'3' is no share of the 2 cores of an executor"),
+            ("\"cores\": 2", "\"cores\": 2, \"cpu\": \"0m\"", "'0m' is no share"),
+            ("\"cores\": 2", "\"cores\": 2, \"cpu\": \"1e3m\"", "'1e3m' is no share"),
             ("0..8", "8..0", "'8..0' is no number of executors"),
             ("0..8", "0", "'0' is no number of executors"),
             ("0..8", "some", "'some' is no number of executors"),

@@ -154,7 +154,8 @@ impl Backoff for Pauses {
     }
 }
 
-fn of_watch(what: &str, error: watcher::Error) -> Error {
+/// What is wrong with a watch.
+pub(crate) fn of_watch(what: &str, error: watcher::Error) -> Error {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

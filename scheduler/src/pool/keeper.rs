@@ -20,6 +20,8 @@ use crate::serve::Server;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long it waits where the pool does not say what is there.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What others may know of a pool. Clones share it.
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ impl Keeper {
                 Ok(members) => members,
                 Err(error) => {
                     self.troubled(error);
+                    tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             };
@@ -103,9 +106,9 @@ impl Keeper {
 
     async fn act(&mut self, action: &Action) {
         let done = match action {
-            Action::Start(name) => {
-                tracing::info!(executor = name, "an executor is started");
-                self.pool.start(name).await
+            Action::Start(order) => {
+                tracing::info!(executor = order.name, memory_step = order.memory_step, "an executor is started");
+                self.pool.start(order).await
             }
             Action::Stop { name, reason } => {
                 tracing::info!(executor = name, "the executor is told to stop: {reason}");
@@ -114,9 +117,10 @@ impl Keeper {
             Action::Remove { name, end } => {
                 match end {
                     End::Done => tracing::info!(executor = name, "the executor has ended"),
+                    End::OutOfMemory => tracing::warn!(executor = name, "the executor ran out of memory"),
                     End::Failed(how) => tracing::warn!(executor = name, "the executor failed: {how}"),
                 }
-                self.pool.remove(name).await
+                self.pool.remove(name, end).await
             }
         };
         if let Err(error) = done {

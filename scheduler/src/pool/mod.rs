@@ -1,9 +1,10 @@
 //! Executors that the scheduler starts itself, as many as its jobs keep busy.
 //!
-//! `rules` decides when one comes and goes; where they live is behind [`Pool`]: `processes` are those of this machine. `keeper`
-//! looks at jobs and executors, asks the rules, and has the pool do it.
+//! `rules` decides when one comes and goes; where they live is behind [`Pool`]: `processes` are those of this machine, and
+//! `pods` those of Kubernetes. `keeper` looks at jobs and executors, asks the rules, and has the pool do it.
 
 mod keeper;
+mod pods;
 mod processes;
 mod rules;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub(crate) use keeper::{Keeper, PoolView};
+pub(crate) use pods::Pods;
 pub use processes::ProcessOptions;
 pub(crate) use processes::Processes;
 pub(crate) use rules::Limits;
@@ -24,13 +26,21 @@ pub(crate) trait Pool: Send + Sync + fmt::Debug {
     async fn members(&self) -> Result<Vec<Member>, PoolError>;
 
     /// Starts one.
-    async fn start(&self, name: &str) -> Result<(), PoolError>;
+    async fn start(&self, order: &Order) -> Result<(), PoolError>;
 
     /// Has one end as soon as its tasks have, and nobody needs its rows any more.
     async fn stop(&self, name: &str) -> Result<(), PoolError>;
 
-    /// Forgets one that has ended.
-    async fn remove(&self, name: &str) -> Result<(), PoolError>;
+    /// Forgets one that has ended so.
+    async fn remove(&self, name: &str, end: &End) -> Result<(), PoolError>;
+}
+
+/// An executor that is to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) name: String,
+    /// How often executors with less memory have run out of it.
+    pub(crate) memory_step: u32,
 }
 
 /// An executor that was started.
@@ -38,11 +48,15 @@ pub(crate) trait Pool: Send + Sync + fmt::Debug {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) state: MemberState,
+    /// That of its order.
+    pub(crate) memory_step: u32,
 }
 
 /// How far an executor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MemberState {
+    /// It is to run, and cannot yet, for a reason that may be known.
+    Waiting(Option<String>),
     /// It runs.
     Running,
     /// It was told to end.
@@ -56,6 +70,8 @@ pub(crate) enum MemberState {
 pub(crate) enum End {
     /// In peace.
     Done,
+    /// It needed more memory than it may have.
+    OutOfMemory,
     /// Otherwise: how.
     Failed(String),
 }

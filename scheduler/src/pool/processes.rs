@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{End, Member, MemberState, Pool, PoolError};
+use super::{End, Member, MemberState, Order, Pool, PoolError};
 
 /// How long processes may take to end with the scheduler.
 const END: Duration = Duration::from_secs(2);
@@ -92,19 +92,20 @@ impl Pool for Processes {
         let mut children = self.children.lock();
         let members = children.iter_mut().map(|(name, process)| {
             let state = self.state(name, process);
-            Member { name: name.clone(), state }
+            // All share the memory of the machine.
+            Member { name: name.clone(), state, memory_step: 0 }
         });
         Ok(members.collect())
     }
 
-    async fn start(&self, name: &str) -> Result<(), PoolError> {
-        let child = self.spawn(name).map_err(|error| match error.kind() {
+    async fn start(&self, order: &Order) -> Result<(), PoolError> {
+        let child = self.spawn(&order.name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 PoolError(format!("cannot start executors: there is no {}", self.program.display()))
             }
             _ => PoolError(format!("cannot start {}: {error}", self.program.display())),
         })?;
-        self.children.lock().insert(name.to_string(), Process { child, is_stopping: false });
+        self.children.lock().insert(order.name.clone(), Process { child, is_stopping: false });
         Ok(())
     }
 
@@ -119,7 +120,7 @@ impl Pool for Processes {
         }
     }
 
-    async fn remove(&self, name: &str) -> Result<(), PoolError> {
+    async fn remove(&self, name: &str, _: &End) -> Result<(), PoolError> {
         self.children.lock().remove(name);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::{End, Member, MemberState};
+use super::{End, Member, MemberState, Order};
 
 /// How long tasks wait before executors join those that there are: most queries are over by then.
 const WAITED: Duration = Duration::from_secs(1);
@@ -15,6 +15,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 const SOUND: Duration = Duration::from_secs(60);
 /// How long a pool may take to show what was started.
 const UNSEEN: Duration = Duration::from_secs(30);
+/// Executors that run out of memory with so much of it are not given more.
+const MEMORY_STEPS: u32 = 3;
 
 /// How many executors there are to be: `N`, or `MIN..MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +93,7 @@ pub(crate) struct View {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    Start(String),
+    Start(Order),
     Stop { name: String, reason: String },
     Remove { name: String, end: End },
 }
@@ -107,6 +109,9 @@ pub(crate) struct Rules {
     failures: u32,
     /// Until when nothing is started.
     not_before: Option<Instant>,
+    memory_step: u32,
+    /// Executors that have run out of the memory that they have now.
+    out_of_memory: u32,
     /// Why there are not as many executors as there should be.
     reason: Option<String>,
 }
@@ -153,7 +158,16 @@ impl Known {
 
 impl Rules {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, known: HashMap::new(), waiting: None, failures: 0, not_before: None, reason: None }
+        Self {
+            limits,
+            known: HashMap::new(),
+            waiting: None,
+            failures: 0,
+            not_before: None,
+            memory_step: 0,
+            out_of_memory: 0,
+            reason: None,
+        }
     }
 
     /// Why there are fewer executors than there should be, if it is known.
@@ -164,8 +178,8 @@ impl Rules {
     /// Something was not done that was decided, for a reason.
     pub(crate) fn failed(&mut self, now: Instant, action: &Action, reason: &str) {
         match action {
-            Action::Start(name) => {
-                self.known.remove(name);
+            Action::Start(order) => {
+                self.known.remove(&order.name);
                 self.failure(now, reason.to_string());
             }
             Action::Stop { name, .. } => {
@@ -196,6 +210,7 @@ impl Rules {
 
     /// Learns what has become of executors.
     fn look(&mut self, now: Instant, view: &View, actions: &mut Vec<Action>) {
+        self.learn_memory(view);
         for member in &view.members {
             let known = self.known.entry(member.name.clone()).or_insert_with(|| Known::new(now));
             known.is_seen = true;
@@ -208,6 +223,9 @@ impl Rules {
                         (known.removed, known.is_stopped) = (Some(now), true);
                         actions.push(Action::Remove { name: member.name.clone(), end: end.clone() });
                         if is_news {
+                            if *end == End::OutOfMemory {
+                                self.out_of_memory(member.memory_step);
+                            }
                             self.ended(now, end, was_sound);
                         }
                     }
@@ -225,15 +243,20 @@ impl Rules {
                         self.failures = 0;
                     }
                 }
-                (_, None) => {
+                (state, None) => {
                     known.idle = None;
                     let absent = now - *known.absent.get_or_insert(now);
+                    let why = if let MemberState::Waiting(Some(why)) = state { Some(why) } else { None };
                     if absent <= self.limits.start || known.is_stopped {
+                        if let Some(why) = why {
+                            self.reason = Some(format!("the executor {} does not start: {why}", member.name));
+                        }
                         continue;
                     }
                     known.is_stopped = true;
                     let was_there = known.registered.is_some();
-                    let reason = format!("it has not been there for {} s", absent.as_secs());
+                    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                    let reason = format!("it has not been there for {} s{why}", absent.as_secs());
                     let given_up = format!("the executor {} was given up: {reason}", member.name);
                     actions.push(Action::Stop { name: member.name.clone(), reason });
                     // Of one that worked before, it says nothing about others.
@@ -247,12 +270,39 @@ impl Rules {
             .retain(|name, known| there.contains(name.as_str()) || (!known.is_seen && now - known.started < UNSEEN));
     }
 
+    /// How much memory executors get.
+    fn learn_memory(&mut self, view: &View) {
+        let is_over = view.executors.is_empty() && view.waiting_tasks == 0 && self.limits.size.least == 0;
+        match view.members.iter().map(|member| member.memory_step).max() {
+            // What the scheduler before this one had learnt.
+            Some(step) => self.memory_step = self.memory_step.max(step),
+            // What one query needed, the next may not.
+            None if is_over => (self.memory_step, self.out_of_memory) = (0, 0),
+            None => {}
+        }
+    }
+
     /// One has ended that was not told to. One that died of its work says nothing of others: the watch counts those.
     fn ended(&mut self, now: Instant, end: &End, was_sound: bool) {
-        if let End::Failed(how) = end
-            && !was_sound
-        {
-            self.failure(now, format!("an executor ended: {how}"));
+        let reason = match end {
+            End::Done => return,
+            End::OutOfMemory => "an executor ran out of memory".to_string(),
+            End::Failed(how) => format!("an executor ended: {how}"),
+        };
+        if !was_sound {
+            self.failure(now, reason);
+        }
+    }
+
+    /// One with so much memory has run out of it. Once may have been chance; the second time, the next ones get more.
+    fn out_of_memory(&mut self, step: u32) {
+        // Those that had less than the next ones get say nothing new.
+        if step < self.memory_step || self.memory_step == MEMORY_STEPS {
+            return;
+        }
+        self.out_of_memory += 1;
+        if self.out_of_memory > 1 {
+            (self.memory_step, self.out_of_memory) = (self.memory_step + 1, 0);
         }
     }
 
@@ -301,7 +351,7 @@ impl Rules {
         for _ in 0..count {
             let name = format!("{}-{}", self.limits.prefix, suffix());
             self.known.insert(name.clone(), Known::new(now));
-            actions.push(Action::Start(name));
+            actions.push(Action::Start(Order { name, memory_step: self.memory_step }));
         }
     }
 

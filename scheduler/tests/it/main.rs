@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod flight;
 mod notebook;
+mod pods;
 mod pool;
 mod queries;
 mod secrets;

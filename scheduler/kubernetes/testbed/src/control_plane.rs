@@ -29,7 +29,7 @@ pub struct ControlPlane {
     _controllers: Process,
     _etcd: Process,
     _ports: [Port; 3],
-    _dir: Dir,
+    dir: Dir,
 }
 
 impl ControlPlane {
@@ -63,7 +63,7 @@ impl ControlPlane {
             _scheduler: start(&of_scheduler(&dir, &scheduler)),
             _etcd: storage,
             _ports: ports,
-            _dir: dir,
+            dir,
         };
         plane.wait_until_ready().await;
         let accounts: Api<ServiceAccount> = Api::namespaced(plane.client().await, "default");
@@ -86,6 +86,24 @@ impl ControlPlane {
     /// # Panics
     /// If there is no such account.
     pub async fn client_of(&self, account: &str, namespace: &str) -> Client {
+        let mut config = self.config().await;
+        config.auth_info = self.token_of(account, namespace).await;
+        Client::try_from(config).expect("our own configuration is sound")
+    }
+
+    /// The same as `KUBECONFIG` names it.
+    ///
+    /// # Panics
+    /// If there is no such account.
+    pub async fn kubeconfig_of(&self, account: &str, namespace: &str) -> PathBuf {
+        let mut config = Kubeconfig::read_from(&self.admin).expect("our own file");
+        let token = self.token_of(account, namespace).await;
+        config.auth_infos.iter_mut().for_each(|user| user.auth_info = Some(token.clone()));
+        let text = serde_json::to_string(&config).expect("it can be written as it was read");
+        self.dir.secret(&format!("{namespace}-{account}.conf"), text)
+    }
+
+    async fn token_of(&self, account: &str, namespace: &str) -> AuthInfo {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await, namespace);
         let request = TokenRequest {
             spec: Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() }),
@@ -96,9 +114,7 @@ impl ControlPlane {
             .await
             .unwrap_or_else(|error| panic!("no token for the service account {account}: {error}"));
         let token = made.status.and_then(|status| status.token).expect("what was made has a token");
-        let mut config = self.config().await;
-        config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
-        Client::try_from(config).expect("our own configuration is sound")
+        AuthInfo { token: Some(token.into()), ..AuthInfo::default() }
     }
 
     async fn config(&self) -> Config {

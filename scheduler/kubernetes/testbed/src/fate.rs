@@ -12,6 +12,8 @@ pub const ANNOTATION: &str = "testbed/fate";
 pub const MISSING: &str = "missing.example/";
 /// What images begin with whose programs are never ready.
 pub const UNREADY: &str = "unready.example/";
+/// What images begin with whose programs run out of memory.
+pub const GREEDY: &str = "greedy.example/";
 /// What images begin with of pods whose volumes cannot be had.
 pub const UNMOUNTABLE: &str = "unmountable.example/";
 /// How long a program runs that is to end.
@@ -77,6 +79,7 @@ impl Fate {
         let fate = |image: &str| match image {
             _ if image.starts_with(MISSING) => Some(Self::NoImage(format!("manifest for {image} not found"))),
             _ if image.starts_with(UNREADY) => Some(Self::Unready),
+            _ if image.starts_with(GREEDY) => Some(Self::Ends(137, "OOMKilled".to_string())),
             _ if image.starts_with(UNMOUNTABLE) => {
                 Some(Self::NoVolume("MountVolume.SetUp failed for volume".to_string()))
             }

@@ -19,5 +19,5 @@ mod pki;
 mod programs;
 
 pub use control_plane::ControlPlane;
-pub use fate::{ANNOTATION, Fate, MISSING, UNMOUNTABLE, UNREADY};
+pub use fate::{ANNOTATION, Fate, GREEDY, MISSING, UNMOUNTABLE, UNREADY};
 pub use node::FakeNode;

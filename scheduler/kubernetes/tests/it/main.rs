@@ -3,6 +3,7 @@
 
 mod apply;
 mod delete;
+mod executors;
 mod outage;
 mod pods;
 mod reach;

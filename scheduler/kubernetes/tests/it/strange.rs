@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kubernetes_testbed::Fate;
-use root_kubernetes::{Error, executors_selector, is_executor};
+use root_kubernetes::{Error, Executors};
 use serde_json::{Value, json};
 
 use crate::world::{PATIENCE, eventually, everything, namespace, secret, spec, start_executor};
@@ -92,13 +92,11 @@ async fn pods_with_a_strange_status_are_listed_and_deleted_like_others() {
 
 #[tokio::test]
 async fn pods_of_others_with_our_labels_are_no_executors() {
-    let (client, _, namespace) = namespace("not-ours").await;
+    let (client, kubernetes, namespace) = namespace("not-ours").await;
     let spec = spec("muons", &namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    let account = json!({"metadata": {"name": "muons-executor"}});
-    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-    accounts.create(&PostParams::default(), &serde_json::from_value(account).unwrap()).await.unwrap();
-    let ours = start_executor(&client, &spec, "muons-executor-a", None).await;
+    kubernetes.apply(&spec, Some(&secret())).await.unwrap();
+    start_executor(&client, &spec, "muons-executor-a", None).await;
     let mut theirs = labels("muons");
     theirs["app.kubernetes.io/component"] = json!("executor");
     for name in ["muons-executor-b", "theirs"] {
@@ -106,10 +104,8 @@ async fn pods_of_others_with_our_labels_are_no_executors() {
         pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
     }
 
-    let found = pods.list(&kube::api::ListParams::default().labels(&executors_selector(&spec))).await.unwrap().items;
+    let executors = Executors::of(&kubernetes, spec.clone(), |error| panic!("{error}")).await.unwrap();
+    let found = executors.all().await.unwrap();
 
-    assert_eq!(found.len(), 3);
-    let executors: Vec<&Pod> = found.iter().filter(|pod| is_executor(&spec, pod)).collect();
-    assert_eq!(executors.len(), 1);
-    assert_eq!(executors[0].metadata.uid, ours.metadata.uid);
+    assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["muons-executor-a"]);
 }

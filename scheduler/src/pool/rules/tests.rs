@@ -14,14 +14,19 @@ struct World {
     executors: HashMap<String, usize>,
     waiting: usize,
     removed: Vec<End>,
+    steps: Vec<u32>,
+}
+
+fn running(order: &Order) -> Member {
+    Member { name: order.name.clone(), state: MemberState::Running, memory_step: order.memory_step }
 }
 
 impl World {
     fn new(size: &str) -> Self {
         let size = size.parse().unwrap();
         let limits = Limits { size, cores: 2, idle: IDLE, start: START, prefix: "e".to_string() };
-        let (members, executors, removed) = (Vec::new(), HashMap::new(), Vec::new());
-        Self { rules: Rules::new(limits), now: Instant::now(), members, executors, waiting: 0, removed }
+        let (members, executors, removed, steps) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
+        Self { rules: Rules::new(limits), now: Instant::now(), members, executors, waiting: 0, removed, steps }
     }
 
     fn decide(&mut self) -> Vec<Action> {
@@ -35,7 +40,10 @@ impl World {
         for _ in 0..seconds * 2 {
             for action in self.decide() {
                 match action {
-                    Action::Start(name) => self.members.push(Member { name, state: MemberState::Running }),
+                    Action::Start(order) => {
+                        self.steps.push(order.memory_step);
+                        self.members.push(running(&order));
+                    }
                     Action::Stop { name, .. } => self.end(&name, End::Done),
                     Action::Remove { name, end } => {
                         self.removed.push(end);
@@ -148,7 +156,7 @@ fn of_several_that_are_idle_those_go_that_have_been_so_for_longest() {
 #[test]
 fn what_was_started_before_the_scheduler_is_counted_and_not_started_again() {
     let mut world = World::new("2");
-    let there = ["e-aaaaa", "e-bbbbb"].map(|name| Member { name: name.to_string(), state: MemberState::Running });
+    let there = ["e-aaaaa", "e-bbbbb"].map(|name| running(&Order { name: name.to_string(), memory_step: 0 }));
     world.members = there.to_vec();
     world.register();
     world.pass(60);
@@ -177,10 +185,10 @@ fn executors_that_do_not_live_are_started_ever_more_seldom_and_one_at_a_time() {
     for _ in 0..600 {
         for action in world.decide() {
             match action {
-                Action::Start(name) => {
+                Action::Start(order) => {
                     started.push(world.now);
                     let state = MemberState::Ended(End::Failed("exit status 1".to_string()));
-                    world.members.push(Member { name, state });
+                    world.members.push(Member { state, ..running(&order) });
                 }
                 Action::Remove { name, .. } => world.members.retain(|member| member.name != name),
                 Action::Stop { name, .. } => panic!("{name} has ended by itself"),
@@ -238,8 +246,11 @@ fn one_that_does_not_register_in_time_is_given_up_and_replaced() {
     let mut world = World::new("1");
     world.pass(1);
     let first = world.names();
-    world.pass(START.as_secs() + 10);
-    assert!(world.rules.reason().unwrap().contains("not been there"));
+    let why = "0/3 nodes are available: insufficient memory";
+    world.members[0].state = MemberState::Waiting(Some(why.to_string()));
+    world.pass(10);
+    assert!(world.rules.reason().unwrap().contains(why));
+    world.pass(START.as_secs());
     assert_eq!(world.members.len(), 1);
     assert_ne!(world.names(), first);
 }
@@ -257,6 +268,21 @@ fn one_that_the_scheduler_has_lost_is_replaced_before_it_is_known_what_became_of
     world.executors.insert(world.names()[1].clone(), 0);
     world.pass(START.as_secs() + 5);
     assert!(world.members.len() == 1 && world.names() != lost);
+}
+
+#[test]
+fn after_the_second_that_ran_out_of_memory_the_next_get_more_within_bounds() {
+    let mut world = World::new("1");
+    for _ in 0..20 {
+        world.pass(BACK_OFF.1.as_secs() + 1);
+        world.register();
+        let name = world.names()[0].clone();
+        world.end(&name, End::OutOfMemory);
+    }
+    let mut steps = world.steps.clone();
+    steps.dedup();
+    assert_eq!(&world.steps[..3], [0, 0, 1]);
+    assert_eq!(steps, [0, 1, 2, 3]);
 }
 
 #[test]
@@ -281,4 +307,36 @@ fn what_was_started_counts_before_the_pool_shows_it_and_no_longer_if_it_never_do
     assert_eq!(world.decide().len(), 0);
     world.now += UNSEEN;
     assert_eq!(world.decide().len(), 1);
+}
+
+#[test]
+fn a_scheduler_that_finds_executors_goes_on_with_the_memory_that_they_have() {
+    let mut world = World::new("2");
+    world.members.push(Member { memory_step: 2, ..running(&Order { name: "e-found".to_string(), memory_step: 0 }) });
+    world.pass(1);
+    assert_eq!(world.steps, [2]);
+}
+
+#[test]
+fn what_one_query_needed_is_not_given_to_the_next() {
+    let mut world = World::new("0..1");
+    for _ in 0..4 {
+        world.waiting = 1;
+        world.pass(BACK_OFF.1.as_secs() + 1);
+        world.register();
+        let name = world.names()[0].clone();
+        world.end(&name, End::OutOfMemory);
+        world.executors.clear();
+        world.pass(1);
+    }
+    assert_eq!(world.steps.last(), Some(&2));
+    world.waiting = 0;
+    for name in world.names() {
+        world.end(&name, End::Done);
+    }
+    world.executors.clear();
+    world.pass(5);
+    world.waiting = 1;
+    world.pass(BACK_OFF.1.as_secs() + 1);
+    assert_eq!(world.steps.last(), Some(&0));
 }

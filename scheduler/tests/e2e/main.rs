@@ -1,0 +1,281 @@
+//! A cluster on a real Kubernetes, from its first command to its last, as its user sees it: made, used from outside, and used
+//! while all that can die does. Every answer has to be right, and nothing may be left at the end. `make e2e-k8s` runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod sandbox;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sandbox::{FILES, IMAGE, Sandbox, checked, eventually};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "physics";
+const CLUSTER: &str = "k8s:physics/muons";
+/// Executors that there may be.
+const MOST: usize = 3;
+/// How long the API server is away.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// How long a query may take, whatever dies.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Events of the file.
+const EVENTS: u64 = 1000;
+
+/// What a cluster in a small sandbox is like: its node has as many processors as the machine, and others need them too.
+fn description() -> Value {
+    json!({
+        "name": "muons", "namespace": NAMESPACE, "image": IMAGE, "pull_policy": "Never",
+        "scheduler": {"resources": {"cores": 1, "cpu": "100m", "memory": "1Gi"}},
+        "executors": {
+            "count": format!("0..{MOST}"), "idle_seconds": 20, "drain_seconds": 20, "most_memory": "2Gi",
+            "resources": {"cores": 1, "cpu": "100m", "memory": "768Mi"},
+            // They believe to have more than they have, so that a query can have them run out of it.
+            "arguments": ["--memory", "4000000000"]
+        },
+        "storage_ports": [1094]
+    })
+}
+
+struct World {
+    sandbox: Sandbox,
+}
+
+impl World {
+    fn root_query(&self, arguments: &[&str]) -> Command {
+        self.sandbox.root_query(arguments)
+    }
+
+    /// The pods of a part of the cluster that were not told to end: name and phase.
+    fn pods(&self, component: &str) -> Vec<(String, String)> {
+        let selector = format!("app.kubernetes.io/component={component}");
+        let Some(found) = self.sandbox.ask(&["get", "pods", "-n", NAMESPACE, "-l", &selector]) else {
+            return Vec::new();
+        };
+        let living =
+            found["items"].as_array().unwrap().iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        living.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["status"]["phase"]))).collect()
+    }
+
+    fn running(&self, component: &str) -> Vec<String> {
+        self.pods(component).into_iter().filter(|(_, phase)| phase == "Running").map(|(name, _)| name).collect()
+    }
+
+    /// Waits for so many executors that run, and says how long it took.
+    fn executors(&self, count: usize) -> Duration {
+        let since = Instant::now();
+        eventually(&format!("{count} executors run"), || match self.running("executor") {
+            running if running.len() == count => Ok(()),
+            _ => Err(format!("{:?}", self.pods("executor"))),
+        });
+        since.elapsed()
+    }
+
+    fn delete(&self, pods: &[String]) {
+        let mut line = vec!["delete", "pod", "-n", NAMESPACE, "--grace-period=0", "--force"];
+        line.extend(pods.iter().map(String::as_str));
+        self.sandbox.kubectl(&line);
+    }
+
+    /// A query that takes as long as it is told to, roughly: every event with every other, so many times.
+    fn pairs(&self, times: u64) -> Asked<'_> {
+        let file = format!("'{FILES}/events.root:Events'");
+        let half = times / 2;
+        let count = |offset: u64| {
+            format!(
+                "SELECT count(*) AS n FROM {file} a CROSS JOIN {file} b \
+                 CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {half} OFFSET {offset}) c \
+                 WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
+            )
+        };
+        let (one, two) = (count(0), count(half));
+        let sql = format!("SELECT CAST(sum(n) AS BIGINT) AS n FROM ({one} UNION ALL {two})");
+        Asked::new(self, sql, (times * EVENTS * EVENTS).to_string())
+    }
+
+    fn events(&self) -> Asked<'_> {
+        let sql = format!("SELECT count(*) AS n FROM '{FILES}/events.root:Events' WHERE \"MET_pt\" >= 0");
+        Asked::new(self, sql, EVENTS.to_string())
+    }
+}
+
+/// A query that runs.
+struct Asked<'a> {
+    world: &'a World,
+    sql: String,
+    /// The one right answer.
+    expected: String,
+    child: Child,
+}
+
+impl<'a> Asked<'a> {
+    fn new(world: &'a World, sql: String, expected: String) -> Self {
+        let child = ask(world, &sql);
+        Self { world, sql, expected, child }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// That the answer is right: the first one, or, where that was an error, the next. Says how often it was asked.
+    fn is_right(mut self) -> usize {
+        for attempt in 1..=3 {
+            let since = Instant::now();
+            while !self.is_over() {
+                assert!(since.elapsed() < PATIENCE, "no answer to {}", self.sql);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            let next = ask_nothing();
+            let output = std::mem::replace(&mut self.child, next).wait_with_output().unwrap();
+            if output.status.success() {
+                let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert_eq!(answer[0]["n"].to_string(), self.expected, "{}", self.sql);
+                return attempt;
+            }
+            println!("    attempt {attempt}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            self.child = ask(self.world, &self.sql);
+        }
+        panic!("there is no answer to {}", self.sql);
+    }
+}
+
+fn ask(world: &World, sql: &str) -> Child {
+    let mut command = world.root_query(&["--cluster", CLUSTER, "sql", "--format", "json", "-c", sql]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ask_nothing() -> Child {
+    Command::new("true").spawn().unwrap()
+}
+
+fn step(what: &str) {
+    println!("- {what}");
+}
+
+fn main() {
+    if let Some(why) = sandbox::obstacle() {
+        println!("{why}");
+        println!("what can be tried without one is among the tests of root-scheduler (pods) and of root-kubernetes");
+        std::process::exit(3);
+    }
+    let programs = Path::new(env!("CARGO_BIN_EXE_root-scheduler")).parent().unwrap();
+    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/Run2012B_SingleMu_1000.root");
+    step("a Kubernetes with a real kubelet");
+    let world = World { sandbox: Sandbox::start(programs, &events) };
+    let before = everything(&world);
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("cluster.json");
+    std::fs::write(&file, description().to_string()).unwrap();
+
+    step("create, and the first query from outside");
+    let since = Instant::now();
+    checked(&mut world.root_query(&["cluster", "create", "muons", "-f", &file.display().to_string()]));
+    let created = since.elapsed();
+    assert_eq!(world.pods("executor"), []);
+    let asked = world.events().is_right();
+    println!(
+        "    ready after {:.1} s, the first answer after {:.1} s",
+        created.as_secs_f64(),
+        since.elapsed().as_secs_f64()
+    );
+    assert_eq!(asked, 1);
+    confined(&world);
+    checked(&mut world.root_query(&["cluster", "create", "muons", "-f", &file.display().to_string()]));
+
+    step("up under load, and an executor that is killed");
+    world.executors(0);
+    let since = Instant::now();
+    let query = world.pairs(9000);
+    world.executors(MOST);
+    println!("    0 to {MOST} executors in {:.1} s", since.elapsed().as_secs_f64());
+    world.delete(&world.running("executor")[..1]);
+    std::thread::sleep(Duration::from_secs(1));
+    println!("    {MOST} again after {:.1} s", world.executors(MOST).as_secs_f64() + 1.0);
+    println!("    asked {} times", query.is_right());
+
+    step("executors that run out of memory");
+    out_of_memory(&world);
+
+    step("all executors deleted at once");
+    let query = world.pairs(6000);
+    world.executors(MOST);
+    world.delete(&world.running("executor"));
+    println!("    asked {} times", query.is_right());
+
+    step("the scheduler deleted");
+    let query = world.pairs(6000);
+    world.executors(MOST);
+    let executors = world.running("executor");
+    world.delete(&world.running("scheduler"));
+    println!("    asked {} times", query.is_right());
+    let kept = world.running("executor").iter().filter(|name| executors.contains(name)).count();
+    println!("    of {MOST} executors {kept} went on with the next scheduler");
+
+    step("the API server away for a minute");
+    let query = world.pairs(6000);
+    world.executors(MOST);
+    world.sandbox.daemon("stop", "api-server");
+    std::thread::sleep(OUTAGE);
+    world.sandbox.daemon("start", "api-server");
+    println!("    asked {} times", query.is_right());
+    assert_eq!(world.running("scheduler").len(), 1);
+
+    step("down to nothing");
+    println!("    after {:.1} s", world.executors(0).as_secs_f64());
+
+    step("delete");
+    checked(&mut world.root_query(&["cluster", "delete", "muons", "-n", NAMESPACE, "--yes"]));
+    assert_eq!(everything(&world), before, "something is left");
+    println!("- all is well");
+}
+
+/// A query that needs more memory than executors have is an error that says so, or right once they have more; another one that
+/// runs beside it is right.
+fn out_of_memory(world: &World) {
+    let file = format!("'{FILES}/events.root:Events'");
+    let sql = format!(
+        "SELECT count(*) AS n FROM (SELECT DISTINCT a.\"MET_pt\" * 1000003 + b.\"MET_phi\" * 1009 + c.\"MET_pt\" AS x \
+         FROM {file} a CROSS JOIN {file} b CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT 60) c)"
+    );
+    let (greedy, other) = (ask(world, &sql), world.events());
+    println!("    the other query: asked {} times", other.is_right());
+    let output = greedy.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    println!("    the greedy one: {}: {}", output.status, text.trim());
+    let log = world.sandbox.kubectl(&["logs", "-n", NAMESPACE, "deployment/muons-scheduler"]);
+    let ends = log.lines().filter(|line| line.contains("the executor ran out of memory")).count();
+    let more = log.lines().filter(|line| line.contains("\"memory_step\":1")).count();
+    println!("    {ends} executors ran out of memory, {more} were given more");
+    assert!(ends > 0, "nobody ran out of memory");
+    assert!(ends < 2 || more > 0, "nobody was given more");
+    assert_eq!(world.events().is_right(), 1);
+}
+
+/// That pods may no more than they have to.
+fn confined(world: &World) {
+    let found = world.sandbox.ask(&["get", "pods", "-n", NAMESPACE]).unwrap();
+    let pods = found["items"].as_array().unwrap();
+    assert!(pods.len() >= 2, "{pods:?}");
+    for pod in pods {
+        let (of_pod, of_container) =
+            (&pod["spec"]["securityContext"], &pod["spec"]["containers"][0]["securityContext"]);
+        assert_eq!(of_pod["runAsNonRoot"], true);
+        assert_eq!(of_pod["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(of_container["readOnlyRootFilesystem"], true);
+        assert_eq!(of_container["allowPrivilegeEscalation"], false);
+        assert_eq!(of_container["capabilities"]["drop"], json!(["ALL"]));
+    }
+}
+
+/// Everything that there is, but for what Kubernetes makes and forgets by itself.
+fn everything(world: &World) -> Vec<String> {
+    let kinds = "namespaces,deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings,\
+                 clusterroles,clusterrolebindings,networkpolicies,poddisruptionbudgets,jobs,persistentvolumeclaims";
+    let listed = world.sandbox.kubectl(&["get", kinds, "-A", "-o", "name"]);
+    let mut all: Vec<String> = listed.lines().map(str::to_string).collect();
+    all.sort();
+    all
+}
