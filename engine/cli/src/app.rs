@@ -45,7 +45,7 @@ pub struct App {
 impl App {
     /// Connects to the cluster, if there is to be one.
     pub async fn connect(&self) -> Result<(), Failure> {
-        if let Some(connected) = cluster::connect(&self.settings).await? {
+        if let Some(connected) = cluster::connect(&self.settings, &self.console).await? {
             self.cluster.get_or_init(|| connected);
         }
         Ok(())
@@ -117,7 +117,15 @@ impl App {
 
     /// Writes a result that is at hand, all of its rows.
     pub fn emit(&self, batch: &RecordBatch) -> Result<(), Failure> {
+        self.emit_below("", batch)
+    }
+
+    /// The same, below a text if it is a table.
+    pub fn emit_below(&self, text: &str, batch: &RecordBatch) -> Result<(), Failure> {
         let (mut to, format) = self.open(Format::Auto)?;
+        if format == Format::Table {
+            to.put(text.as_bytes())?;
+        }
         let style = self.style(to.target(), 0);
         let mut writer = output::writer(format, batch.schema(), &mut to, style)?;
         if batch.num_rows() > 0 {

@@ -1,5 +1,7 @@
 //! The command line: every verb and option, and the help that explains them.
 
+mod cluster;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use eos_io::ChecksumKind;
 use root_writer::{Compression, Nulls};
+
+pub use cluster::{
+    CheckArgs, ClusterAction, CreateArgs, DeleteArgs, DescriptionArgs, ListArgs, LogsArgs, NamedArgs, NamespaceArgs,
+    ScaleArgs, UpgradeArgs, WaitArgs,
+};
 
 use crate::output::Format;
 
@@ -30,6 +37,7 @@ Examples:
   root-query cutflow --cut 'nMuon = 2' run1.root:Events how many events pass
   root-query cp root://eos.example//d/run1.root .       a copy, with its checksum compared
   root-query diagnose root://eos.example//d/run1.root   why it cannot be read, and what helps
+  root-query cluster create muons --image IMAGE         a cluster on Kubernetes, for --cluster k8s:muons
 
 Names keep their case, and those with other characters than letters, digits and _ are quoted: \"obj.pt_\".
 
@@ -92,8 +100,9 @@ pub struct GlobalArgs {
     /// Memory for sorts, joins and groups (8G, 512M) before they spill to disk; by default unlimited.
     #[arg(long, global = true, value_name = "SIZE", env = "ROOT_QUERY_MEMORY", hide_env = true)]
     pub memory: Option<ByteSize>,
-    /// Run queries on a cluster: http://HOST:PORT or https://HOST:PORT of a scheduler, or local:N for a scheduler and N
-    /// executors that are started on this machine and end with this program. What looks at metadata only runs here.
+    /// Run queries on a cluster: k8s:NAME or k8s:NAMESPACE/NAME of one on Kubernetes, http://HOST:PORT or https://HOST:PORT of a
+    /// scheduler, or local:N for a scheduler and N executors that are started on this machine and end with this program. What
+    /// looks at metadata only runs here.
     #[arg(long, global = true, value_name = "CLUSTER", env = "ROOT_QUERY_CLUSTER", hide_env = true)]
     pub cluster: Option<String>,
     /// The file of the token that the cluster asks for; it is read whenever it is needed.
@@ -102,6 +111,13 @@ pub struct GlobalArgs {
     /// The certificates (PEM) of those who may vouch for the cluster, in place of those that this machine trusts.
     #[arg(long, global = true, value_name = "PATH", env = "ROOT_QUERY_CLUSTER_CA", hide_env = true)]
     pub cluster_ca: Option<PathBuf>,
+    /// The name of a host that the cluster's certificate has, where it is not the one in its address; of a cluster on Kubernetes
+    /// it is that of its service, unless it is said.
+    #[arg(long, global = true, value_name = "HOST", env = "ROOT_QUERY_CLUSTER_HOST", hide_env = true)]
+    pub cluster_host: Option<String>,
+    /// The context of the configuration of Kubernetes (KUBECONFIG), if not the current one.
+    #[arg(long = "context", global = true, value_name = "CONTEXT", env = "ROOT_QUERY_KUBE_CONTEXT", hide_env = true)]
+    pub kube_context: Option<String>,
     /// Seconds that a query may take on a cluster before it is stopped; by default as many as it needs.
     #[arg(long, global = true, value_name = "SECONDS", env = "ROOT_QUERY_JOB_TIMEOUT", hide_env = true)]
     pub job_timeout: Option<u64>,
@@ -195,6 +211,12 @@ pub enum Verb {
     Diagnose(DiagnoseArgs),
     /// Show how a query would run.
     Explain(ExplainArgs),
+    /// Make, look at, change and delete clusters on Kubernetes, on which --cluster k8s:NAME has queries run.
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        action: Box<ClusterAction>,
+    },
     /// Print the completion script of a shell.
     Completions {
         /// The shell.

@@ -1,4 +1,7 @@
-//! The cluster that `--cluster` names: connected to, or started on this machine, before a verb runs.
+//! The cluster that `--cluster` names: connected to, or started on this machine, before a verb runs. `kubernetes` is the way to
+//! those on Kubernetes.
+
+mod kubernetes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +10,10 @@ use root_cluster::{Access, Cluster, LocalCluster, LocalOptions};
 use root_engine::Elsewhere;
 
 use crate::config::Settings;
+use crate::console::Console;
 use crate::exit::Failure;
+
+pub use kubernetes::{Forwarding, forward};
 
 /// Where queries run.
 #[derive(Debug)]
@@ -16,6 +22,8 @@ pub struct Connected {
     pub elsewhere: Arc<dyn Elsewhere>,
     /// The processes, if they were started for this run.
     processes: Option<LocalCluster>,
+    /// The way there, if it leads through Kubernetes; it is open as long as this is kept.
+    _way: Option<Forwarding>,
 }
 
 impl Connected {
@@ -26,14 +34,15 @@ impl Connected {
 }
 
 /// Connects to the cluster that the settings name, if they name one.
-pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> {
+pub async fn connect(settings: &Settings, console: &Console) -> Result<Option<Connected>, Failure> {
     let Some(name) = &settings.cluster else { return Ok(None) };
+    if let Some(place) = name.strip_prefix("k8s:") {
+        let (cluster, way) = kubernetes::connect(settings, console, place).await?;
+        return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None, _way: Some(way) }));
+    }
     let Some(count) = name.strip_prefix("local:") else {
-        let mut access = Access::default();
-        access.token_file.clone_from(&settings.cluster_token_file);
-        access.authorities.clone_from(&settings.cluster_ca);
-        let cluster = Cluster::connect_with(name, access).await?.with_job_timeout(settings.job_timeout);
-        return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None }));
+        let cluster = Cluster::connect_with(name, access(settings)).await?.with_job_timeout(settings.job_timeout);
+        return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None, _way: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
         Failure::usage(format!("--cluster {name}: behind local: stands how many executors to start, 1 to 256"))
@@ -46,7 +55,16 @@ pub async fn connect(settings: &Settings) -> Result<Option<Connected>, Failure> 
     };
     let processes = LocalCluster::start(&options).await?;
     let cluster = processes.cluster().clone().with_job_timeout(settings.job_timeout);
-    Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: Some(processes) }))
+    Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: Some(processes), _way: None }))
+}
+
+/// What is shown to a scheduler, and who may vouch for it.
+fn access(settings: &Settings) -> Access {
+    let mut access = Access::default();
+    access.token_file.clone_from(&settings.cluster_token_file);
+    access.authorities.clone_from(&settings.cluster_ca);
+    access.server_name.clone_from(&settings.cluster_host);
+    access
 }
 
 impl From<root_cluster::Error> for Failure {

@@ -53,6 +53,10 @@ pub struct Settings {
     pub cluster_token_file: Option<PathBuf>,
     /// The certificates of those who may vouch for it.
     pub cluster_ca: Option<PathBuf>,
+    /// The name that its certificate has, if not that of its address.
+    pub cluster_host: Option<String>,
+    /// The context of the configuration of Kubernetes.
+    pub kube_context: Option<String>,
     /// How long a query may take there.
     pub job_timeout: Option<Duration>,
     /// The directory that keeps what is read of remote files.
@@ -91,6 +95,8 @@ struct File {
     cluster: Option<String>,
     cluster_token_file: Option<PathBuf>,
     cluster_ca: Option<PathBuf>,
+    cluster_host: Option<String>,
+    kube_context: Option<String>,
     job_timeout: Option<u64>,
     #[serde(default)]
     cache: CacheTable,
@@ -107,7 +113,7 @@ struct CacheTable {
 }
 
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "format",
     "max_rows",
     "quiet",
@@ -118,6 +124,8 @@ const KEYS: [&str; 14] = [
     "cluster",
     "cluster_token_file",
     "cluster_ca",
+    "cluster_host",
+    "kube_context",
     "job_timeout",
     "cache",
     "on_bad_file",
@@ -137,9 +145,11 @@ impl Settings {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = settle.plain("threads", args.threads, file.threads, cores);
         let memory = settle.memory(args.memory, file.memory.as_deref())?;
-        let cluster = settle.cluster(args.cluster.clone(), file.cluster);
+        let cluster = settle.name("cluster", args.cluster.clone(), file.cluster);
         let token_file = settle.path("cluster_token_file", args.cluster_token_file.clone(), file.cluster_token_file);
         let cluster_ca = settle.path("cluster_ca", args.cluster_ca.clone(), file.cluster_ca);
+        let cluster_host = settle.name("cluster_host", args.cluster_host.clone(), file.cluster_host);
+        let kube_context = settle.name("kube_context", args.kube_context.clone(), file.kube_context);
         let job_timeout = settle.job_timeout(args.job_timeout, file.job_timeout);
         let cache = settle.cache(args.cache.clone(), file.cache.dir);
         let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
@@ -190,6 +200,8 @@ impl Settings {
             cluster,
             cluster_token_file: token_file,
             cluster_ca,
+            cluster_host,
+            kube_context,
             job_timeout,
             cache,
             cache_size,
@@ -270,12 +282,12 @@ impl Settle<'_> {
         Ok(value)
     }
 
-    /// Where queries run. An empty name takes back what was set elsewhere.
-    fn cluster(&mut self, given: Option<String>, filed: Option<String>) -> Option<String> {
-        let origin = self.origin("cluster", given.is_some(), filed.is_some());
-        let value = given.or(filed).filter(|cluster| !cluster.is_empty());
+    /// A name. An empty one takes back what was set elsewhere.
+    fn name(&mut self, key: &'static str, given: Option<String>, filed: Option<String>) -> Option<String> {
+        let origin = self.origin(key, given.is_some(), filed.is_some());
+        let value = given.or(filed).filter(|name| !name.is_empty());
         let shown = value.clone().unwrap_or_default();
-        self.origins.push(("cluster", toml::Value::String(shown).to_string(), origin));
+        self.origins.push((key, toml::Value::String(shown).to_string(), origin));
         value
     }
 

@@ -150,7 +150,10 @@ fn online(app: &App, verb: Option<Verb>) -> run::Outcome {
     });
     app.shutdown.listen();
     let outcome = runtime.block_on(async {
-        app.connect().await?;
+        // Verbs about clusters need none to work on.
+        if !matches!(verb, Some(Verb::Cluster { .. })) {
+            app.connect().await?;
+        }
         run::online(app, verb).await
     });
     // What still runs was asked for by nobody any more, but should remove its temporary files.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint, Uri};
+use url::Url;
 
 use crate::error::Error;
 
@@ -27,6 +29,9 @@ pub struct Access {
     pub token_file: Option<PathBuf>,
     /// The certificates, as PEM, of those who may vouch for the scheduler; by default those that the machine trusts.
     pub authorities: Option<PathBuf>,
+    /// The name of a host that the certificate of the scheduler has, where it is not the one of its URL, as that leads through
+    /// a tunnel.
+    pub server_name: Option<String>,
     own: Option<Own>,
 }
 
@@ -73,6 +78,26 @@ impl Access {
         Ok(certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate))
     }
 
+    /// Where HTTP requests go, whose certificate has to be that of their host: the URL with the name that is expected, and who
+    /// answers to it.
+    pub(crate) async fn named(
+        &self,
+        url: &Url,
+        builder: reqwest::ClientBuilder,
+    ) -> Result<(Url, reqwest::ClientBuilder), Error> {
+        let (Some(name), "https") = (&self.server_name, url.scheme()) else { return Ok((url.clone(), builder)) };
+        let bad = |reason: String| Error::Address { given: name.clone(), reason };
+        let mut named = url.clone();
+        let is_host = named.set_host(Some(name)).is_ok() && matches!(named.host(), Some(url::Host::Domain(_)));
+        if !is_host {
+            return Err(bad("it is no name of a host that a certificate could have".to_string()));
+        }
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_string();
+        let found = tokio::net::lookup_host((host, url.port_or_known_default().unwrap_or(443))).await;
+        let found: Vec<SocketAddr> = found.map_err(|error| bad(error.to_string()))?.collect();
+        Ok((named, builder.resolve_to_addrs(name, &found)))
+    }
+
     /// Connects, with TLS if the URL says https. A connection that was lost is made anew.
     pub(crate) async fn channel(&self, endpoint: Endpoint, name: &str) -> Result<Channel, Error> {
         let unreachable = |error: tonic::transport::Error| Error::Unreachable {
@@ -83,13 +108,14 @@ impl Access {
             return endpoint.connect().await.map_err(unreachable);
         }
         let tls = TlsConnector::from(Arc::new(self.tls()?));
+        let expected = self.server_name.clone();
         let connector = tower::service_fn(move |uri: Uri| {
-            let tls = tls.clone();
+            let (tls, expected) = (tls.clone(), expected.clone());
             async move {
                 let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_string();
                 let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
                 stream.set_nodelay(true)?;
-                let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
+                let name = ServerName::try_from(expected.unwrap_or(host)).map_err(std::io::Error::other)?;
                 Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, stream).await?))
             }
         });

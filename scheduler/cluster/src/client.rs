@@ -70,6 +70,8 @@ pub struct Cluster {
     url: Url,
     channel: Channel,
     http: reqwest::Client,
+    /// Where HTTP requests go.
+    http_url: Url,
     access: Access,
     is_on_this_machine: bool,
     job_timeout: Option<Duration>,
@@ -109,8 +111,9 @@ impl Cluster {
             .keep_alive_while_idle(true);
         let channel = access.channel(endpoint, &shown(&url)).await?;
         let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy();
-        let http = access.trusted(http)?.build().map_err(|error| unreachable(&error))?;
-        Ok(Self { url, channel, http, access, is_on_this_machine: false, job_timeout: None })
+        let (http_url, http) = access.named(&url, access.trusted(http)?).await?;
+        let http = http.build().map_err(|error| unreachable(&error))?;
+        Ok(Self { url, channel, http, http_url, access, is_on_this_machine: false, job_timeout: None })
     }
 
     /// The same cluster, where queries are stopped that take longer.
@@ -176,7 +179,7 @@ impl Cluster {
         with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<T, Error> {
         let protocol = |reason: String| Error::Protocol { scheduler: self.name(), reason };
-        let url = self.url.join(path).map_err(|error| protocol(error.to_string()))?;
+        let url = self.http_url.join(path).map_err(|error| protocol(error.to_string()))?;
         let mut request = with(self.http.request(method, url));
         for (name, value) in self.access.headers()? {
             let value = HeaderValue::from_bytes(value.as_bytes());

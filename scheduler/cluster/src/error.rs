@@ -11,7 +11,7 @@ use root_engine::ErrorKind;
 pub enum Error {
     /// What was given as a cluster is none.
     #[error(
-        "'{given}' is no cluster: {reason}; it is local:N for N processes on this machine, or http(s)://HOST:PORT of a scheduler"
+        "'{given}' is no cluster: {reason}; it is k8s:NAME on Kubernetes, local:N for N processes on this machine, or http(s)://HOST:PORT of a scheduler"
     )]
     Address {
         /// What was given.

@@ -103,6 +103,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether Kubernetes does not know who we are, or does not let us. That a quota is used up is something else, although
+    /// Kubernetes calls it by the same number.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused { code: 401 | 403, reason, .. } if !reason.contains("exceeded quota"))
+    }
+}
+
 /// What a call that failed means.
 pub(crate) fn refused(what: &str, error: kube::Error) -> Error {
     match error {

@@ -3,7 +3,8 @@
 //! `spec` is what a cluster is to be, `names` how its objects are called, `labels` how they are found, `objects` what the user's
 //! command makes of it, `network` who reaches whom, `executor` the pods that the scheduler starts, and `executors` what it sees
 //! of them. `remote` makes clusters, `list` shows them, `wait` tells what becomes of one until it can be used, `reach` has its
-//! logs and connects to it, and `delete` removes it; `phase` says what becomes of pods in plain words.
+//! logs and connects to it, and `delete` removes it; `phase` says what becomes of pods in plain words. `rights` and `quota` say
+//! beforehand what would be refused.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -18,8 +19,10 @@ mod names;
 mod network;
 mod objects;
 mod phase;
+mod quota;
 mod reach;
 mod remote;
+mod rights;
 mod spec;
 mod wait;
 
@@ -31,7 +34,9 @@ pub use list::{Found, PodView};
 pub use names::{BadName, ClusterName, Names};
 pub use objects::{Object, SecretFile, Secrets, objects, yaml};
 pub use phase::{Phase, in_plain_words, phase};
+pub use quota::Shortage;
 pub use reach::LogOptions;
 pub use remote::Kubernetes;
+pub use rights::{Deed, NamespaceState};
 pub use spec::{ClusterSpec, ExecutorSpec, Place, PullPolicy, Resources, SchedulerSpec, SpecError, TLS, TOKENS};
 pub use wait::{Change, Pauses};

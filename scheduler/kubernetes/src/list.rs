@@ -24,6 +24,8 @@ pub struct Found {
     pub name: String,
     /// Where it is.
     pub namespace: String,
+    /// Seconds since 1970 at which it was made.
+    pub created: Option<i64>,
     /// What it is, if that can be understood.
     pub spec: Result<ClusterSpec, Error>,
 }
@@ -120,7 +122,8 @@ impl Kubernetes {
 
 fn cluster(map: &ConfigMap) -> Found {
     let name = map.labels().get(INSTANCE).cloned().unwrap_or_else(|| map.name_any());
-    Found { name, namespace: map.namespace().unwrap_or_default(), spec: described(map) }
+    let created = map.metadata.creation_timestamp.as_ref().map(|Time(time)| time.as_second());
+    Found { name, namespace: map.namespace().unwrap_or_default(), created, spec: described(map) }
 }
 
 /// What a configuration describes: the cluster that it is of, and no other.

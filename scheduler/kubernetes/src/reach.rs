@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, refused};
 use crate::list::PodView;
-use crate::names::ClusterName;
+use crate::names::{ClusterName, Names};
 use crate::objects::USERS_PORT;
 use crate::phase::{Phase, printable};
 use crate::remote::Kubernetes;
+use crate::spec::ClusterSpec;
 
 /// How long nobody is let in when there are no resources for one more.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +31,18 @@ pub struct LogOptions {
     pub previous: bool,
     /// How many lines of its end; all, if it is not said.
     pub lines: Option<u32>,
+}
+
+impl ClusterSpec {
+    /// What its scheduler is called within Kubernetes.
+    pub fn host(&self) -> String {
+        format!("{}.{}.svc", Names::of(&self.name).users(), self.namespace)
+    }
+
+    /// Where its scheduler is found by programs that run in the same Kubernetes.
+    pub fn url(&self) -> String {
+        format!("{}://{}:{USERS_PORT}", if self.tls { "https" } else { "http" }, self.host())
+    }
 }
 
 impl Kubernetes {

@@ -166,6 +166,20 @@ impl Kubernetes {
         }
     }
 
+    /// The files of the secret of a cluster; none if it has no secret.
+    ///
+    /// # Errors
+    /// Where we may not read it.
+    pub async fn secret(&self, name: &ClusterName, namespace: &str) -> Result<Vec<SecretFile>, Error> {
+        let (api, secret): (Api<Secret>, _) =
+            (Api::namespaced(self.client.clone(), namespace), Names::of(name).secret());
+        let found = api.get_opt(&secret).await;
+        let found = found.map_err(|error| refused(&format!("read the Secret {secret}"), error))?;
+        let files =
+            found.filter(|found| is_of(name, &found.metadata)).and_then(|found| found.data).into_iter().flatten();
+        Ok(files.map(|(name, content)| SecretFile { name, content: content.0 }).collect())
+    }
+
     /// That there is no such object, or it is one of the cluster.
     async fn check_ours(&self, spec: &ClusterSpec, object: &Object) -> Result<(), Error> {
         let found = self.object(&spec.namespace, object)?.get_metadata_opt(&object.name).await;

@@ -377,6 +377,12 @@ fn is_share_of(cpu: &Quantity, cores: usize) -> bool {
 }
 
 impl ExecutorSpec {
+    /// The most executors that there are at a time.
+    pub fn most(&self) -> u64 {
+        let most = self.count.split_once("..").map_or(self.count.as_str(), |(_, most)| most);
+        most.parse().unwrap_or_default()
+    }
+
     /// Bytes of memory of executors of which others had less and ran out of it so many times: each step has half more, up to
     /// the most there may be.
     pub fn memory(&self, step: u32) -> Quantity {
@@ -547,6 +553,7 @@ mod tests {
         let of = |step| bytes(&spec.executors.memory(step)).unwrap() >> 30;
         assert_eq!([0, 1, 2, 3, 60].map(of), [4, 6, 9, 10, 10]);
         assert_eq!(spec.executors.memory(0).0, "4Gi");
+        assert_eq!(spec.executors.most(), 8);
         let fixed = ExecutorSpec { most_memory: None, ..spec.executors };
         assert_eq!(fixed.memory(3).0, "4Gi");
     }

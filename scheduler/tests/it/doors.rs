@@ -24,11 +24,17 @@ struct Guarded {
     port: u16,
     executors_port: u16,
     scheme: &'static str,
+    server_name: Option<&'static str>,
     _processes: [Process; 2],
 }
 
 impl Guarded {
     async fn start(encrypted: bool) -> Self {
+        Self::start_as(encrypted, None).await
+    }
+
+    /// The same, with a certificate of a host that has another name than its address.
+    async fn start_as(encrypted: bool, server_name: Option<&'static str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(file("tokens"), format!("alice:{ALICE}\nbob:{BOB}\n")).unwrap();
@@ -42,12 +48,12 @@ impl Guarded {
         let (tokens, certificate, key) = (file("tokens"), file("cert.pem"), file("key.pem"));
         let mut options = vec!["--token-file", &tokens, "--executors-listen", &listen, "--offer", data];
         if encrypted {
-            certify(folder.path());
+            certify(folder.path(), &server_name.map_or("IP:127.0.0.1".to_string(), |name| format!("DNS:{name}")));
             options.extend(["--tls-cert", &certificate, "--tls-key", &key]);
         }
         let processes = [Process::scheduler_with(port, &options), Process::executor(executors_port)];
         let scheme = if encrypted { "https" } else { "http" };
-        let guarded = Self { folder, port, executors_port, scheme, _processes: processes };
+        let guarded = Self { folder, port, executors_port, scheme, server_name, _processes: processes };
         connected_with(&guarded.url(), guarded.access("alice")).await;
         guarded
     }
@@ -63,6 +69,7 @@ impl Guarded {
     fn access(&self, user: &str) -> Access {
         let mut access = Access::default();
         access.token_file = Some(self.file(user));
+        access.server_name = self.server_name.map(str::to_string);
         access.authorities = (self.scheme == "https").then(|| self.file("cert.pem"));
         access
     }
@@ -95,11 +102,11 @@ pub(crate) fn is_grpc(path: &str) -> bool {
     path.starts_with("/ballista.") || path.starts_with("/arrow.")
 }
 
-/// A certificate that vouches for itself.
-fn certify(folder: &Path) {
+/// A certificate that vouches for itself, of a host.
+fn certify(folder: &Path, host: &str) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=root-query", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-subj", "/CN=root-query", "-addext", &format!("subjectAltName={host}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(folder.join("key.pem"))
@@ -246,6 +253,24 @@ async fn queries_and_their_rows_go_encrypted_through_the_one_port() {
         Err(_) => false,
     };
     assert!(!answered, "it answers without TLS");
+}
+
+/// As where a tunnel leads to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_host_is_taken_by_who_expects_that_host_and_by_nobody_else() {
+    let guarded = Guarded::start_as(true, Some("muons-users.physics.svc")).await;
+    let sql = format!("SELECT count(*) AS events FROM '{SAMPLE}:Events' WHERE nMuon = 2");
+
+    let found = guarded.session("alice").await.sql(&sql).await.unwrap().collect().await.unwrap();
+
+    let expected = RootSession::new().sql(&sql).await.unwrap().collect().await.unwrap();
+    let count = |batch: &datafusion::arrow::array::RecordBatch| batch.column(0).as_primitive::<Int64Type>().value(0);
+    assert_eq!(count(&found[0]), count(&expected[0]));
+    for other in [None, Some("muons-users.chemistry.svc"), Some("127.0.0.1")] {
+        let mut access = guarded.access("alice");
+        access.server_name = other.map(str::to_string);
+        assert!(Cluster::connect_with(&guarded.url(), access).await.is_err(), "{other:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The verbs, one module each.
 
 mod check;
+mod cluster;
 mod columns;
 mod count;
 mod cp;
@@ -58,6 +59,7 @@ pub async fn online(app: &App, verb: Option<Verb>) -> Outcome {
         Some(Verb::Check(args)) => check::check(app, &args).await,
         Some(Verb::Cp(args)) => cp::cp(app, &args).await,
         Some(Verb::Diagnose(args)) => diagnose::diagnose(app, &args).await,
+        Some(Verb::Cluster { action }) => cluster::run(app, &action).await,
         Some(other) => offline(app, &other).unwrap_or(Ok(Exit::Ok)),
     }
 }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod check;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod config;
 mod copy;
 mod cutflow;

@@ -87,23 +87,30 @@ impl ControlPlane {
     /// If there is no such account.
     pub async fn client_of(&self, account: &str, namespace: &str) -> Client {
         let mut config = self.config().await;
-        config.auth_info = self.token_of(account, namespace).await;
+        config.auth_info =
+            AuthInfo { token: Some(self.token_of(account, namespace).await.into()), ..AuthInfo::default() };
         Client::try_from(config).expect("our own configuration is sound")
     }
 
-    /// The same as `KUBECONFIG` names it.
+    /// A configuration of a service account, as `KUBECONFIG` names it, whose namespace is that of the account.
     ///
     /// # Panics
     /// If there is no such account.
     pub async fn kubeconfig_of(&self, account: &str, namespace: &str) -> PathBuf {
         let mut config = Kubeconfig::read_from(&self.admin).expect("our own file");
         let token = self.token_of(account, namespace).await;
-        config.auth_infos.iter_mut().for_each(|user| user.auth_info = Some(token.clone()));
-        let text = serde_json::to_string(&config).expect("it can be written as it was read");
+        for user in &mut config.auth_infos {
+            user.auth_info = Some(AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() });
+        }
+        for context in config.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
+            context.namespace = Some(namespace.to_string());
+        }
+        // JSON is YAML.
+        let text = serde_json::to_string(&config).expect("our own configuration is sound");
         self.dir.secret(&format!("{namespace}-{account}.conf"), text)
     }
 
-    async fn token_of(&self, account: &str, namespace: &str) -> AuthInfo {
+    async fn token_of(&self, account: &str, namespace: &str) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await, namespace);
         let request = TokenRequest {
             spec: Some(TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() }),
@@ -113,8 +120,7 @@ impl ControlPlane {
             .create_subresource("token", account, &PostParams::default(), &request)
             .await
             .unwrap_or_else(|error| panic!("no token for the service account {account}: {error}"));
-        let token = made.status.and_then(|status| status.token).expect("what was made has a token");
-        AuthInfo { token: Some(token.into()), ..AuthInfo::default() }
+        made.status.and_then(|status| status.token).expect("what was made has a token")
     }
 
     async fn config(&self) -> Config {

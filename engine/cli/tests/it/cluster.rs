@@ -1,0 +1,379 @@
+//! `cluster`: clusters on a real control plane of Kubernetes, with a node that runs nothing.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::Role;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client};
+use kubernetes_testbed::{ControlPlane, FakeNode, MISSING, UNMOUNTABLE};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::support::{Run, command, finish, in_dir, sample};
+
+/// Only guards against a test that never ends.
+const HANG: Duration = Duration::from_secs(60);
+
+/// What none of the texts may have.
+const HIDDEN: &str = "c2VjcmV0-hidden-0123456789";
+
+async fn plane() -> &'static ControlPlane {
+    static NODE: OnceCell<FakeNode> = OnceCell::const_new();
+    let plane = ControlPlane::of_this_process().await;
+    NODE.get_or_init(|| FakeNode::join(plane, "node-1")).await;
+    plane
+}
+
+/// An administrator of a namespace of their own.
+struct Admin {
+    client: Client,
+    namespace: String,
+    home: TempDir,
+}
+
+impl Admin {
+    async fn new(prefix: &str) -> Self {
+        let plane = plane().await;
+        Self { client: plane.client().await, namespace: plane.namespace(prefix).await, home: TempDir::new().unwrap() }
+    }
+
+    /// `root-query cluster ...` in the namespace.
+    async fn command(&self, words: &[&str]) -> Command {
+        let mut command = command(self.home.path());
+        command.env("KUBECONFIG", plane().await.kubeconfig());
+        command.arg("cluster").args(words).args(["-n", &self.namespace]);
+        command
+    }
+
+    async fn run(&self, words: &[&str]) -> Run {
+        let mut command = self.command(words).await;
+        // The fake node and the connections of this process live on other threads, or wait.
+        let run = finish(&mut command);
+        assert!(!run.text().contains(HIDDEN) && !run.stderr.contains(HIDDEN), "{words:?}: {}", run.stderr);
+        run
+    }
+
+    async fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_slice(&self.run(&[words, &["--format", "json"]].concat()).await.ok().stdout).unwrap()
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = in_dir(&self.home, name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// How many objects of the clusters' there are.
+    async fn objects(&self) -> usize {
+        let ours = ListParams::default().labels("app.kubernetes.io/part-of!=x,app.kubernetes.io/name=root-query");
+        self.api::<ConfigMap>().list(&ours).await.unwrap().items.len()
+            + self.api::<Pod>().list(&ours).await.unwrap().items.len()
+            + self.api::<Secret>().list(&ours).await.unwrap().items.len()
+            + self.api::<Service>().list(&ours).await.unwrap().items.len()
+            + self.api::<ServiceAccount>().list(&ours).await.unwrap().items.len()
+            + self.api::<Role>().list(&ours).await.unwrap().items.len()
+    }
+}
+
+const IMAGE: [&str; 2] = ["--image", "registry.example/root-query:1"];
+
+/// Words as a list, with an image.
+fn create<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [&["create"], words, &IMAGE].concat()
+}
+
+#[tokio::test]
+async fn a_cluster_is_made_shown_changed_and_deleted_and_nothing_is_left() {
+    let admin = Admin::new("life").await;
+    let tokens = admin.file("tokens", &format!("alice:{HIDDEN}\n"));
+
+    let made = admin.run(&create(&["muons", "--executors", "0..2", "--tokens", &tokens])).await.ok();
+    assert!(made.stderr.contains("the cluster muons is ready: root-query --cluster k8s:"), "{}", made.stderr);
+    assert!(
+        made.stderr.lines().any(|line| line.starts_with("muons-scheduler-") && line.contains("on node-1: running"))
+    );
+    assert_eq!(made.text(), "", "what is told of it is no data");
+
+    let shown = admin.json(&["get", "muons"]).await;
+    assert_eq!((&shown["ready"], &shown["spec"]["executors"]["count"]), (&json!(true), &json!("0..2")));
+    assert_eq!(shown["pods"][0]["phase"], "running");
+    assert_eq!(shown["pods"][0]["image"], IMAGE[1]);
+    let listed = admin.json(&["list"]).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["ready"], &listed[0]["executors"]),
+        (&json!("muons"), &json!(true), &json!("0..2"))
+    );
+
+    let again = admin.run(&create(&["muons", "--executors", "0..2", "--tokens", &tokens])).await.ok();
+    assert!(again.stderr.contains("is there already, and is as described"), "{}", again.stderr);
+
+    let scaled = admin.run(&["scale", "muons", "1..3"]).await.ok();
+    assert!(
+        scaled.stderr.contains("1..3 executors in place of 0..2; the scheduler is started anew"),
+        "{}",
+        scaled.stderr
+    );
+    admin.run(&["scale", "muons", "many"]).await.fails(2, &["'many' is no number of executors"]);
+
+    let words = ["upgrade", "muons", "--image", "registry.example/root-query:2"];
+    let dry = admin.run(&[&words[..], &["--dry-run"]].concat()).await.ok();
+    let changes = "setting,before,after\nimage,registry.example/root-query:1,registry.example/root-query:2\n";
+    assert_eq!(dry.text(), changes);
+    assert_eq!(admin.json(&["get", "muons"]).await["spec"]["image"], IMAGE[1], "a dry run changes nothing");
+    assert_eq!(admin.run(&words).await.ok().text(), changes);
+    let shown = admin.json(&["get", "muons"]).await;
+    assert_eq!(shown["spec"]["image"], "registry.example/root-query:2");
+    assert_eq!((&shown["spec"]["executors"]["count"], &shown["spec"]["tokens"]), (&json!("1..3"), &json!(true)));
+
+    // The node has no kubelet that would have a log.
+    admin.run(&["logs", "muons"]).await.fails(1, &["Kubernetes refuses to show the log of muons-scheduler-"]);
+    admin.run(&["logs", "muons", "nobody"]).await.fails(3, &["the cluster muons has no pod nobody"]);
+
+    let deleted = admin.run(&["delete", "muons"]).await.ok();
+    assert!(deleted.stderr.contains("the cluster muons of the namespace"), "{}", deleted.stderr);
+    assert_eq!(admin.objects().await, 0);
+    assert_eq!(admin.json(&["list"]).await, json!([]));
+}
+
+#[tokio::test]
+async fn files_of_the_secret_are_renewed_one_by_one_and_never_shown() {
+    let admin = Admin::new("secret").await;
+    let [tokens, ticket] = ["tokens", "ticket"].map(|name| admin.file(name, &format!("{name}:{HIDDEN}\n")));
+    let words = create(&["muons", "--tokens", &tokens, "--krb5-cache", &ticket, "--no-wait"]);
+    admin.run(&words).await.ok();
+    let content = async || {
+        let secret = admin.api::<Secret>().get("muons-secret").await.unwrap().data.unwrap();
+        secret.into_iter().map(|(name, bytes)| (name, String::from_utf8(bytes.0).unwrap())).collect::<Vec<_>>()
+    };
+    let pair = |name: &str, text: &str| (name.to_string(), text.to_string());
+    let old = format!("tokens:{HIDDEN}\n");
+    assert_eq!(content().await, [pair("krb5cc", &format!("ticket:{HIDDEN}\n")), pair("tokens", &old)]);
+    let newer = admin.file("newer", &format!("newer {HIDDEN}"));
+
+    let renewed = admin.run(&["upgrade", "muons", "--krb5-cache", &newer, "--no-wait"]).await.ok();
+
+    assert_eq!(renewed.text(), "setting,before,after\nsecret.krb5cc,(hidden),(given)\n");
+    assert!(!renewed.stderr.contains("started anew"), "{}", renewed.stderr);
+    assert_eq!(content().await, [pair("krb5cc", &format!("newer {HIDDEN}")), pair("tokens", &old)]);
+    let dry = admin.run(&[&words[..], &["--dry-run"]].concat()).await.ok();
+    assert!(dry.text().contains("(hidden)"), "{}", dry.text());
+    admin.run(&["get", "muons", "--format", "json"]).await.ok();
+    admin.run(&["delete", "muons", "--yes"]).await.ok();
+}
+
+#[tokio::test]
+async fn a_dry_run_needs_no_kubernetes_and_what_it_prints_can_be_applied() {
+    let admin = Admin::new("dry").await;
+    let yaml = "image: registry.example/root-query:1\nexecutors: {count: 1..2}\nenvironment: {A: b}\n";
+    let path = admin.file("muons.yaml", yaml);
+    let mut nowhere = command(admin.home.path());
+    nowhere.env("KUBECONFIG", "/no/such/file").args(["cluster", "create", "muons", "-f", &path, "--dry-run"]);
+
+    let printed = finish(nowhere.args(["-n", &admin.namespace])).ok();
+
+    assert_eq!(printed.stderr, "");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(printed.text()).unwrap();
+    assert!(documents.len() > 8, "{}", printed.text());
+    let mut map = None;
+    // The control plane of the tests has only an older version of disruption budgets.
+    for document in documents.iter().filter(|document| document["kind"] != "PodDisruptionBudget") {
+        let (group, version) = match document["apiVersion"].as_str().unwrap().split_once('/') {
+            Some(parts) => parts,
+            None => ("", document["apiVersion"].as_str().unwrap()),
+        };
+        let kind = GroupVersionKind::gvk(group, version, document["kind"].as_str().unwrap());
+        let resource = match kind.kind.as_str() {
+            "NetworkPolicy" => ApiResource::from_gvk_with_plural(&kind, "networkpolicies"),
+            _ => ApiResource::from_gvk(&kind),
+        };
+        let api: Api<DynamicObject> = Api::namespaced_with(admin.client.clone(), &admin.namespace, &resource);
+        let name = document["metadata"]["name"].as_str().unwrap();
+        api.patch(name, &PatchParams::apply("test"), &Patch::Apply(document)).await.unwrap();
+        if name == "muons-config" {
+            map = Some(name);
+        }
+    }
+    assert!(map.is_some(), "{}", printed.text());
+    assert_eq!(admin.json(&["get", "muons"]).await["spec"]["environment"]["A"], "b");
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+#[tokio::test]
+async fn why_a_cluster_does_not_start_is_told_in_plain_words() {
+    let admin = Admin::new("pending").await;
+    let image = format!("{MISSING}root-query:9");
+    let words = ["create", "muons", "--image", &image, "--timeout", "4"];
+    let expected =
+        ["is not ready after 4 s", "the image missing.example/root-query:9 cannot be pulled", "it goes on being made"];
+    admin.run(&words).await.fails(1, &expected);
+
+    let listed = admin.json(&["list"]).await;
+    assert_eq!((&listed[0]["ready"], &listed[0]["image"]), (&json!(false), &json!(image)));
+    let shown = admin.run(&["get", "muons", "--format", "csv"]).await.ok();
+    assert!(shown.text().contains("waiting") && shown.text().contains("cannot be pulled"), "{}", shown.text());
+    let checked = admin.run(&["check", "muons", "--format", "json"]).await;
+    assert_eq!(checked.code, 1, "{}", checked.stderr);
+    assert!(
+        checked.text().contains("it is not ready") && checked.text().contains("cannot be pulled"),
+        "{}",
+        checked.text()
+    );
+
+    // What only events tell is found as well.
+    let image = format!("{UNMOUNTABLE}root-query:9");
+    let words = ["upgrade", "muons", "--image", &image, "--timeout", "4"];
+    let failed = admin.run(&words).await;
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("MountVolume.SetUp failed"), "{}", failed.stderr);
+
+    let mut away = command(admin.home.path());
+    away.env("KUBECONFIG", plane().await.kubeconfig());
+    let cluster = format!("k8s:{}/muons", admin.namespace);
+    let query = ["--cluster", &cluster, "sql", "-c", "SELECT count(*) FROM t", &sample()];
+    finish(away.args(query)).fails(3, &["the cluster muons has no scheduler that runs", "is starting"]);
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_waiting_and_not_the_cluster() {
+    let admin = Admin::new("ctrl-c").await;
+    let image = format!("{MISSING}root-query:9");
+    let mut command = admin.command(&["create", "muons", "--image", &image]).await;
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    while admin.api::<Pod>().list(&ListParams::default()).await.unwrap().items.is_empty() {
+        assert!(since.elapsed() < HANG, "no pod is made");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It is told that there is a pod a moment after that.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    while child.try_wait().unwrap().is_none() {
+        assert!(since.elapsed() < HANG, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    for words in ["it goes on being made", "root-query cluster get muons -n", "root-query cluster delete muons -n"] {
+        assert!(stderr.contains(words), "no '{words}' in: {stderr}");
+    }
+    assert_eq!(admin.json(&["list"]).await[0]["name"], "muons");
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+#[tokio::test]
+async fn whoever_may_not_is_told_what() {
+    let admin = Admin::new("forbidden").await;
+    let config = plane().await.kubeconfig_of("default", &admin.namespace).await;
+    let run = |words: &[&str]| {
+        let mut command = command(admin.home.path());
+        finish(command.env("KUBECONFIG", &config).arg("cluster").args(words))
+    };
+
+    for words in [&["list"][..], &["get", "muons"], &["delete", "muons"], &["scale", "muons", "2"], &create(&["muons"])]
+    {
+        run(words).fails(4, &["Kubernetes refuses to", "forbidden"]);
+    }
+    run(&["list", "-A"]).fails(4, &["name one namespace with -n"]);
+
+    let checked = run(&["check", "--format", "json"]);
+    assert_eq!(checked.code, 4, "{}", checked.stderr);
+    let findings: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let of = |what: &str| findings.as_array().unwrap().iter().find(|finding| finding["check"] == what).unwrap().clone();
+    assert_eq!(of("kubernetes")["result"], "ok");
+    assert_eq!(of("make clusters")["result"], "not allowed");
+    assert!(of("make clusters")["detail"].as_str().unwrap().contains("patch deployments"), "{findings}");
+    assert!(of("connect")["detail"].as_str().unwrap().contains("create pods/portforward"), "{findings}");
+}
+
+#[tokio::test]
+async fn a_namespace_that_has_too_small_a_quota_is_found_out_before() {
+    let admin = Admin::new("quota").await;
+    admin.run(&["check"]).await.ok();
+    let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}});
+    admin.api::<ResourceQuota>().create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
+    let since = Instant::now();
+    let checked = loop {
+        let checked = admin.run(&["check"]).await;
+        if checked.code != 0 {
+            break checked;
+        }
+        assert!(since.elapsed() < HANG, "{}", checked.text());
+    };
+    assert_eq!(checked.code, 1, "{}", checked.stderr);
+    assert!(checked.text().contains("of pods 0 of 1 are used (small)"), "{}", checked.text());
+    assert!(checked.text().contains("for no executor"), "{}", checked.text());
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_what_helps() {
+    let admin = Admin::new("missing").await;
+    for words in [&["get", "muons"][..], &["scale", "muons", "2"], &["upgrade", "muons"], &["delete", "muons"]] {
+        admin.run(words).await.fails(3, &["there is no cluster muons in the namespace", "root-query cluster list"]);
+    }
+    admin.run(&["get", "Muons"]).await.fails(2, &["is no name of a cluster"]);
+    admin.run(&["create", "muons"]).await.fails(2, &["--image"]);
+    admin.run(&["create", "muons", "-f", "/no/such.yaml"]).await.fails(2, &["/no/such.yaml"]);
+    admin.run(&create(&["muons", "--tokens", "/no/such/tokens"])).await.fails(2, &["/no/such/tokens"]);
+    let mut elsewhere = admin.command(&["list", "--context", "nowhere"]).await;
+    finish(&mut elsewhere).fails(2, &["no Kubernetes is configured", "nowhere"]);
+    let named = ["--cluster", "k8s:muons", "sql", "-c", "SELECT count(*) FROM t", &sample()];
+    let mut query = command(admin.home.path());
+    query.env("KUBECONFIG", plane().await.kubeconfig());
+    finish(query.args(named)).fails(3, &["there is no cluster muons in the namespace default"]);
+    let mut query = command(admin.home.path());
+    finish(query.args(["--cluster", "k8s:a/b/c", "sql", "-c", "SELECT 1"])).fails(2, &["NAMESPACE/NAME"]);
+    let mut query = command(admin.home.path());
+    finish(query.args(["--cluster", "k8s:", "sql", "-c", "SELECT 1"])).fails(2, &["is no name of a cluster"]);
+}
+
+#[test]
+fn without_kubernetes_it_is_said_what_is_missing() {
+    let home = TempDir::new().unwrap();
+    let run = |config: &Path| finish(command(home.path()).env("KUBECONFIG", config).args(["cluster", "list"]));
+    run(Path::new("/no/such/kubeconfig")).fails(2, &["no Kubernetes is configured", "/no/such/kubeconfig"]);
+
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {}}], "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]});
+    let path = home.path().join("config");
+    std::fs::write(&path, config.to_string()).unwrap();
+    run(&path).fails(1, &["Kubernetes does not answer"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_asks_for_a_token_is_not_tried_without() {
+    let admin = Admin::new("token").await;
+    let tokens = admin.file("tokens", &format!("alice:{HIDDEN}\n"));
+    admin.run(&create(&["muons", "--tokens", &tokens])).await.ok();
+    let cluster = format!("k8s:{}/muons", admin.namespace);
+    let query = ["--cluster", &cluster, "sql", "-c", "SELECT count(*) FROM t", &sample()];
+    let connect = async |more: &[&str]| {
+        let mut command = command(admin.home.path());
+        finish(command.env("KUBECONFIG", plane().await.kubeconfig()).args(query).args(more))
+    };
+
+    connect(&[]).await.fails(4, &["asks for a token", "--cluster-token-file"]);
+
+    // The node has no kubelet that would lead to the pod.
+    let token = admin.file("token", HIDDEN);
+    let lost = connect(&["--cluster-token-file", &token])
+        .await
+        .fails(1, &["warning: ", "muons-scheduler-", "cannot be reached"]);
+    assert!(!lost.stderr.contains(HIDDEN) && !lost.stderr.contains("panicked"), "{}", lost.stderr);
+    admin.run(&["delete", "muons"]).await.ok();
+}
