@@ -1,10 +1,11 @@
 //! Looks at jobs and executors, and has the pool do what the rules say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ballista_core::serde::protobuf::task_status;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use datafusion::physical_plan::ExecutionPlan;
@@ -95,9 +96,9 @@ impl Keeper {
             let executors: HashMap<String, usize> = (executors.into_iter())
                 .map(|(executor, ..)| (executor.id.clone(), load.get(&executor.id).copied().unwrap_or_default()))
                 .collect();
-            let waiting_tasks = waiting(&server).await;
+            let (waiting_tasks, keeping) = wanted(&server).await;
             self.give_up(&server, &guard, executors.is_empty() && waiting_tasks > 0);
-            for action in self.rules.decide(Instant::now(), &View { members, executors, waiting_tasks }) {
+            for action in self.rules.decide(Instant::now(), &View { members, executors, keeping, waiting_tasks }) {
                 self.act(&action).await;
             }
             *self.view.reason.lock() = self.rules.reason().map(str::to_string);
@@ -156,13 +157,32 @@ impl Keeper {
     }
 }
 
-/// Cores that tasks would take which could run at once.
-async fn waiting(server: &Server) -> usize {
-    let mut waiting = 0;
+/// What running jobs want: cores for tasks that could run at once, and executors that have run tasks of theirs and keep the rows.
+async fn wanted(server: &Server) -> (usize, HashSet<String>) {
+    let (mut waiting, mut keeping) = (0, HashSet::new());
     for job in server.state.task_manager.get_running_job_cache().values() {
-        waiting += of_job(&*job.execution_graph.read().await);
+        let graph = job.execution_graph.read().await;
+        waiting += of_job(&graph);
+        for keeper in graph.stages().values().flat_map(keepers) {
+            if !keeping.contains(keeper) {
+                keeping.insert(keeper.to_string());
+            }
+        }
     }
-    waiting
+    (waiting, keeping)
+}
+
+/// Executors that have run tasks of a stage.
+fn keepers(stage: &ExecutionStage) -> impl Iterator<Item = &str> {
+    let tasks = match stage {
+        ExecutionStage::Running(stage) => stage.task_infos.as_slice(),
+        ExecutionStage::Successful(stage) => stage.task_infos.as_slice(),
+        _ => &[],
+    };
+    tasks.iter().filter_map(|task| match &task.task_status {
+        task_status::Status::Successful(task) => Some(task.executor_id.as_str()),
+        _ => None,
+    })
 }
 
 fn of_job(graph: &ExecutionGraphBox) -> usize {

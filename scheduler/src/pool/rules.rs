@@ -86,6 +86,8 @@ pub(crate) struct View {
     pub(crate) members: Vec<Member>,
     /// Tasks that run on each executor that is registered, by name.
     pub(crate) executors: HashMap<String, usize>,
+    /// Executors that have rows which running jobs may need.
+    pub(crate) keeping: HashSet<String>,
     /// Tasks that could run if there were room.
     pub(crate) waiting_tasks: usize,
 }
@@ -234,8 +236,10 @@ impl Rules {
                 (_, Some(tasks)) => {
                     known.registered.get_or_insert(now);
                     known.absent = None;
-                    if *tasks > 0 {
-                        (known.idle, known.has_worked) = (None, true);
+                    known.has_worked |= *tasks > 0;
+                    // With one that goes, its rows go, and who needs them has to wait until they are there again.
+                    if *tasks > 0 || view.keeping.contains(&member.name) {
+                        known.idle = None;
                     } else {
                         known.idle.get_or_insert(now);
                     }

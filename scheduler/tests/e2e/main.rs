@@ -20,6 +20,9 @@ const MOST: usize = 3;
 const OUTAGE: Duration = Duration::from_secs(60);
 /// How long a query may take, whatever dies.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Parts of a long query, and events in each.
+const PARTS: u64 = MOST as u64 + 1;
+const LIMIT: u64 = 100;
 /// Events of the file.
 const EVENTS: u64 = 1000;
 
@@ -29,7 +32,7 @@ fn description() -> Value {
         "name": "muons", "namespace": NAMESPACE, "image": IMAGE, "pull_policy": "Never",
         "scheduler": {"resources": {"cores": 1, "cpu": "100m", "memory": "1Gi"}},
         "executors": {
-            "count": format!("0..{MOST}"), "idle_seconds": 20, "drain_seconds": 20, "most_memory": "2Gi",
+            "count": format!("0..{MOST}"), "idle_seconds": 20, "most_memory": "2Gi",
             "resources": {"cores": 1, "cpu": "100m", "memory": "768Mi"},
             // They believe to have more than they have, so that a query can have them run out of it.
             "arguments": ["--memory", "4000000000"]
@@ -79,20 +82,22 @@ impl World {
         self.sandbox.kubectl(&line);
     }
 
-    /// A query that takes as long as it is told to, roughly: every event with every other, so many times.
+    /// A query of a task for each executor and one more, whose time grows with a number: every event with every other, and that
+    /// with some hundreds, so many times.
     fn pairs(&self, times: u64) -> Asked<'_> {
         let file = format!("'{FILES}/events.root:Events'");
-        let half = times / 2;
-        let count = |offset: u64| {
+        let part = |number: u64| {
             format!(
                 "SELECT count(*) AS n FROM {file} a CROSS JOIN {file} b \
-                 CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {half} OFFSET {offset}) c \
-                 WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
+                 CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {LIMIT} OFFSET {}) c \
+                 CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT {times}) d \
+                 WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" + d.\"MET_pt\" >= 0",
+                number * LIMIT
             )
         };
-        let (one, two) = (count(0), count(half));
-        let sql = format!("SELECT CAST(sum(n) AS BIGINT) AS n FROM ({one} UNION ALL {two})");
-        Asked::new(self, sql, (times * EVENTS * EVENTS).to_string())
+        let parts: Vec<String> = (0..PARTS).map(part).collect();
+        let sql = format!("SELECT CAST(sum(n) AS BIGINT) AS n FROM ({})", parts.join(" UNION ALL "));
+        Asked::new(self, sql, (PARTS * LIMIT * times * EVENTS * EVENTS).to_string())
     }
 
     fn events(&self) -> Asked<'_> {
@@ -188,7 +193,7 @@ fn main() {
     step("up under load, and an executor that is killed");
     world.executors(0);
     let since = Instant::now();
-    let query = world.pairs(9000);
+    let query = world.pairs(30);
     world.executors(MOST);
     println!("    0 to {MOST} executors in {:.1} s", since.elapsed().as_secs_f64());
     world.delete(&world.running("executor")[..1]);
@@ -200,13 +205,13 @@ fn main() {
     out_of_memory(&world);
 
     step("all executors deleted at once");
-    let query = world.pairs(6000);
+    let query = world.pairs(20);
     world.executors(MOST);
     world.delete(&world.running("executor"));
     println!("    asked {} times", query.is_right());
 
     step("the scheduler deleted");
-    let query = world.pairs(6000);
+    let query = world.pairs(20);
     world.executors(MOST);
     let executors = world.running("executor");
     world.delete(&world.running("scheduler"));
@@ -215,7 +220,7 @@ fn main() {
     println!("    of {MOST} executors {kept} went on with the next scheduler");
 
     step("the API server away for a minute");
-    let query = world.pairs(6000);
+    let query = world.pairs(20);
     world.executors(MOST);
     world.sandbox.daemon("stop", "api-server");
     std::thread::sleep(OUTAGE);

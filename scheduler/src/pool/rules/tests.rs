@@ -12,6 +12,7 @@ struct World {
     members: Vec<Member>,
     /// Tasks on each that is registered.
     executors: HashMap<String, usize>,
+    keeping: HashSet<String>,
     waiting: usize,
     removed: Vec<End>,
     steps: Vec<u32>,
@@ -26,12 +27,17 @@ impl World {
         let size = size.parse().unwrap();
         let limits = Limits { size, cores: 2, idle: IDLE, start: START, prefix: "e".to_string() };
         let (members, executors, removed, steps) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
-        Self { rules: Rules::new(limits), now: Instant::now(), members, executors, waiting: 0, removed, steps }
+        let (rules, now, keeping) = (Rules::new(limits), Instant::now(), HashSet::new());
+        Self { rules, now, members, executors, keeping, waiting: 0, removed, steps }
     }
 
     fn decide(&mut self) -> Vec<Action> {
-        let view =
-            View { members: self.members.clone(), executors: self.executors.clone(), waiting_tasks: self.waiting };
+        let view = View {
+            members: self.members.clone(),
+            executors: self.executors.clone(),
+            keeping: self.keeping.clone(),
+            waiting_tasks: self.waiting,
+        };
         self.rules.decide(self.now, &view)
     }
 
@@ -329,7 +335,7 @@ fn what_one_query_needed_is_not_given_to_the_next() {
         world.executors.clear();
         world.pass(1);
     }
-    assert_eq!(world.steps.last(), Some(&2));
+    assert_eq!(world.steps.last(), Some(&1));
     world.waiting = 0;
     for name in world.names() {
         world.end(&name, End::Done);
@@ -339,4 +345,21 @@ fn what_one_query_needed_is_not_given_to_the_next() {
     world.waiting = 1;
     world.pass(BACK_OFF.1.as_secs() + 1);
     assert_eq!(world.steps.last(), Some(&0));
+}
+
+#[test]
+fn one_that_has_rows_which_a_job_needs_stays_however_long_it_has_nothing_to_do() {
+    let mut world = World::new("0..2");
+    world.waiting = 4;
+    world.pass(1);
+    world.register();
+    let names = world.names();
+    world.waiting = 0;
+    world.executors.insert(names[0].clone(), 1);
+    world.keeping.insert(names[1].clone());
+    world.pass(10 * IDLE.as_secs());
+    assert_eq!(world.members.len(), 2);
+    world.keeping.clear();
+    world.pass(IDLE.as_secs() + 1);
+    assert_eq!(world.names(), names[..1]);
 }
