@@ -87,14 +87,12 @@ pub async fn forward(
     if let Ok(Ok(Err(error))) = tokio::time::timeout(PAUSE, &mut way.task).await {
         return Err(error.into());
     }
-    let is_about_certificate =
-        matches!(&failed, Error::Unreachable { reason, .. } if spec.tls && reason.contains("certificate"));
-    let failure = Failure::from(failed);
-    Err(match is_about_certificate {
-        true => failure.and(&format!(
-            "its certificate has to be that of {expected}, unless --cluster-host says otherwise, and of somebody whom this \
-             machine or --cluster-ca trusts"
-        )),
-        false => failure,
+    Err(match failed {
+        Error::Unreachable { reason, .. } if spec.tls && reason.contains("certificate") => {
+            let how = format!("it is expected to be that of {expected}; see --cluster-host and --cluster-ca");
+            let what = format!("the certificate of the cluster {} is not trusted: {reason}", spec.name);
+            Failure::new(Exit::Authentication, format!("{what}; {how}"))
+        }
+        error => error.into(),
     })
 }
