@@ -26,7 +26,8 @@ const CREATE_EXAMPLES: &str = "\
 Examples:
   root-query cluster create muons --image registry.example/root-query:0.1.0
   root-query cluster create muons --image IMAGE --executors 0..20 --executor-memory 16Gi
-  root-query cluster create muons --image IMAGE --krb5-cache /tmp/krb5cc_1000
+  root-query cluster create muons --image IMAGE --krb5-cache /tmp/krb5cc_1000 \\
+      --secret krb5.conf=/etc/krb5.conf --env KRB5_CONFIG=/etc/root-query/secret/krb5.conf
   root-query cluster create muons --image IMAGE --tokens FILE --tls-cert FILE --tls-key FILE
   root-query cluster create muons -f muons.yaml --executors 0..4
   root-query cluster create muons -n physics --image IMAGE --dry-run

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use root_cluster::{Cluster, Error};
-use root_kubernetes::{ClusterName, ClusterSpec, Kubernetes};
+use root_kubernetes::{ClusterName, ClusterSpec, Kubernetes, check_namespace};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -37,8 +37,8 @@ pub async fn connect(settings: &Settings, console: &Console, place: &str) -> Res
         None => (None, place),
     };
     let name: ClusterName = name.parse().map_err(|error| bad(&error))?;
-    if named.is_some_and(|namespace| namespace.is_empty() || namespace.contains('/')) {
-        return Err(bad(&"this is no namespace"));
+    if let Some(namespace) = named {
+        check_namespace(namespace).map_err(|error| bad(&error))?;
     }
     let (kubernetes, of_context) = Kubernetes::connect(settings.kube_context.as_deref()).await?;
     let spec = kubernetes.cluster(&name, named.unwrap_or(&of_context)).await?;

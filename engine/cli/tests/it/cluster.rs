@@ -314,6 +314,13 @@ async fn what_is_not_there_is_told_with_what_helps() {
     for words in [&["get", "muons"][..], &["scale", "muons", "2"], &["upgrade", "muons"], &["delete", "muons"]] {
         admin.run(words).await.fails(3, &["there is no cluster muons in the namespace", "root-query cluster list"]);
     }
+    for (namespace, code, words) in
+        [("nowhere", 3, "in the namespace nowhere"), ("a/../b", 2, "is no name of a namespace")]
+    {
+        let mut elsewhere = command(admin.home.path());
+        elsewhere.env("KUBECONFIG", plane().await.kubeconfig());
+        finish(elsewhere.args(["cluster", "get", "muons", "-n", namespace])).fails(code, &[words]);
+    }
     admin.run(&["get", "Muons"]).await.fails(2, &["is no name of a cluster"]);
     admin.run(&["create", "muons"]).await.fails(2, &["--image"]);
     admin.run(&["create", "muons", "-f", "/no/such.yaml"]).await.fails(2, &["/no/such.yaml"]);
