@@ -142,6 +142,57 @@ async fn a_cluster_is_made_shown_changed_and_deleted_and_nothing_is_left() {
     assert_eq!(admin.json(&["list"]).await, json!([]));
 }
 
+/// Runs a command at a terminal of 120 columns, where somebody types a line when they are asked: its code, and the screen.
+const AT_TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+screen, is_asked = b'', False
+while True:
+    try:
+        read = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not read:
+        break
+    screen += read
+    if b'[y/N]' in screen and not is_asked:
+        os.write(terminal, sys.argv[1].encode() + b'\\n')
+        is_asked = True
+sys.stdout.buffer.write(screen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+
+#[tokio::test]
+async fn at_a_terminal_pods_are_a_table_and_deleting_is_asked_for() {
+    let admin = Admin::new("terminal").await;
+    let at_terminal = async |answer: &str, words: &[&str]| {
+        let command = admin.command(words).await;
+        let mut terminal = Command::new("python3");
+        terminal.args(["-c", AT_TERMINAL, answer]).arg(command.get_program()).args(command.get_args());
+        terminal.env("KUBECONFIG", plane().await.kubeconfig()).env("HOME", admin.home.path()).env("NO_COLOR", "1");
+        finish(terminal.env_remove("ROOT_QUERY_CLUSTER").env("TERM", "xterm")).ok()
+    };
+
+    let made = at_terminal("", &create(&["muons"])).await;
+    for words in ["POD", "RESTARTS", "muons-scheduler-", "running", "the cluster muons is ready"] {
+        assert!(made.text().contains(words), "no '{words}' in: {}", made.text());
+    }
+
+    let kept = at_terminal("no", &["delete", "muons"]).await;
+    assert!(
+        kept.text().contains("with 1 pod? [y/N]") && kept.text().contains("nothing was deleted"),
+        "{}",
+        kept.text()
+    );
+    assert_eq!(admin.json(&["list"]).await[0]["name"], "muons");
+    let deleted = at_terminal("y", &["delete", "muons"]).await;
+    assert!(deleted.text().contains("is deleted"), "{}", deleted.text());
+    assert_eq!(admin.json(&["list"]).await, json!([]));
+}
+
 #[tokio::test]
 async fn files_of_the_secret_are_renewed_one_by_one_and_never_shown() {
     let admin = Admin::new("secret").await;
