@@ -38,5 +38,7 @@ pub use quota::Shortage;
 pub use reach::LogOptions;
 pub use remote::Kubernetes;
 pub use rights::{Deed, NamespaceState};
-pub use spec::{ClusterSpec, ExecutorSpec, Place, PullPolicy, Resources, SchedulerSpec, SpecError, TLS, TOKENS};
+pub use spec::{
+    ClusterSpec, ExecutorSpec, Place, PullPolicy, Resources, SchedulerSpec, SpecError, TLS, TOKENS, check_namespace,
+};
 pub use wait::{Change, Pauses};

@@ -236,9 +236,7 @@ impl ClusterSpec {
     /// For what cannot.
     pub fn check(&self) -> Result<(), SpecError> {
         let name = |what, given: &str| Err(SpecError::Name { what, given: given.to_string() });
-        if !is_label(&self.namespace) {
-            return name("a namespace", &self.namespace);
-        }
+        check_namespace(&self.namespace)?;
         if self.image.is_empty() || self.image.contains(char::is_whitespace) {
             return name("an image", &self.image);
         }
@@ -345,6 +343,17 @@ fn check_place(place: &Place) -> Result<(), SpecError> {
         }
     }
     Ok(())
+}
+
+/// That a namespace can be called so.
+///
+/// # Errors
+/// Where it cannot.
+pub fn check_namespace(name: &str) -> Result<(), SpecError> {
+    match is_label(name) {
+        true => Ok(()),
+        false => Err(SpecError::Name { what: "a namespace", given: name.to_string() }),
+    }
 }
 
 /// Whether it is a DNS label.

@@ -34,6 +34,11 @@ impl Sandbox {
         checked(&mut up);
         fs::remove_file(archive).unwrap();
         sandbox.files = Some(sandbox.serve(events));
+        eventually("the server of files answers", || {
+            let output = sandbox.inside("xrdfs").args([FILES, "stat", "/events.root"]).output().unwrap();
+            let log = || fs::read_to_string(sandbox.folder.join("xrootd.log")).unwrap_or_default();
+            if output.status.success() { Ok(()) } else { Err(log()) }
+        });
         sandbox
     }
 

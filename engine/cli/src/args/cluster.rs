@@ -10,42 +10,50 @@ use super::KeyValue;
 
 const EXAMPLES: &str = "\
 Examples:
-  root-query cluster check -n physics                   may we make clusters here?
-  root-query cluster create muons --image IMAGE --executors 0..8 --executor-cores 4 --executor-memory 8Gi
-  root-query cluster get muons                          what it is, and what its pods do
-  root-query --cluster k8s:muons sql 'root://eos.example//d/*.root:Events' -c 'SELECT count(*) FROM t'
+  root-query cluster check -n physics             may we make clusters here?
+  root-query cluster create muons --image IMAGE --executors 0..8 --executor-cores 4
+  root-query cluster get muons                    what it is, and what its pods do
+  root-query --cluster k8s:muons sql -c 'SELECT count(*) FROM t' root://eos.example//d/x.root
   root-query cluster scale muons 0..16
   root-query cluster logs muons -f
   root-query cluster delete muons
 
-Which Kubernetes it is and who you are there says KUBECONFIG, or else ~/.kube/config, as for kubectl; --context names another
-of its contexts. The namespace is that of the context, unless -n names one.";
+Which Kubernetes it is and who you are there is what KUBECONFIG says, or ~/.kube/config, as for
+kubectl; --context names another of its contexts. The namespace is that of the context, unless -n
+names one.";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
   root-query cluster create muons --image registry.example/root-query:0.1.0
-  root-query cluster create muons --image IMAGE --executors 0..20 --executor-cores 8 --executor-memory 16Gi --scratch 50Gi
-  root-query cluster create muons --image IMAGE --krb5-cache /tmp/krb5cc_1000 --storage-port 1094 --storage-port 88
-  root-query cluster create muons --image IMAGE --tokens tokens.txt --tls-cert tls.crt --tls-key tls.key
+  root-query cluster create muons --image IMAGE --executors 0..20 --executor-memory 16Gi
+  root-query cluster create muons --image IMAGE --krb5-cache /tmp/krb5cc_1000 \\
+      --secret krb5.conf=/etc/krb5.conf --env KRB5_CONFIG=/etc/root-query/secret/krb5.conf
+  root-query cluster create muons --image IMAGE --tokens FILE --tls-cert FILE --tls-key FILE
   root-query cluster create muons -f muons.yaml --executors 0..4
   root-query cluster create muons -n physics --image IMAGE --dry-run
 
-muons.yaml is what `root-query cluster get muons --format json` has as `spec`, as YAML or JSON; what is left out has its default:
+muons.yaml is what `root-query cluster get muons --format json` has as `spec`, as YAML or JSON;
+what is left out has its default:
   image: registry.example/root-query:0.1.0
-  executors: {count: 0..8, resources: {cores: 4, memory: 8Gi}, place: {node_selector: {pool: batch}}}
+  executors:
+    count: 0..8
+    resources: {cores: 4, memory: 8Gi}
+    place: {node_selector: {pool: batch}}
   tokens: true
 
-The image is one with root-scheduler and root-executor, as deploy/Dockerfile of the sources makes it. The scheduler starts
-executors as pods when there is work, and ends those that have been idle. Where there is such a cluster, it is changed to what
-is described; its secrets stay unless files for them are given.";
+The image is one with root-scheduler and root-executor, as deploy/Dockerfile of the sources makes
+it. The scheduler starts executors as pods when there is work, and ends those that have been idle.
+Where there is such a cluster, it is changed to what is described; its secret stays unless files
+for it are given, which are then all that it has.";
 
 const UPGRADE_EXAMPLES: &str = "\
 Examples:
   root-query cluster upgrade muons --image registry.example/root-query:0.2.0
   root-query cluster upgrade muons --executor-memory 16Gi --dry-run
-  root-query cluster upgrade muons --krb5-cache /tmp/krb5cc_1000     a new ticket, without a restart
+  root-query cluster upgrade muons --krb5-cache /tmp/krb5cc_1000    a new ticket, without a restart
 
-What is not said stays as it is; variables and files of the secret are added to those that there are.";
+What is not said stays as it is; variables and files of the secret are added to those that there
+are. What changes is the result, and all else is told on standard error.";
 
 /// What to do with clusters on Kubernetes.
 #[derive(Debug, Subcommand)]
@@ -106,15 +114,16 @@ pub struct CreateArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: NamedArgs,
-    /// What it is to be.
-    #[command(flatten)]
-    pub description: DescriptionArgs,
     /// Print the objects that would be made as YAML, without what is secret, and make none.
     #[arg(long)]
     pub dry_run: bool,
     /// How long it is waited for.
     #[command(flatten)]
     pub wait: WaitArgs,
+    // Last, as what stands behind it would be below its heading.
+    /// What it is to be.
+    #[command(flatten)]
+    pub description: DescriptionArgs,
 }
 
 /// Arguments of `cluster upgrade`.
@@ -124,15 +133,15 @@ pub struct UpgradeArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: NamedArgs,
-    /// What changes.
-    #[command(flatten)]
-    pub description: DescriptionArgs,
     /// Show what would change, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// How long it is waited for.
     #[command(flatten)]
     pub wait: WaitArgs,
+    /// What changes.
+    #[command(flatten)]
+    pub description: DescriptionArgs,
 }
 
 /// What a cluster is to be.
@@ -228,7 +237,8 @@ Examples:
   root-query cluster scale muons 4          four executors, always
   root-query cluster scale muons 0..16      as many as the work needs, up to 16
 
-The scheduler reads its description when it starts, so that its pod is replaced. Queries that run begin anew by themselves.")]
+The scheduler reads its description when it starts, so that its pod is replaced. Queries of
+root-query that run begin anew by themselves.")]
 pub struct ScaleArgs {
     /// The cluster.
     #[arg(value_name = "NAME")]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use root_cluster::{Cluster, Error};
-use root_kubernetes::{ClusterName, ClusterSpec, Kubernetes};
+use root_kubernetes::{ClusterName, ClusterSpec, Kubernetes, check_namespace};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -37,8 +37,8 @@ pub async fn connect(settings: &Settings, console: &Console, place: &str) -> Res
         None => (None, place),
     };
     let name: ClusterName = name.parse().map_err(|error| bad(&error))?;
-    if named.is_some_and(|namespace| namespace.is_empty() || namespace.contains('/')) {
-        return Err(bad(&"this is no namespace"));
+    if let Some(namespace) = named {
+        check_namespace(namespace).map_err(|error| bad(&error))?;
     }
     let (kubernetes, of_context) = Kubernetes::connect(settings.kube_context.as_deref()).await?;
     let spec = kubernetes.cluster(&name, named.unwrap_or(&of_context)).await?;
@@ -87,14 +87,12 @@ pub async fn forward(
     if let Ok(Ok(Err(error))) = tokio::time::timeout(PAUSE, &mut way.task).await {
         return Err(error.into());
     }
-    let is_about_certificate =
-        matches!(&failed, Error::Unreachable { reason, .. } if spec.tls && reason.contains("certificate"));
-    let failure = Failure::from(failed);
-    Err(match is_about_certificate {
-        true => failure.and(&format!(
-            "its certificate has to be that of {expected}, unless --cluster-host says otherwise, and of somebody whom this \
-             machine or --cluster-ca trusts"
-        )),
-        false => failure,
+    Err(match failed {
+        Error::Unreachable { reason, .. } if spec.tls && reason.contains("certificate") => {
+            let how = format!("it is expected to be that of {expected}; see --cluster-host and --cluster-ca");
+            let what = format!("the certificate of the cluster {} is not trusted: {reason}", spec.name);
+            Failure::new(Exit::Authentication, format!("{what}; {how}"))
+        }
+        error => error.into(),
     })
 }

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Secret, Service, ServiceAccount};
-use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
-use kubernetes_testbed::{ControlPlane, FakeNode, MISSING, UNMOUNTABLE};
+use kubernetes_testbed::{ControlPlane, FakeNode, MISSING, UNMOUNTABLE, everything};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -75,15 +74,9 @@ impl Admin {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// How many objects of the clusters' there are.
-    async fn objects(&self) -> usize {
-        let ours = ListParams::default().labels("app.kubernetes.io/part-of!=x,app.kubernetes.io/name=root-query");
-        self.api::<ConfigMap>().list(&ours).await.unwrap().items.len()
-            + self.api::<Pod>().list(&ours).await.unwrap().items.len()
-            + self.api::<Secret>().list(&ours).await.unwrap().items.len()
-            + self.api::<Service>().list(&ours).await.unwrap().items.len()
-            + self.api::<ServiceAccount>().list(&ours).await.unwrap().items.len()
-            + self.api::<Role>().list(&ours).await.unwrap().items.len()
+    /// Whatever stands in the namespace.
+    async fn everything(&self) -> Vec<String> {
+        everything(&self.client, &self.namespace).await
     }
 }
 
@@ -97,6 +90,7 @@ fn create<'a>(words: &[&'a str]) -> Vec<&'a str> {
 #[tokio::test]
 async fn a_cluster_is_made_shown_changed_and_deleted_and_nothing_is_left() {
     let admin = Admin::new("life").await;
+    let before = admin.everything().await;
     let tokens = admin.file("tokens", &format!("alice:{HIDDEN}\n"));
 
     let made = admin.run(&create(&["muons", "--executors", "0..2", "--tokens", &tokens])).await.ok();
@@ -144,7 +138,58 @@ async fn a_cluster_is_made_shown_changed_and_deleted_and_nothing_is_left() {
 
     let deleted = admin.run(&["delete", "muons"]).await.ok();
     assert!(deleted.stderr.contains("the cluster muons of the namespace"), "{}", deleted.stderr);
-    assert_eq!(admin.objects().await, 0);
+    assert_eq!(admin.everything().await, before);
+    assert_eq!(admin.json(&["list"]).await, json!([]));
+}
+
+/// Runs a command at a terminal of 120 columns, where somebody types a line when they are asked: its code, and the screen.
+const AT_TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+screen, is_asked = b'', False
+while True:
+    try:
+        read = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not read:
+        break
+    screen += read
+    if b'[y/N]' in screen and not is_asked:
+        os.write(terminal, sys.argv[1].encode() + b'\\n')
+        is_asked = True
+sys.stdout.buffer.write(screen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+
+#[tokio::test]
+async fn at_a_terminal_pods_are_a_table_and_deleting_is_asked_for() {
+    let admin = Admin::new("terminal").await;
+    let at_terminal = async |answer: &str, words: &[&str]| {
+        let command = admin.command(words).await;
+        let mut terminal = Command::new("python3");
+        terminal.args(["-c", AT_TERMINAL, answer]).arg(command.get_program()).args(command.get_args());
+        terminal.env("KUBECONFIG", plane().await.kubeconfig()).env("HOME", admin.home.path()).env("NO_COLOR", "1");
+        finish(terminal.env_remove("ROOT_QUERY_CLUSTER").env("TERM", "xterm")).ok()
+    };
+
+    let made = at_terminal("", &create(&["muons"])).await;
+    for words in ["POD", "RESTARTS", "muons-scheduler-", "running", "the cluster muons is ready"] {
+        assert!(made.text().contains(words), "no '{words}' in: {}", made.text());
+    }
+
+    let kept = at_terminal("no", &["delete", "muons"]).await;
+    assert!(
+        kept.text().contains("with 1 pod? [y/N]") && kept.text().contains("nothing was deleted"),
+        "{}",
+        kept.text()
+    );
+    assert_eq!(admin.json(&["list"]).await[0]["name"], "muons");
+    let deleted = at_terminal("y", &["delete", "muons"]).await;
+    assert!(deleted.text().contains("is deleted"), "{}", deleted.text());
     assert_eq!(admin.json(&["list"]).await, json!([]));
 }
 
@@ -187,7 +232,6 @@ async fn a_dry_run_needs_no_kubernetes_and_what_it_prints_can_be_applied() {
     assert_eq!(printed.stderr, "");
     let documents: Vec<Value> = serde_saphyr::from_multiple(printed.text()).unwrap();
     assert!(documents.len() > 8, "{}", printed.text());
-    let mut map = None;
     // The control plane of the tests has only an older version of disruption budgets.
     for document in documents.iter().filter(|document| document["kind"] != "PodDisruptionBudget") {
         let (group, version) = match document["apiVersion"].as_str().unwrap().split_once('/') {
@@ -202,11 +246,7 @@ async fn a_dry_run_needs_no_kubernetes_and_what_it_prints_can_be_applied() {
         let api: Api<DynamicObject> = Api::namespaced_with(admin.client.clone(), &admin.namespace, &resource);
         let name = document["metadata"]["name"].as_str().unwrap();
         api.patch(name, &PatchParams::apply("test"), &Patch::Apply(document)).await.unwrap();
-        if name == "muons-config" {
-            map = Some(name);
-        }
     }
-    assert!(map.is_some(), "{}", printed.text());
     assert_eq!(admin.json(&["get", "muons"]).await["spec"]["environment"]["A"], "b");
     admin.run(&["delete", "muons"]).await.ok();
 }
@@ -324,6 +364,13 @@ async fn what_is_not_there_is_told_with_what_helps() {
     let admin = Admin::new("missing").await;
     for words in [&["get", "muons"][..], &["scale", "muons", "2"], &["upgrade", "muons"], &["delete", "muons"]] {
         admin.run(words).await.fails(3, &["there is no cluster muons in the namespace", "root-query cluster list"]);
+    }
+    for (namespace, code, words) in
+        [("nowhere", 3, "in the namespace nowhere"), ("a/../b", 2, "is no name of a namespace")]
+    {
+        let mut elsewhere = command(admin.home.path());
+        elsewhere.env("KUBECONFIG", plane().await.kubeconfig());
+        finish(elsewhere.args(["cluster", "get", "muons", "-n", namespace])).fails(code, &[words]);
     }
     admin.run(&["get", "Muons"]).await.fails(2, &["is no name of a cluster"]);
     admin.run(&["create", "muons"]).await.fails(2, &["--image"]);

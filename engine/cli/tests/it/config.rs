@@ -79,6 +79,25 @@ fn the_cache_can_be_set_everywhere_and_turned_off() {
 }
 
 #[test]
+fn the_way_to_clusters_can_be_set_everywhere() {
+    let home = home_with("kube_context = \"far\"\ncluster_host = \"muons.example\"\n");
+    let shown = |command: &mut std::process::Command| {
+        let shown = finish(command.args(["config", "show"])).ok();
+        let of = |key: &str| shown.lines().into_iter().find(|line| line.starts_with(key)).unwrap().to_string();
+        (of("kube_context"), of("cluster_host"))
+    };
+    let (context, host) = shown(&mut command(home.path()));
+    assert!(context.starts_with("kube_context = \"far\"") && context.ends_with("config.toml"), "{context}");
+    assert!(host.starts_with("cluster_host = \"muons.example\"") && host.ends_with("config.toml"), "{host}");
+    let (context, host) =
+        shown(command(home.path()).args(["--context", "near"]).env("ROOT_QUERY_CLUSTER_HOST", "b.example"));
+    assert!(context.starts_with("kube_context = \"near\"") && context.ends_with("command line"), "{context}");
+    assert!(host.ends_with("# ROOT_QUERY_CLUSTER_HOST"), "{host}");
+    let (context, _) = shown(command(home.path()).env("ROOT_QUERY_KUBE_CONTEXT", ""));
+    assert!(context.starts_with("kube_context = \"\"") && context.ends_with("# ROOT_QUERY_KUBE_CONTEXT"), "{context}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_used_is_one_warning_and_local_files_are_never_in_it() {
     let home = TempDir::new().unwrap();
     let (directory, report) = (home.path().join("cache"), home.path().join("r.json"));

@@ -16,8 +16,12 @@ use crate::run::types::counted;
 pub async fn delete(app: &App, args: &DeleteArgs) -> Outcome {
     let name = &args.cluster.name;
     let Place { kubernetes, namespace } = Place::find(app, &args.cluster.place).await?;
-    let can_be_asked = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if can_be_asked && !args.yes {
+    if std::io::stdin().is_terminal() && !args.yes {
+        if !std::io::stderr().is_terminal() {
+            return Err(Failure::usage(
+                "whether to delete it cannot be asked, as standard error is no terminal; say --yes",
+            ));
+        }
         let pods = kubernetes.pods(name, &namespace).await?.len() as u64;
         let question =
             format!("delete the cluster {name} of the namespace {namespace}, with {}? [y/N] ", counted(pods, "pod"));

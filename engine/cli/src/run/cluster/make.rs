@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use root_kubernetes::{ClusterSpec, Error, Kubernetes, SecretFile, Secrets, SpecError, objects, yaml};
+use root_kubernetes::{ClusterSpec, Error, Kubernetes, SecretFile, Secrets, objects, yaml};
 
 use super::view::View;
 use super::{Place, describe, words};
@@ -175,10 +175,4 @@ fn batch(changes: &[(String, String, String)]) -> Result<RecordBatch, Failure> {
         ("after", column(|(.., after)| after)),
     ];
     RecordBatch::try_from_iter(columns).map_err(|error| Failure::new(Exit::Query, error.to_string()))
-}
-
-impl From<SpecError> for Failure {
-    fn from(error: SpecError) -> Self {
-        Error::from(error).into()
-    }
 }

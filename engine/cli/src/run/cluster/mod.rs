@@ -11,7 +11,7 @@ mod view;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use root_kubernetes::{ClusterName, Error, Kubernetes, PodView};
+use root_kubernetes::{ClusterName, Error, Kubernetes, PodView, SpecError, check_namespace};
 
 use super::Outcome;
 use crate::app::App;
@@ -40,6 +40,9 @@ struct Place {
 
 impl Place {
     async fn find(app: &App, args: &NamespaceArgs) -> Result<Self, Failure> {
+        if let Some(namespace) = &args.namespace {
+            check_namespace(namespace)?;
+        }
         let (kubernetes, of_context) = Kubernetes::connect(app.settings.kube_context.as_deref()).await?;
         Ok(Self { kubernetes, namespace: args.namespace.clone().unwrap_or(of_context) })
     }
@@ -83,6 +86,12 @@ impl From<Error> for Failure {
             _ => Exit::Query,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Error::from(error).into()
     }
 }
 

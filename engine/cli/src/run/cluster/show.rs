@@ -15,6 +15,7 @@ use crate::args::{ListArgs, NamedArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::Format;
 use crate::run::Outcome;
+use crate::run::types::counted;
 
 /// Clusters that are looked at at the same time.
 const AT_ONCE: usize = 8;
@@ -74,8 +75,10 @@ fn described(app: &App, spec: &ClusterSpec, is_ready: bool) -> String {
         (
             "executors",
             format!(
-                "{}, each with {} cores and {}{more} of memory",
-                spec.executors.count, resources.cores, resources.memory.0
+                "{}, each with {} and {}{more} of memory",
+                spec.executors.count,
+                counted(resources.cores as u64, "core"),
+                resources.memory.0
             ),
         ),
         (

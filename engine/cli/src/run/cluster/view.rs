@@ -94,8 +94,9 @@ impl View {
             live.bars.push(bar);
         }
         for (bar, row) in live.bars.iter().zip(rows) {
-            bar.set_message(row);
-            bar.tick();
+            if bar.message() != row {
+                bar.set_message(row);
+            }
         }
     }
 }
