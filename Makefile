@@ -36,6 +36,7 @@ test: test-packages ## Everything that CI runs: format, lints, dependencies, tes
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory chaos CHAOS_SECONDS=180
+	@$(MAKE) --no-print-directory e2e-k8s
 	@$(MAKE) --no-print-directory demo-check
 	@$(MAKE) --no-print-directory doc
 
@@ -66,6 +67,17 @@ unit: test-packages ## All tests, those in the documentation included
 chaos: test-packages ## A cluster in which everything fails at random for CHAOS_SECONDS; CHAOS_SEED repeats a run
 	$(CARGO) test --workspace --no-run --lib --bins --tests
 	CHAOS_SECONDS=$(CHAOS_SECONDS) $(CARGO) test --workspace --test chaos
+
+# With the programs that the tests build. Without a kubelet, what can be tried on simulated nodes.
+.PHONY: e2e-k8s
+e2e-k8s: test-packages ## A cluster on a real Kubernetes in a sandbox, from create to delete, while everything in it dies
+	$(CARGO) test --workspace --no-run --lib --bins --tests
+	@if scheduler/kubernetes/testbed/node/check; then \
+		$(CARGO) test --workspace --test e2e; \
+	else \
+		echo "so that clusters are tried on simulated nodes, which run no pods"; \
+		$(CARGO) test --workspace --test it -- pods:: executors::; \
+	fi
 
 # With the binary that the tests have just built.
 .PHONY: demo-check
