@@ -21,3 +21,4 @@ mod programs;
 pub use control_plane::ControlPlane;
 pub use fate::{ANNOTATION, Fate, MISSING, UNMOUNTABLE, UNREADY};
 pub use node::FakeNode;
+pub use programs::{helm, kubectl};

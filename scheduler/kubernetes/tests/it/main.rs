@@ -3,6 +3,8 @@
 
 mod apply;
 mod delete;
+mod helm;
+mod manifests;
 mod outage;
 mod pods;
 mod reach;

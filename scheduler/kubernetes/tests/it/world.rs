@@ -102,3 +102,10 @@ pub async fn everything(client: &Client, namespace: &str) -> Vec<String> {
     all.sort();
     all
 }
+
+/// Everything that stands in a namespace that was just made, once it has what Kubernetes puts into each.
+pub async fn everything_at_first(client: &Client, namespace: &str) -> Vec<String> {
+    let of_each = ["ConfigMap kube-root-ca.crt", "Secret default-token", "ServiceAccount default"];
+    let is_there = |all: &Vec<String>| of_each.iter().all(|object| all.iter().any(|found| found == object));
+    eventually("a namespace has what each has", async || everything(client, namespace).await, is_there).await
+}
