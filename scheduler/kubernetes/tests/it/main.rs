@@ -4,6 +4,7 @@
 mod apply;
 mod delete;
 mod helm;
+mod image;
 mod manifests;
 mod outage;
 mod pods;
