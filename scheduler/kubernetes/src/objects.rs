@@ -173,7 +173,12 @@ fn role(spec: &ClusterSpec, names: &Names) -> Role {
     own.resource_names = Some(vec![names.scheduler()]);
     Role {
         metadata: metadata(spec, &names.scheduler(), None),
-        rules: Some(vec![rule("", &["pods"], &["create", "delete", "get", "list", "watch"]), own]),
+        rules: Some(vec![
+            rule("", &["pods"], &["create", "delete", "get", "list", "watch"]),
+            // What one that failed has said last.
+            rule("", &["pods/log"], &["get"]),
+            own,
+        ]),
     }
 }
 
