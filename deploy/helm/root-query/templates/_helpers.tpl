@@ -95,7 +95,14 @@ matchLabels:
 {{- end -}}
 
 {{- define "root-query.resources" -}}
-{"cores":{{ int64 .cores }},"memory":{{ include "root-query.text" .memory }}}
+{{- $cpu := toString .cpu -}}
+{{- $share := ternary (divf (float64 (trimSuffix "m" $cpu)) 1000) (float64 $cpu) (hasSuffix "m" $cpu) -}}
+{{- if and (ne .cpu nil) (or (le $share 0.0) (gt $share (float64 .cores))) -}}
+{{- fail (printf "'%s' is no share of the %d cores: %d, 0.5 and 500m may be" $cpu (int64 .cores) (int64 .cores)) -}}
+{{- end -}}
+{"cores":{{ int64 .cores -}}
+{{- if ne .cpu nil }},"cpu":{{ toString .cpu | toRawJson }}{{ end -}}
+,"memory":{{ include "root-query.text" .memory }}}
 {{- end -}}
 
 {{/*

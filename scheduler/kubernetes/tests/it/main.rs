@@ -3,13 +3,11 @@
 
 mod apply;
 mod delete;
-mod helm;
-mod image;
-mod manifests;
 mod outage;
 mod pods;
 mod reach;
 mod rights;
+mod shipped;
 mod strange;
 mod wait;
 mod world;

@@ -1,7 +1,6 @@
 //! The chart of `deploy/helm`: the same objects of the same description, and clusters that Helm installs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use eos_testbed::Dir;
@@ -9,13 +8,10 @@ use kubernetes_testbed::helm;
 use root_kubernetes::{ClusterSpec, objects};
 use serde_json::{Value, json};
 
+use super::deploy;
 use crate::world::{PATIENCE, eventually, everything, everything_at_first, namespace, plane};
 
-const EVERYTHING: &str = include_str!("../fixtures/cluster.json");
-
-fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
-}
+const EVERYTHING: &str = include_str!("../../fixtures/cluster.json");
 
 /// A description of a cluster with no more than what has to be said.
 fn minimal() -> Value {
@@ -29,7 +25,7 @@ fn run(dir: &Dir, arguments: &[&str]) -> Output {
     for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
         command.env(name, dir.path().join(name));
     }
-    let chart = deploy().join("helm/root-query").display().to_string();
+    let chart = deploy("helm/root-query").display().to_string();
     let arguments = arguments.iter().map(|argument| if *argument == "CHART" { chart.as_str() } else { argument });
     command.args(arguments).output().unwrap()
 }
@@ -80,7 +76,7 @@ fn with(pointer: &str, value: Value) -> Value {
 fn the_chart_makes_the_objects_that_the_command_makes() {
     assert_same(&minimal().to_string());
     assert_same(EVERYTHING);
-    assert_same(&std::fs::read_to_string(deploy().join("cluster.yaml")).unwrap());
+    assert_same(&std::fs::read_to_string(deploy("cluster.yaml")).unwrap());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The manifests of `deploy/`, which are applied without any program of ours.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -10,6 +9,7 @@ use kube::api::PostParams;
 use kubernetes_testbed::kubectl;
 use root_kubernetes::{ClusterSpec, Kubernetes, NamespaceFate, Secrets, objects, yaml};
 
+use super::deploy;
 use crate::world::{PATIENCE, eventually, everything, everything_at_first, plane};
 
 const HEADER: &str = "\
@@ -21,18 +21,14 @@ const HEADER: &str = "\
 #   kubectl apply --server-side -f deploy/manifests/cluster.yaml
 ";
 
-fn deploy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
-}
-
 fn described() -> ClusterSpec {
-    serde_saphyr::from_str(&std::fs::read_to_string(deploy().join("cluster.yaml")).unwrap()).unwrap()
+    serde_saphyr::from_str(&std::fs::read_to_string(deploy("cluster.yaml")).unwrap()).unwrap()
 }
 
 #[test]
 fn manifests_are_what_is_made_of_the_description_beside_them() {
     let made = yaml(&objects(&described(), None).unwrap(), Secrets::Hidden).unwrap();
-    let (made, path) = (format!("{HEADER}{made}"), deploy().join("manifests/cluster.yaml"));
+    let (made, path) = (format!("{HEADER}{made}"), deploy("manifests/cluster.yaml"));
     if std::env::var_os("WRITE_MANIFESTS").is_some() {
         std::fs::write(&path, &made).unwrap();
     }
@@ -52,7 +48,7 @@ async fn manifests_are_applied_by_kubectl_and_make_a_cluster_that_our_commands_k
     let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": spec.namespace}})).unwrap();
     namespaces.create(&PostParams::default(), &namespace).await.unwrap();
     let before = everything_at_first(&client, &spec.namespace).await;
-    let text = std::fs::read_to_string(deploy().join("manifests/cluster.yaml")).unwrap();
+    let text = std::fs::read_to_string(deploy("manifests/cluster.yaml")).unwrap();
     // The control plane of the tests is older than the first version.
     let text = text.replace("policy/v1\n", "policy/v1beta1\n");
 

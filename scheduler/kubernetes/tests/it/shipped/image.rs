@@ -1,17 +1,19 @@
 //! The image of `deploy/Dockerfile`, which cannot be built where these tests run: that it is made of what there is, and has what
 //! pods need.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use root_kubernetes::{ClusterSpec, executor_pod, objects};
 use serde_json::{Value, json};
 
+use super::deploy;
+
 fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    deploy("..")
 }
 
 fn dockerfile() -> String {
-    std::fs::read_to_string(top().join("deploy/Dockerfile")).unwrap()
+    std::fs::read_to_string(deploy("Dockerfile")).unwrap()
 }
 
 /// Its instructions, each in one line.
