@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Api, Client, ResourceExt};
@@ -26,7 +26,20 @@ pub async fn plane() -> &'static ControlPlane {
 pub async fn namespace(prefix: &str) -> (Client, Kubernetes, String) {
     let plane = plane().await;
     let client = plane.client().await;
-    (client.clone(), Kubernetes::new(client), plane.namespace(prefix).await)
+    let namespace = plane.namespace(prefix).await;
+    is_furnished(&client, &namespace).await;
+    (client.clone(), Kubernetes::new(client), namespace)
+}
+
+/// Waits until a new namespace has what Kubernetes puts into each, which is nobody else's.
+pub async fn is_furnished(client: &Client, namespace: &str) {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let look = async || {
+        let token = secrets.list(&ListParams::default()).await.unwrap().items.len();
+        (maps.get_opt("kube-root-ca.crt").await.unwrap().is_some(), token)
+    };
+    eventually("a namespace has what each has", look, |found| *found == (true, 1)).await;
 }
 
 pub fn name(name: &str) -> ClusterName {
@@ -101,11 +114,4 @@ pub async fn everything(client: &Client, namespace: &str) -> Vec<String> {
     }
     all.sort();
     all
-}
-
-/// Everything that stands in a namespace that was just made, once it has what Kubernetes puts into each.
-pub async fn everything_at_first(client: &Client, namespace: &str) -> Vec<String> {
-    let of_each = ["ConfigMap kube-root-ca.crt", "Secret default-token", "ServiceAccount default"];
-    let is_there = |all: &Vec<String>| of_each.iter().all(|object| all.iter().any(|found| found == object));
-    eventually("a namespace has what each has", async || everything(client, namespace).await, is_there).await
 }

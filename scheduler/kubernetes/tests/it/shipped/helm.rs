@@ -9,7 +9,7 @@ use root_kubernetes::{ClusterSpec, objects};
 use serde_json::{Value, json};
 
 use super::deploy;
-use crate::world::{PATIENCE, eventually, everything, everything_at_first, namespace, plane};
+use crate::world::{PATIENCE, eventually, everything, namespace, plane};
 
 const EVERYTHING: &str = include_str!("../../fixtures/cluster.json");
 
@@ -181,7 +181,7 @@ async fn clusters_that_helm_installs_are_known_to_our_commands_and_gone_when_it_
         let done = run(&dir, &[arguments, &["-n", &namespace, "--kubeconfig", &config]].concat());
         assert!(done.status.success(), "{arguments:?}: {done:?}");
     };
-    let before = everything_at_first(&client, &namespace).await;
+    let before = everything(&client, &namespace).await;
     let name = "muons".parse().unwrap();
     let image = "image=registry.example/root-query:1";
 

@@ -1,16 +1,13 @@
 //! The manifests of `deploy/`, which are applied without any program of ours.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
-use kube::api::PostParams;
+use eos_testbed::Dir;
 use kubernetes_testbed::kubectl;
-use root_kubernetes::{ClusterSpec, Kubernetes, NamespaceFate, Secrets, objects, yaml};
+use root_kubernetes::{ClusterSpec, Kubernetes, NamespaceFate, SecretFile, Secrets, objects, yaml};
 
 use super::deploy;
-use crate::world::{PATIENCE, eventually, everything, everything_at_first, plane};
+use crate::world::{PATIENCE, eventually, everything, is_furnished, plane};
 
 const HEADER: &str = "\
 # The objects of the cluster that deploy/cluster.yaml describes, written by `make manifests`.
@@ -41,32 +38,35 @@ fn manifests_are_what_is_made_of_the_description_beside_them() {
 }
 
 #[tokio::test]
-async fn manifests_are_applied_by_kubectl_and_make_a_cluster_that_our_commands_know() {
+async fn manifests_are_applied_as_their_head_says_and_make_a_cluster_that_our_commands_know() {
     let plane = plane().await;
     let (client, spec) = (plane.client().await, described());
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": spec.namespace}})).unwrap();
-    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-    let before = everything_at_first(&client, &spec.namespace).await;
+    let dir = Dir::new("manifests");
+    let copy = dir.path().join("deploy/manifests/cluster.yaml");
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
     let text = std::fs::read_to_string(deploy("manifests/cluster.yaml")).unwrap();
     // The control plane of the tests is older than the first version.
-    let text = text.replace("policy/v1\n", "policy/v1beta1\n");
+    std::fs::write(copy, text.replace("policy/v1\n", "policy/v1beta1\n")).unwrap();
+    std::fs::write(dir.path().join("tokens"), "me:0123456789abcdef\n").unwrap();
 
-    let mut applied = Command::new(kubectl())
-        .args(["apply", "--server-side", "-f", "-", "--kubeconfig"])
-        .arg(plane.kubeconfig())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    applied.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let applied = applied.wait_with_output().unwrap();
+    let mut before = Vec::new();
+    for command in text.lines().filter_map(|line| line.strip_prefix("#   kubectl ")) {
+        let mut kubectl = Command::new(kubectl());
+        let done =
+            kubectl.args(command.split(' ')).env("KUBECONFIG", plane.kubeconfig()).current_dir(dir.path()).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "kubectl {command}: {done:?}");
+        if command.starts_with("create namespace") {
+            is_furnished(&client, &spec.namespace).await;
+            before = everything(&client, &spec.namespace).await;
+        }
+    }
 
-    assert!(applied.status.success(), "{applied:?}");
-    assert_eq!(String::from_utf8(applied.stdout).unwrap().lines().count(), objects(&spec, None).unwrap().len());
     let kubernetes = Kubernetes::new(client.clone());
     kubernetes.wait_until_ready(&spec.name, &spec.namespace, PATIENCE, |_| {}).await.unwrap();
     assert_eq!(kubernetes.cluster(&spec.name, &spec.namespace).await.unwrap(), spec);
+    let tokens = SecretFile { name: "tokens".to_string(), content: b"me:fedcba9876543210".to_vec() };
+    kubernetes.apply(&spec, Some(&[tokens])).await.expect("the secret is taken for one of the cluster");
     let fate = kubernetes.delete(&spec.name, &spec.namespace, PATIENCE).await.unwrap();
     assert_eq!(fate, NamespaceFate::Kept);
     // The budget, which this control plane has under another version, is nothing that the command looks for.
