@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Api, Client, ResourceExt};
@@ -33,10 +33,10 @@ pub async fn namespace(prefix: &str) -> (Client, Kubernetes, String) {
 
 /// Waits until a new namespace has what Kubernetes puts into each, which is nobody else's.
 pub async fn is_furnished(client: &Client, namespace: &str) {
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(client.clone(), namespace);
     let look = async || {
-        let token = secrets.list(&ListParams::default()).await.unwrap().items.len();
+        let token = secrets.list(&kube::api::ListParams::default()).await.unwrap().items.len();
         (maps.get_opt("kube-root-ca.crt").await.unwrap().is_some(), token)
     };
     eventually("a namespace has what each has", look, |found| *found == (true, 1)).await;
