@@ -6,6 +6,7 @@ PYTHON ?= python3
 TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/root-query/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+HELM_VERSION := 3.19.5
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 1200
 
@@ -17,6 +18,8 @@ export PATH := $(TOOLS)/bin:$(PATH)
 export ROOT_QUERY_PYTHON ?= $(TOOLS)/python/bin/python
 # The Kubernetes that tests start; a directory with bin/ and root/ that is made elsewhere may be named as well.
 export ROOT_QUERY_KUBERNETES ?= $(TOOLS)/kubernetes-1.20.2
+# The Helm that tests render charts with; one that is there may be named as well.
+export ROOT_QUERY_HELM ?= $(TOOLS)/bin/helm-$(HELM_VERSION)
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -147,6 +150,7 @@ test-packages:
 	@sh .ci/packages test
 	@$(MAKE) --no-print-directory $(TOOLS)/python/bin/packages-are-here
 	@$(MAKE) --no-print-directory kubernetes
+	@$(MAKE) --no-print-directory helm
 
 $(TOOLS)/python/bin/packages-are-here: .ci/python.txt
 	$(PYTHON) -m venv $(TOOLS)/python
@@ -159,6 +163,16 @@ kubernetes: $(ROOT_QUERY_KUBERNETES)/bin ## The Kubernetes that tests start, bui
 # No part of it is newer than the whole: it is moved here when it is complete.
 $(ROOT_QUERY_KUBERNETES)/bin:
 	@sh .ci/kubernetes
+
+.PHONY: helm
+helm: $(ROOT_QUERY_HELM) ## The Helm that tests use, built once (3 minutes of processor time, Go 1.24 or later)
+
+$(ROOT_QUERY_HELM):
+	@sh .ci/helm $(HELM_VERSION) $@
+
+.PHONY: manifests
+manifests: packages ## Write deploy/manifests again, from deploy/cluster.yaml
+	WRITE_MANIFESTS=1 $(CARGO) test -p root-kubernetes --test it manifests_are_what_is_made
 
 .PHONY: clean
 clean: ## Remove what cargo built

@@ -83,6 +83,15 @@ pub fn secret_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFile
     read(path, Readers::Nobody, rustix::process::geteuid().as_raw())
 }
 
+/// What a file of an owner must not permit. What the administrator gives to a user has to be readable by the group of that
+/// user, as files of secrets are in pods of Kubernetes; other users are kept away by everybody.
+fn forbidden(readers: Readers, owner: u32, user_id: u32) -> u32 {
+    match readers {
+        Readers::Nobody if owner != 0 || user_id == 0 => 0o066,
+        Readers::Nobody | Readers::Group => 0o026,
+    }
+}
+
 /// The content of a file, `None` if it is not there. What is checked is the opened file, so that nobody can exchange it
 /// in between.
 pub(crate) fn read(path: &Path, readers: Readers, user_id: u32) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
@@ -102,11 +111,7 @@ pub(crate) fn read(path: &Path, readers: Readers, user_id: u32) -> Result<Option
     if !metadata.is_file() {
         return Err(SecretFileError::NotAFile { path: path.to_path_buf() });
     }
-    let forbidden = match readers {
-        Readers::Nobody => 0o066,
-        Readers::Group => 0o026,
-    };
-    if metadata.mode() & forbidden != 0 {
+    if metadata.mode() & forbidden(readers, metadata.uid(), user_id) != 0 {
         return Err(SecretFileError::OpenToOthers { path: path.to_path_buf(), mode: metadata.mode() & 0o7777 });
     }
     // Anybody can put a file where tokens are looked for. What the administrator put there for us is fine, and the
@@ -166,6 +171,16 @@ mod tests {
         assert!(read(file(0o640).path(), Readers::Group, me()).is_ok());
         assert!(read(file(0o660).path(), Readers::Group, me()).is_err());
         assert!(read(file(0o644).path(), Readers::Group, me()).is_err());
+    }
+
+    #[test]
+    fn a_group_may_read_what_the_administrator_gives_to_its_user() {
+        let is_refused = |owner, user, mode| forbidden(Readers::Nobody, owner, user) & mode != 0;
+        assert!(!is_refused(0, 65_532, 0o440), "a secret in a pod");
+        assert!(is_refused(0, 65_532, 0o444), "everybody may read it");
+        assert!(is_refused(0, 65_532, 0o460), "the group may write it");
+        assert!(is_refused(65_532, 65_532, 0o440), "a file of our own");
+        assert!(is_refused(0, 0, 0o440), "the administrator's own");
     }
 
     #[test]

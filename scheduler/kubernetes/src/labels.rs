@@ -59,7 +59,7 @@ pub(crate) fn as_text(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
-/// The selector of what belongs to clusters.
+/// The selector of what belongs to clusters. Helm writes its own name over ours when it installs the chart.
 pub(crate) fn of_all() -> String {
-    format!("{NAME}={PART_OF},{MANAGED_BY}={PART_OF}")
+    format!("{NAME}={PART_OF},{MANAGED_BY} in ({PART_OF},Helm)")
 }

@@ -1,6 +1,7 @@
 //! What can be seen of a cluster: metrics, logs, and what is kept of jobs.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use root_cluster::{LocalCluster, LocalOptions};
@@ -34,6 +35,47 @@ fn options(scheduler: &[&str], executor: &[&str]) -> LocalOptions {
         scheduler_arguments: owned(scheduler),
         executor_arguments: owned(executor),
         ..LocalOptions::default()
+    }
+}
+
+/// What a file of `deploy/` names for Prometheus: names, and the labels that they are to have there.
+fn named(file: &str) -> Vec<(String, Vec<String>)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file);
+    // Texts within JSON.
+    let text = std::fs::read_to_string(path).unwrap().replace("\\\"", "\"");
+    let mut named = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        for (start, _) in line.match_indices("rootquery_") {
+            let (_, rest) = line.split_at(start);
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let (name, rest) = rest.split_at(end);
+            let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(labels, _)| labels);
+            let labels = labels.split(',').map(str::trim).filter(|label| label.contains("=\""));
+            named.push((name.to_string(), labels.map(str::to_string).collect()));
+        }
+    }
+    named
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboard_and_alerts_name_what_schedulers_and_executors_count() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let cluster = cluster_with(options(&[], &["--metrics-listen", &address])).await;
+    let mut counted: Vec<String> = Vec::new();
+    for url in [cluster.cluster().name(), format!("http://{address}")] {
+        counted.extend(metrics(&format!("{url}/metrics")).await.into_keys());
+    }
+    for file in ["dashboard.json", "alerts.yaml"] {
+        let named = named(file);
+        assert!(named.len() > 10, "{file} names hardly anything: {named:?}");
+        for (name, labels) in named {
+            let is_it = |series: &&String| series.split('{').next() == Some(&name);
+            let mut found = counted.iter().filter(is_it);
+            assert!(
+                found.any(|series| labels.iter().all(|label| series.contains(label))),
+                "{file} names {name} {labels:?}, which nobody counts"
+            );
+        }
     }
 }
 

@@ -24,3 +24,4 @@ pub use control_plane::ControlPlane;
 pub use everything::everything;
 pub use fate::{ANNOTATION, Fate, GREEDY, MISSING, UNMOUNTABLE, UNREADY};
 pub use node::FakeNode;
+pub use programs::{helm, kubectl};

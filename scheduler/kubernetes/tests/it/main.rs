@@ -9,6 +9,7 @@ mod outage;
 mod pods;
 mod reach;
 mod rights;
+mod shipped;
 mod strange;
 mod wait;
 mod world;

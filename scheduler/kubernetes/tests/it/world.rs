@@ -26,7 +26,20 @@ pub async fn plane() -> &'static ControlPlane {
 pub async fn namespace(prefix: &str) -> (Client, Kubernetes, String) {
     let plane = plane().await;
     let client = plane.client().await;
-    (client.clone(), Kubernetes::new(client), plane.namespace(prefix).await)
+    let namespace = plane.namespace(prefix).await;
+    is_furnished(&client, &namespace).await;
+    (client.clone(), Kubernetes::new(client), namespace)
+}
+
+/// Waits until a new namespace has what Kubernetes puts into each, which is nobody else's.
+pub async fn is_furnished(client: &Client, namespace: &str) {
+    let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(client.clone(), namespace);
+    let look = async || {
+        let token = secrets.list(&kube::api::ListParams::default()).await.unwrap().items.len();
+        (maps.get_opt("kube-root-ca.crt").await.unwrap().is_some(), token)
+    };
+    eventually("a namespace has what each has", look, |found| *found == (true, 1)).await;
 }
 
 pub fn name(name: &str) -> ClusterName {
