@@ -103,6 +103,8 @@ fn the_chart_makes_the_same_of_what_is_unusual() {
         with("/executors/place", mounted.clone()),
         with("/executors/idle_seconds", json!(3_000_000)),
         with("/executors/count", json!(2)),
+        with("/executors/resources/cpu", json!("1500m")),
+        with("/scheduler", json!({"resources": {"cores": 1, "cpu": "0.5", "memory": "2Gi"}})),
         with("/executors/resources/memory", json!(4_000_000_000_u64)),
         with("/scheduler", json!({"resources": {"cores": 2, "memory": 2_000_000_000}})),
     ] {
@@ -148,6 +150,9 @@ fn what_the_command_refuses_the_chart_refuses() {
         ("/executors/count", json!("some")),
         ("/executors/count", json!(2.5)),
         ("/executors/resources/cores", json!(0)),
+        ("/executors/resources/cpu", json!("3")),
+        ("/executors/resources/cpu", json!("0m")),
+        ("/executors/resources/cpu", json!("1e3m")),
         ("/executors/resources/memory", json!("4 GB")),
         ("/executors/most_memory", json!("much")),
         ("/executors/scratch", json!("0")),
