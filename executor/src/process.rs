@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(20);
 /// How long the scheduler may take to answer anything else.
 const REQUEST: Duration = Duration::from_secs(20);
+/// Ports of which one is taken where none is said: below those that Linux gives to connections (`ip_local_port_range`).
+const PORTS: (u16, u16) = (10_000, 32_768);
+/// How many of them are tried.
+const ATTEMPTS: usize = 64;
 
 /// An executor could not be started, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -182,9 +186,8 @@ pub async fn run(options: ExecutorOptions, stores: Stores) -> Result<Ended, Erro
 
 async fn serve(options: ExecutorOptions, scheduler: String, stores: Stores) -> Result<(), Error> {
     // Both are kept until both are known, so that they differ.
-    let (_rows, port) = port(options.bind, options.port)?;
-    let (_tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
-    drop((_rows, _tasks));
+    let (rows, port) = port(options.bind, options.port)?;
+    let (tasks, grpc_port) = self::port(options.bind, options.grpc_port)?;
     let scratch = Scratch::inside(options.work_dir.as_deref()).map_err(|source| Error::WorkDir { source })?;
     let work_dir = scratch.rows();
     let untold = |error: &dyn std::error::Error| Error::Metrics { reason: error.to_string() };
@@ -231,6 +234,7 @@ async fn serve(options: ExecutorOptions, scheduler: String, stores: Stores) -> R
         override_create_grpc_client_endpoint: Some(Arc::new(move |_| Ok(relay.begin()?))),
         ..defaults
     };
+    drop((rows, tasks));
     let tidying = tokio::spawn(tidy(format!("http://{scheduler}"), scratch.rows()));
     let result = start_executor_process(Arc::new(config)).await;
     tidying.abort();
@@ -285,15 +289,19 @@ async fn wait_for(scheduler: &str, time: Duration) -> Result<(), Error> {
 }
 
 /// A port, and who keeps it until it is used. Ballista tells others the number that it was given, so that it cannot ask for a
-/// free one itself.
+/// free one itself. It is none that the system gives to connections, which one could get in between.
 fn port(host: IpAddr, wanted: Option<u16>) -> Result<(Option<TcpListener>, u16), Error> {
     if let Some(port) = wanted {
         return Ok((None, port));
     }
-    let listen = || {
-        let listener = TcpListener::bind((host, 0))?;
-        let port = listener.local_addr()?.port();
-        Ok((Some(listener), port))
-    };
-    listen().map_err(|source| Error::Listen { host, source })
+    let ports = PORTS.1 - PORTS.0;
+    let mut refused = std::io::ErrorKind::AddrInUse.into();
+    for _ in 0..ATTEMPTS {
+        let random = (uuid::Uuid::new_v4().as_u128() % u128::from(ports)) as u16;
+        match TcpListener::bind((host, PORTS.0 + random)) {
+            Ok(listener) => return Ok((Some(listener), PORTS.0 + random)),
+            Err(error) => refused = error,
+        }
+    }
+    Err(Error::Listen { host, source: refused })
 }

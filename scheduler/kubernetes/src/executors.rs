@@ -19,8 +19,10 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, refused};
 use crate::executor::{MEMORY_STEP, executor_pod, executors_selector, is_executor};
+use crate::labels::CONFIGURATION;
 use crate::list::{PODS, view};
 use crate::names::Names;
+use crate::objects::configuration;
 use crate::phase::{Phase, printable};
 use crate::remote::Kubernetes;
 use crate::spec::ClusterSpec;
@@ -35,6 +37,8 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 /// The executors of a cluster.
 pub struct Executors {
     spec: ClusterSpec,
+    /// What executors of this description say that it was.
+    configuration: String,
     api: Api<Pod>,
     seen: Store<DynamicObject>,
     /// The deployment of the scheduler, with which executors end.
@@ -51,6 +55,8 @@ pub struct ExecutorView {
     pub phase: Phase,
     /// How often executors with less memory had run out of it when it was started.
     pub memory_step: u32,
+    /// Whether it was started by the description that the cluster has now.
+    pub is_current: bool,
 }
 
 impl fmt::Debug for Executors {
@@ -86,7 +92,8 @@ impl Executors {
 
         let pods = kubernetes.kind(&spec.namespace, PODS);
         let (seen, watching) = watch(pods, &spec, tell);
-        Ok(Self { api: Api::namespaced(client, &spec.namespace), spec, seen, owner, watching })
+        let (api, configuration) = (Api::namespaced(client, &spec.namespace), configuration(&spec));
+        Ok(Self { spec, configuration, api, seen, owner, watching })
     }
 
     /// All that there are, whoever started them: as they are, or were when the API server was last there.
@@ -144,8 +151,9 @@ impl Executors {
             return None;
         }
         let step = pod.annotations().get(MEMORY_STEP).and_then(|step| step.parse().ok());
+        let is_current = pod.annotations().get(CONFIGURATION) == Some(&self.configuration);
         let view = view(pod.clone());
-        Some(ExecutorView { name: view.name, phase: view.phase, memory_step: step.unwrap_or_default() })
+        Some(ExecutorView { name: view.name, phase: view.phase, memory_step: step.unwrap_or_default(), is_current })
     }
 }
 

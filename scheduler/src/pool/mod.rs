@@ -50,6 +50,8 @@ pub(crate) struct Member {
     pub(crate) state: MemberState,
     /// That of its order.
     pub(crate) memory_step: u32,
+    /// Whether it is as one that would be started now.
+    pub(crate) is_current: bool,
 }
 
 /// How far an executor is.

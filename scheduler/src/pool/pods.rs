@@ -70,5 +70,6 @@ fn member(executor: ExecutorView) -> Member {
         // It may come back, and is given up when it has not for too long.
         Phase::Unknown(why) => MemberState::Waiting(Some(why)),
     };
-    Member { name: executor.name, state, memory_step: executor.memory_step }
+    let ExecutorView { name, memory_step, is_current, .. } = executor;
+    Member { name, state, memory_step, is_current }
 }

@@ -93,7 +93,7 @@ impl Pool for Processes {
         let members = children.iter_mut().map(|(name, process)| {
             let state = self.state(name, process);
             // All share the memory of the machine.
-            Member { name: name.clone(), state, memory_step: 0 }
+            Member { name: name.clone(), state, memory_step: 0, is_current: true }
         });
         Ok(members.collect())
     }

@@ -128,6 +128,7 @@ struct Known {
     absent: Option<Instant>,
     idle: Option<Instant>,
     has_worked: bool,
+    is_current: bool,
     is_stopped: bool,
     /// When it was removed, as it had ended.
     removed: Option<Instant>,
@@ -142,6 +143,7 @@ impl Known {
             absent: Some(now),
             idle: None,
             has_worked: false,
+            is_current: true,
             is_stopped: false,
             removed: None,
         }
@@ -197,6 +199,7 @@ impl Rules {
     pub(crate) fn decide(&mut self, now: Instant, view: &View) -> Vec<Action> {
         let mut actions = Vec::new();
         self.look(now, view, &mut actions);
+        self.renew(view, &mut actions);
         let present = self.known.values().filter(|known| known.is_present()).count();
         let wanted = self.wanted(now, view, present);
         if present < wanted {
@@ -215,7 +218,7 @@ impl Rules {
         self.learn_memory(view);
         for member in &view.members {
             let known = self.known.entry(member.name.clone()).or_insert_with(|| Known::new(now));
-            known.is_seen = true;
+            (known.is_seen, known.is_current) = (true, member.is_current);
             match (&member.state, view.executors.get(&member.name)) {
                 (MemberState::Ended(end), _) => {
                     let (was_stopped, was_sound) = (known.is_stopped, known.is_sound(now));
@@ -307,6 +310,25 @@ impl Rules {
         self.out_of_memory += 1;
         if self.out_of_memory > 1 {
             (self.memory_step, self.out_of_memory) = (self.memory_step + 1, 0);
+        }
+    }
+
+    /// Has executors end that are not as they would be started now: those with nothing to do, and of the others one at a time.
+    fn renew(&mut self, view: &View, actions: &mut Vec<Action>) {
+        let is_on_its_way = |known: &Known| known.registered.is_none() && known.is_present();
+        let is_changing = view.members.iter().any(|member| member.state == MemberState::Stopping)
+            || self.known.values().any(is_on_its_way)
+            || self.failures > 0;
+        let mut old: Vec<(&String, &mut Known)> =
+            self.known.iter_mut().filter(|(_, known)| !known.is_current && known.is_present()).collect();
+        // The idle ones first.
+        old.sort_by_key(|(name, known)| (known.idle.is_none(), (*name).clone()));
+        let idle = old.iter().filter(|(_, known)| known.idle.is_some()).count();
+        let count = if idle == 0 && !is_changing { 1 } else { idle };
+        for (name, known) in old.into_iter().take(count) {
+            known.is_stopped = true;
+            let reason = "the cluster is described otherwise now".to_string();
+            actions.push(Action::Stop { name: name.clone(), reason });
         }
     }
 

@@ -188,7 +188,7 @@ fn main() {
     step("up under load, and an executor that is killed");
     world.executors(0);
     let since = Instant::now();
-    let query = world.pairs(12);
+    let query = world.pairs(4);
     world.executors(MOST);
     println!("    0 to {MOST} executors in {:.1} s", since.elapsed().as_secs_f64());
     world.delete(&world.running("executor")[..1]);
@@ -200,13 +200,13 @@ fn main() {
     out_of_memory(&world);
 
     step("all executors deleted at once");
-    let query = world.pairs(8);
+    let query = world.pairs(3);
     world.executors(MOST);
     world.delete(&world.running("executor"));
     println!("    asked {} times", query.is_right());
 
     step("the scheduler deleted");
-    let query = world.pairs(8);
+    let query = world.pairs(3);
     world.executors(MOST);
     let executors = world.running("executor");
     world.delete(&world.running("scheduler"));
@@ -215,7 +215,7 @@ fn main() {
     println!("    of {MOST} executors {kept} went on with the next scheduler");
 
     step("the API server away for a minute");
-    let query = world.pairs(8);
+    let query = world.pairs(3);
     world.executors(MOST);
     world.sandbox.daemon("stop", "api-server");
     std::thread::sleep(OUTAGE);

@@ -15,7 +15,7 @@ use crate::world::{eventually, namespace, plane, secret, spec, start_executor};
 async fn cluster(plane: &ControlPlane, spec: &ClusterSpec) -> Executors {
     Kubernetes::new(plane.client().await).apply(spec, Some(&secret())).await.unwrap();
     let scheduler = Kubernetes::new(plane.client_of("muons-scheduler", &spec.namespace).await);
-    Executors::of(&scheduler, spec.clone(), |error| eprintln!("the watch: {error}")).await.unwrap()
+    Executors::of(&scheduler, spec.clone(), |_| {}).await.unwrap()
 }
 
 async fn becomes(executors: &Executors, is_so: impl Fn(&[ExecutorView]) -> bool) -> Vec<ExecutorView> {
@@ -30,7 +30,7 @@ fn pods(client: &Client, spec: &ClusterSpec) -> Api<Pod> {
 async fn executors_are_started_seen_and_stopped_and_end_with_their_scheduler() {
     let (client, _, namespace) = namespace("executors").await;
     let mut spec = spec("muons", &namespace);
-    spec.executors.most_memory = Some(Quantity("1.2Gi".to_string()));
+    spec.executors.most_memory = Some(Quantity("1200Mi".to_string()));
     let executors = cluster(plane().await, &spec).await;
     assert_eq!(executors.all().await.unwrap(), []);
 
@@ -43,8 +43,8 @@ async fn executors_are_started_seen_and_stopped_and_end_with_their_scheduler() {
     assert_eq!(all.iter().map(|one| one.memory_step).collect::<Vec<_>>(), [0, 1]);
     let pod = pods(&client, &spec).get("muons-executor-b").await.unwrap();
     let limits = pod.spec.unwrap().containers[0].resources.clone().unwrap().limits.unwrap();
-    // 1.2 GiB, as half more than 1 GiB would be above it.
-    assert_eq!(limits["memory"].0, "1288490189");
+    // 1,200 MiB, as half more than 1 GiB would be above it.
+    assert_eq!(limits["memory"].0, "1258291200");
 
     executors.stop("muons-executor-a").await.unwrap();
     executors.stop("muons-executor-a").await.expect("it is gone, or about to");
@@ -53,6 +53,22 @@ async fn executors_are_started_seen_and_stopped_and_end_with_their_scheduler() {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     deployments.delete("muons-scheduler", &DeleteParams::background()).await.unwrap();
     becomes(&executors, <[ExecutorView]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn executors_of_a_description_that_has_changed_since_are_told_apart() {
+    let (_, _, namespace) = namespace("outdated").await;
+    let mut spec = spec("muons", &namespace);
+    let before = cluster(plane().await, &spec).await;
+    before.start("muons-executor-a", 0).await.unwrap();
+    spec.image = "registry.example/root-query:2".to_string();
+    let after = cluster(plane().await, &spec).await;
+    after.start("muons-executor-b", 0).await.unwrap();
+
+    let mut all = becomes(&after, |all| all.len() == 2).await;
+
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!(all.iter().map(|one| one.is_current).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ struct World {
 }
 
 fn running(order: &Order) -> Member {
-    Member { name: order.name.clone(), state: MemberState::Running, memory_step: order.memory_step }
+    Member { name: order.name.clone(), state: MemberState::Running, memory_step: order.memory_step, is_current: true }
 }
 
 impl World {
@@ -75,6 +75,15 @@ impl World {
         let member = self.members.iter_mut().find(|member| member.name == name).unwrap();
         member.state = MemberState::Ended(end);
         self.executors.remove(name);
+    }
+
+    /// Those that were told to end have.
+    fn end_stopping(&mut self) {
+        for member in &mut self.members {
+            if member.state == MemberState::Stopping {
+                member.state = MemberState::Ended(End::Done);
+            }
+        }
     }
 
     fn busy(&mut self, tasks: usize) {
@@ -362,4 +371,30 @@ fn one_that_has_rows_which_a_job_needs_stays_however_long_it_has_nothing_to_do()
     world.keeping.clear();
     world.pass(IDLE.as_secs() + 1);
     assert_eq!(world.names(), names[..1]);
+}
+
+#[test]
+fn those_of_an_older_description_are_replaced_one_after_the_other_and_the_idle_ones_at_once() {
+    let mut world = World::new("3");
+    world.pass(1);
+    world.register();
+    world.busy(1);
+    let old = world.names();
+    world.members.iter_mut().for_each(|member| member.is_current = false);
+    world.executors.insert(old[0].clone(), 0);
+
+    let stopped =
+        |actions: Vec<Action>| actions.into_iter().filter(|action| matches!(action, Action::Stop { .. })).count();
+    assert_eq!(stopped(world.decide()), 1, "the idle one");
+    world.members[0].state = MemberState::Stopping;
+    world.executors.remove(&old[0]);
+    assert_eq!(stopped(world.decide()), 0, "one has to have come in its place");
+    for _ in 0..10 {
+        world.end_stopping();
+        world.pass(1);
+        world.register();
+        world.busy(1);
+    }
+    assert_eq!(world.members.len(), 3);
+    assert!(world.names().iter().all(|name| !old.contains(name)), "{old:?} {:?}", world.names());
 }
