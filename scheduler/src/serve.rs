@@ -234,7 +234,7 @@ impl Scheduler {
             None => None,
         };
         let pool = keeper.as_ref().map(Keeper::view);
-        let keeping = keeper.map(|keeper| keeper.run(server.clone(), guard.clone()).boxed());
+        let keeping = keeper.map(|keeper| keeper.run(server.clone(), executors.clone(), guard.clone()).boxed());
         let watch = Watch {
             server: server.clone(),
             cluster: executors,

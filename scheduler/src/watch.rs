@@ -174,9 +174,14 @@ async fn probe(cluster: Arc<dyn ClusterState>, executor: String) {
         }
         tokio::time::sleep(AGAIN).await;
     }
-    // Whoever was not heard of since the beginning of time is lost.
-    let Some(mut heartbeat) = cluster.get_executor_heartbeat(&executor) else { return };
     tracing::warn!(executor, "nobody listens on its port any more");
+    give_up(&*cluster, &executor).await;
+}
+
+/// Has the scheduler know that an executor is gone, if it does not yet.
+pub(crate) async fn give_up(cluster: &dyn ClusterState, executor: &str) {
+    // Whoever was not heard of since the beginning of time is lost.
+    let Some(mut heartbeat) = cluster.get_executor_heartbeat(executor) else { return };
     heartbeat.timestamp = 0;
     if let Err(error) = cluster.save_executor_heartbeat(heartbeat).await {
         tracing::warn!(executor, "not given up: {error}");

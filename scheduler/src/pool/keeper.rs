@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf::task_status;
+use ballista_scheduler::cluster::ClusterState;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use datafusion::physical_plan::ExecutionPlan;
@@ -18,6 +19,7 @@ use super::{End, Pool, PoolError};
 use crate::guard::Guard;
 use crate::placing::comes_together;
 use crate::serve::Server;
+use crate::watch::give_up;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -71,7 +73,7 @@ impl Keeper {
     }
 
     /// Keeps them until it is dropped.
-    pub(crate) async fn run(mut self, server: Server, guard: Guard) {
+    pub(crate) async fn run(mut self, server: Server, cluster: Arc<dyn ClusterState>, guard: Guard) {
         let mut clock = tokio::time::interval(LOOK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -99,13 +101,13 @@ impl Keeper {
             let (waiting_tasks, keeping) = wanted(&server).await;
             self.give_up(&server, &guard, executors.is_empty() && waiting_tasks > 0);
             for action in self.rules.decide(Instant::now(), &View { members, executors, keeping, waiting_tasks }) {
-                self.act(&action).await;
+                self.act(&action, &*cluster).await;
             }
             *self.view.reason.lock() = self.rules.reason().map(str::to_string);
         }
     }
 
-    async fn act(&mut self, action: &Action) {
+    async fn act(&mut self, action: &Action, cluster: &dyn ClusterState) {
         let done = match action {
             Action::Start(order) => {
                 tracing::info!(executor = order.name, memory_step = order.memory_step, "an executor is started");
@@ -121,6 +123,8 @@ impl Keeper {
                     End::OutOfMemory => tracing::warn!(executor = name, "the executor ran out of memory"),
                     End::Failed(how) => tracing::warn!(executor = name, "the executor failed: {how}"),
                 }
+                // The pool may know before anybody else, as where a pod ends its address ends without a word.
+                give_up(cluster, name).await;
                 self.pool.remove(name, end).await
             }
         };

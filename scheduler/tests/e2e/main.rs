@@ -33,7 +33,7 @@ fn description() -> Value {
         "scheduler": {"resources": {"cores": 1, "cpu": "100m", "memory": "1Gi"}},
         "executors": {
             "count": format!("0..{MOST}"), "idle_seconds": 20, "most_memory": "2Gi",
-            "resources": {"cores": 1, "cpu": "100m", "memory": "768Mi"},
+            "resources": {"cores": 1, "cpu": "100m", "memory": "448Mi"},
             // They believe to have more than they have, so that a query can have them run out of it.
             "arguments": ["--memory", "4000000000"]
         },
@@ -236,9 +236,12 @@ fn main() {
 /// runs beside it is right.
 fn out_of_memory(world: &World) {
     let file = format!("'{FILES}/events.root:Events'");
+    let text = |column: &str| format!("CAST({column} AS VARCHAR)");
+    let (a, b, c) = (text("a.\"MET_pt\""), text("b.\"MET_phi\""), text("c.\"MET_pt\""));
+    // Some millions of texts of more than 100 bytes, of which nearly all differ.
     let sql = format!(
-        "SELECT count(*) AS n FROM (SELECT DISTINCT a.\"MET_pt\" * 1000003 + b.\"MET_phi\" * 1009 + c.\"MET_pt\" AS x \
-         FROM {file} a CROSS JOIN {file} b CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT 60) c)"
+        "SELECT count(*) AS n FROM (SELECT DISTINCT repeat('x', 100) || {a} || {b} || {c} AS x \
+         FROM {file} a CROSS JOIN {file} b CROSS JOIN (SELECT \"MET_pt\" FROM {file} LIMIT 8) c)"
     );
     let (greedy, other) = (ask(world, &sql), world.events());
     println!("    the other query: asked {} times", other.is_right());
