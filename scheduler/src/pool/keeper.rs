@@ -50,6 +50,8 @@ pub(crate) struct Keeper {
     patience: Duration,
     /// Since when there is none though there should be.
     missing: Option<Instant>,
+    /// Those that there were when it looked last.
+    there: HashSet<String>,
     /// What the pool last said that was wrong.
     trouble: Option<PoolError>,
 }
@@ -65,7 +67,7 @@ impl Keeper {
         let view = PoolView { most_cores: limits.size.most() * limits.cores, reason: Arc::default() };
         // Two that do not come, and what is between them.
         let patience = 2 * limits.start + LOOK;
-        Self { pool, rules: Rules::new(limits), view, patience, missing: None, trouble: None }
+        Self { pool, rules: Rules::new(limits), view, patience, missing: None, there: HashSet::new(), trouble: None }
     }
 
     pub(crate) fn view(&self) -> PoolView {
@@ -87,6 +89,12 @@ impl Keeper {
                 }
             };
             self.trouble = None;
+            // Whoever removed one has told nobody, and where a pod ends its address ends without a word.
+            let there: HashSet<String> = members.iter().map(|member| member.name.clone()).collect();
+            for gone in self.there.difference(&there) {
+                give_up(&*cluster, gone).await;
+            }
+            self.there = there;
             let executors = match server.state.executor_manager.get_executors_state().await {
                 Ok(executors) => executors,
                 Err(error) => {
@@ -123,7 +131,6 @@ impl Keeper {
                     End::OutOfMemory => tracing::warn!(executor = name, "the executor ran out of memory"),
                     End::Failed(how) => tracing::warn!(executor = name, "the executor failed: {how}"),
                 }
-                // The pool may know before anybody else, as where a pod ends its address ends without a word.
                 give_up(cluster, name).await;
                 self.pool.remove(name, end).await
             }

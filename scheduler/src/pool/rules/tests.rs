@@ -383,8 +383,13 @@ fn those_of_an_older_description_are_replaced_one_after_the_other_and_the_idle_o
     world.members.iter_mut().for_each(|member| member.is_current = false);
     world.executors.insert(old[0].clone(), 0);
 
-    assert!(matches!(&world.decide()[0], Action::Stop { name, .. } if *name == old[0]), "the idle one");
+    let actions = world.decide();
+    assert!(matches!(&actions[..], [Action::Stop { name, .. }, Action::Start(_)] if *name == old[0]), "the idle one");
     world.members[0].state = MemberState::Stopping;
+    world.members.extend(actions.iter().filter_map(|action| match action {
+        Action::Start(order) => Some(running(order)),
+        _ => None,
+    }));
     world.executors.remove(&old[0]);
     world.pass(1);
     assert_eq!(world.members.len(), 4, "one comes in its place, and no other goes before it is there");
