@@ -2,6 +2,7 @@
 
 use futures::TryStreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchParams};
@@ -61,6 +62,9 @@ async fn the_scheduler_has_its_pods_and_sees_its_deployment() {
     let made =
         pods.create(&PostParams::default(), &executor_pod(&spec, "muons-executor-a", 0, Some(owner))).await.unwrap();
     assert_eq!(pods.get("muons-executor-a").await.unwrap().uid(), made.uid());
+    // There is nobody who would have logs, but it may ask.
+    let log = pods.logs("muons-executor-a", &LogParams::default()).await;
+    assert!(!matches!(&log, Err(kube::Error::Api(status)) if status.code == 403), "{log:?}");
     assert_eq!(
         pods.list(&ListParams::default().labels("app.kubernetes.io/component=executor")).await.unwrap().items.len(),
         1
@@ -112,9 +116,14 @@ async fn the_scheduler_may_nothing_else() {
         deployments.patch_scale("muons-scheduler", &PatchParams::default(), &Patch::Merge(scale)).await,
     );
 
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
+    forbidden("listing jobs", jobs.list(&ListParams::default()).await);
+    forbidden("making jobs", jobs.create(&PostParams::default(), &named("mine")).await);
+    forbidden("deleting jobs", jobs.delete("any", &DeleteParams::default()).await.map(|_| ()));
+    out_of_reach::<Job>(&client, "kube-system", "any", &named("mine")).await;
+
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     let own = kubernetes.pods(&spec.name, &namespace).await.unwrap()[0].name.clone();
-    forbidden("reading logs", pods.logs(&own, &LogParams::default()).await);
     let status = json!({"status": {"phase": "Failed"}});
     forbidden(
         "changing pods",
