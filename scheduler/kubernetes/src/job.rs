@@ -147,8 +147,10 @@ fn pod(spec: &ClusterSpec, request: &JobRequest) -> PodSpec {
         mounts.push(read_only("user", USER));
     }
     let mut variables = environment(spec);
-    let own =
-        [("ROOT_QUERY_CONFIG", format!("{CONFIG}/stores.toml")), ("ROOT_QUERY_THREADS", request.resources.cores.to_string())];
+    let own = [
+        ("ROOT_QUERY_CONFIG", format!("{CONFIG}/stores.toml")),
+        ("ROOT_QUERY_THREADS", request.resources.cores.to_string()),
+    ];
     for (name, value) in own.into_iter().filter(|(name, _)| !spec.environment.contains_key(*name)) {
         variables.push(EnvVar { name: name.to_string(), value: Some(value), ..EnvVar::default() });
     }
@@ -247,7 +249,10 @@ mod tests {
         let pod = &job["spec"]["template"]["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
-        assert_eq!((&pod["automountServiceAccountToken"], &pod["serviceAccountName"]), (&json!(false), &json!("muons-executor")));
+        assert_eq!(
+            (&pod["automountServiceAccountToken"], &pod["serviceAccountName"]),
+            (&json!(false), &json!("muons-executor"))
+        );
         assert_eq!((&pod["restartPolicy"], &pod["nodeSelector"]["pool"]), (&json!("Never"), &json!("batch")));
         let container = &pod["containers"][0];
         assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);

@@ -337,11 +337,8 @@ impl Kubernetes {
             return kept.ok_or(none);
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let params = LogParams {
-            follow: options.follow,
-            tail_lines: options.lines.map(i64::from),
-            ..LogParams::default()
-        };
+        let params =
+            LogParams { follow: options.follow, tail_lines: options.lines.map(i64::from), ..LogParams::default() };
         match (pods.log_stream(&pod.name_any(), &params).await, kept) {
             (Ok(log), _) => Ok(JobLog::Pod(chunks(pod.name_any(), Box::pin(log)).boxed())),
             // Its node may be gone.
@@ -465,7 +462,8 @@ mod tests {
         let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "muons-skim-job",
             "labels": {"root-query.io/job": "skim"}, "annotations": annotations}, "spec": {"template": {}},
             "status": status});
-        let pod: Option<Pod> = pod.map(|status| serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap());
+        let pod: Option<Pod> =
+            pod.map(|status| serde_json::from_value(json!({"metadata": {}, "status": status})).unwrap());
         view(&serde_json::from_value(job).unwrap(), pod.as_ref())
     }
 

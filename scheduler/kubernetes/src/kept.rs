@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::{AsyncReadExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, LogParams, Patch, PatchParams};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -178,7 +178,9 @@ impl Kubernetes {
         let found = jobs.get_opt(&owner.name).await;
         let found = found.map_err(|error| refused(&format!("look at the job of {}", pod.name_any()), error))?;
         let is_theirs = |job: &DynamicObject| {
-            job.uid().as_ref() == Some(&owner.uid) && is_job_of(&spec.name, job) && job.meta().deletion_timestamp.is_none()
+            job.uid().as_ref() == Some(&owner.uid)
+                && is_job_of(&spec.name, job)
+                && job.meta().deletion_timestamp.is_none()
         };
         let Some(job) = found.filter(is_theirs) else { return Ok(true) };
         let before = End::of(job.annotations());

@@ -121,12 +121,7 @@ impl Kubernetes {
     }
 
     /// What Kubernetes has warned of last about an object.
-    pub(crate) async fn warning_about(
-        &self,
-        kind: &str,
-        name: &str,
-        namespace: &str,
-    ) -> Result<Option<String>, Error> {
+    pub(crate) async fn warning_about(&self, kind: &str, name: &str, namespace: &str) -> Result<Option<String>, Error> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let about = format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning");
         let found = api.list(&ListParams::default().fields(&about)).await;
