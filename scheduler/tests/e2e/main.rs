@@ -271,7 +271,7 @@ fn submissions(world: &World) {
     };
     let sql = format!("SELECT count(*) AS events FROM '{FILES}/events.root:Events' WHERE \"MET_pt\" >= 0");
     let submit = |name: &str, more: &[&str], words: &[&str]| {
-        let options = [&["--job-name", name, "--job-memory", "256Mi"], more, &["--"], words].concat();
+        let options = [&["--job-name", name, "--job-memory", "512Mi"], more, &["--"], words].concat();
         of("submit", &options)
     };
     let since = Instant::now();
@@ -283,6 +283,13 @@ fn submissions(world: &World) {
     let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).replace([' ', '\n'], "");
     assert!(said(&log("counts")).contains(&answer), "{}", said(&log("counts")));
 
+    eventually("the log is kept", || {
+        let job = world.sandbox.ask(&["get", "job", "-n", NAMESPACE, "muons-counts-job"]).unwrap_or_default();
+        match job["metadata"]["annotations"]["root-query.io/log"].is_string() {
+            true => Ok(()),
+            false => Err(job["metadata"].to_string()),
+        }
+    });
     world.delete(&world.pods("job").into_iter().map(|(name, _)| name).collect::<Vec<_>>());
     let kept = log("counts");
     assert!(said(&kept).contains(&answer), "{}", said(&kept));
