@@ -204,6 +204,8 @@ pub struct Scheduler {
     sessions: Sessions,
     watch: Watch,
     keeping: Option<BoxFuture<'static, ()>>,
+    /// Keeps the logs of jobs, where there are such.
+    remembering: Option<BoxFuture<'static, ()>>,
 }
 
 impl Scheduler {
@@ -232,6 +234,10 @@ impl Scheduler {
         let keeper = match options.pool.clone() {
             Some(pool) => Some(keeper(pool, executors_address).await?),
             None => None,
+        };
+        let remembering = match options.pool.as_ref().map(|pool| &pool.place) {
+            Some(PoolPlace::Kubernetes(spec)) => Some(keep_logs(spec.as_ref().clone()).await?),
+            Some(PoolPlace::Processes(_)) | None => None,
         };
         let pool = keeper.as_ref().map(Keeper::view);
         let keeping = keeper.map(|keeper| keeper.run(server.clone(), executors.clone(), guard.clone()).boxed());
@@ -263,7 +269,7 @@ impl Scheduler {
         if let Some((listener, _)) = for_executors {
             answering.push(plain(listener, door(For::Executors, &access)));
         }
-        Ok(Self { address, executors_address, answering, sessions, watch, keeping })
+        Ok(Self { address, executors_address, answering, sessions, watch, keeping, remembering })
     }
 
     /// Where it listens.
@@ -286,6 +292,7 @@ impl Scheduler {
             (result, ..) = select_all(self.answering) => result.map_err(Error::Stopped),
             () = self.sessions.tidy() => Ok(()),
             () = self.keeping.unwrap_or_else(|| pending().boxed()) => Ok(()),
+            () = self.remembering.unwrap_or_else(|| pending().boxed()) => Ok(()),
             () = self.watch.run() => Err(Error::Stopped(std::io::Error::other("nobody tells of executors any more"))),
             () = stop => Ok(()),
         }
@@ -380,6 +387,13 @@ async fn keeper(options: PoolOptions, address: SocketAddr) -> Result<Keeper, Err
         }
     };
     Ok(Keeper::new(pool, Limits { size, cores, idle, start, prefix }))
+}
+
+/// Keeps the logs of jobs that were submitted to a cluster, which would go with their pods.
+async fn keep_logs(spec: ClusterSpec) -> Result<BoxFuture<'static, ()>, Error> {
+    let (kubernetes, _) = Kubernetes::connect(None).await?;
+    let tell = |error: &root_kubernetes::Error| tracing::warn!("logs of jobs are not kept for the moment: {error}");
+    Ok(async move { kubernetes.keep_logs(&spec, tell).await }.boxed())
 }
 
 fn routes(facts: Facts, sessions: Sessions) -> Result<Router, ArrowError> {

@@ -13,8 +13,8 @@ use eos_io::ChecksumKind;
 use root_writer::{Compression, Nulls};
 
 pub use cluster::{
-    CheckArgs, ClusterAction, CreateArgs, DeleteArgs, DescriptionArgs, ListArgs, LogsArgs, NamedArgs, NamespaceArgs,
-    ScaleArgs, UpgradeArgs, WaitArgs,
+    CancelArgs, CheckArgs, ClusterAction, CreateArgs, DeleteArgs, DescriptionArgs, JobArgs, ListArgs, LogsArgs,
+    NamedArgs, NamespaceArgs, ScaleArgs, SubmitArgs, UpgradeArgs, WaitArgs, WaitJobArgs,
 };
 
 use crate::output::Format;

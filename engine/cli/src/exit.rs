@@ -33,6 +33,21 @@ impl Exit {
     /// `diff` found differences: the code of `diff` and `cmp`, which a failure to write the result has as well.
     pub const DIFFERENT: Self = Self::Query;
 
+    /// The one of a number.
+    pub fn of_code(code: i32) -> Option<Self> {
+        let all = [
+            Self::Ok,
+            Self::Query,
+            Self::Usage,
+            Self::Input,
+            Self::Authentication,
+            Self::Partial,
+            Self::Interrupted,
+            Self::Terminated,
+        ];
+        all.into_iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

@@ -132,7 +132,7 @@ impl Kubernetes {
         let name = object.name.clone().unwrap_or_default();
         let mut params = match kind.kind {
             // It is gone only when what it has made is gone.
-            "Deployment" => DeleteParams::foreground(),
+            "Deployment" | "Job" => DeleteParams::foreground(),
             _ => DeleteParams::background(),
         };
         let mut is_done = object.deletion_timestamp.is_some();

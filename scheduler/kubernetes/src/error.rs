@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::names::ClusterName;
+use crate::names::{ClusterName, JobName};
 use crate::phase::in_plain_words;
 use crate::spec::SpecError;
 
@@ -41,6 +41,40 @@ pub enum Error {
         name: ClusterName,
         /// Where it was looked for.
         namespace: String,
+    },
+    /// The cluster has no such job.
+    #[error("the cluster {name} has no job {job}; `root-query cluster jobs {name}` has those that there are")]
+    NoJob {
+        /// The cluster.
+        name: ClusterName,
+        /// The job.
+        job: JobName,
+    },
+    /// The cluster has a job of that name already.
+    #[error("there is a job {job} in the namespace {namespace} already; choose another name, or cancel that one")]
+    JobExists {
+        /// The job.
+        job: JobName,
+        /// Where it is.
+        namespace: String,
+    },
+    /// A job goes on.
+    #[error("the job {job} is not over after {} s: it is {state}", time.as_secs())]
+    NotOver {
+        /// The job.
+        job: JobName,
+        /// How far it is.
+        state: String,
+        /// How long it was waited for.
+        time: Duration,
+    },
+    /// There is no log of a job.
+    #[error("there is no log of the job {job}, which is {state}")]
+    NoLog {
+        /// The job.
+        job: JobName,
+        /// How far it is.
+        state: String,
     },
     /// The cluster has no such pod, or none that can be used.
     #[error("the cluster {name} has no {what}")]

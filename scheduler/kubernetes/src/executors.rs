@@ -82,14 +82,7 @@ impl Executors {
         tell: impl Fn(&Error) + Send + 'static,
     ) -> Result<Self, Error> {
         let client = kubernetes.client.clone();
-        let deployments: Api<Deployment> = Api::namespaced(client.clone(), &spec.namespace);
-        let name = Names::of(&spec.name).scheduler();
-        let deployment = deployments.get(&name).await;
-        let deployment = deployment.map_err(|error| refused(&format!("look at the deployment {name}"), error))?;
-        // Not its controller, which would take them for its own.
-        let owner = deployment.controller_owner_ref(&());
-        let owner = owner.map(|owner| OwnerReference { controller: None, block_owner_deletion: None, ..owner });
-
+        let owner = kubernetes.owner(&spec).await?;
         let pods = kubernetes.kind(&spec.namespace, PODS);
         let (seen, watching) = watch(pods, &spec, tell);
         let (api, configuration) = (Api::namespaced(client, &spec.namespace), configuration(&spec));
@@ -154,6 +147,19 @@ impl Executors {
         let is_current = pod.annotations().get(CONFIGURATION) == Some(&self.configuration);
         let view = view(pod.clone());
         Some(ExecutorView { name: view.name, phase: view.phase, memory_step: step.unwrap_or_default(), is_current })
+    }
+}
+
+impl Kubernetes {
+    /// The deployment of a cluster's scheduler, with which all ends that the cluster starts.
+    pub(crate) async fn owner(&self, spec: &ClusterSpec) -> Result<Option<OwnerReference>, Error> {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &spec.namespace);
+        let name = Names::of(&spec.name).scheduler();
+        let deployment = deployments.get(&name).await;
+        let deployment = deployment.map_err(|error| refused(&format!("look at the deployment {name}"), error))?;
+        // Not its controller, which would take them for its own.
+        let owner = deployment.controller_owner_ref(&());
+        Ok(owner.map(|owner| OwnerReference { controller: None, block_owner_deletion: None, ..owner }))
     }
 }
 

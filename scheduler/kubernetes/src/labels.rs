@@ -11,6 +11,14 @@ pub(crate) const PART_OF: &str = "root-query";
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label with what a pod of a cluster is.
 pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
+/// The label with the name of a job, at the job and its pods.
+pub(crate) const JOB: &str = "root-query.io/job";
+/// Where a job says what was asked for, as a shell reads it.
+pub(crate) const LINE: &str = "root-query.io/line";
+/// Where a job has the end of its log.
+pub(crate) const LOG: &str = "root-query.io/log";
+/// Where a job says how its last pod ended.
+pub(crate) const END: &str = "root-query.io/end";
 /// Where pods say by which configuration they were made.
 pub(crate) const CONFIGURATION: &str = "root-query.io/configuration";
 /// Where a namespace says that it was made for a cluster.
@@ -25,6 +33,7 @@ const VERSION: &str = "app.kubernetes.io/version";
 pub(crate) enum Component {
     Scheduler,
     Executor,
+    Job,
 }
 
 impl Component {
@@ -32,6 +41,7 @@ impl Component {
         match self {
             Self::Scheduler => "scheduler",
             Self::Executor => "executor",
+            Self::Job => "job",
         }
     }
 }

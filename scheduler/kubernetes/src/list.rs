@@ -36,7 +36,7 @@ pub struct Found {
 pub struct PodView {
     /// Its name.
     pub name: String,
-    /// `scheduler` or `executor`.
+    /// `scheduler`, `executor` or `job`.
     pub component: String,
     /// How far it is, and why no further.
     pub phase: Phase,
@@ -54,6 +54,16 @@ impl PodView {
     /// Whether it is one of the scheduler.
     pub fn is_scheduler(&self) -> bool {
         self.component == Component::Scheduler.name()
+    }
+
+    /// Whether it is an executor.
+    pub fn is_executor(&self) -> bool {
+        self.component == Component::Executor.name()
+    }
+
+    /// Whether it is one of a job.
+    pub fn is_of_job(&self) -> bool {
+        self.component == Component::Job.name()
     }
 }
 
@@ -107,10 +117,15 @@ impl Kubernetes {
     /// # Errors
     /// Where we may not look.
     pub async fn warning(&self, pod: &str, namespace: &str) -> Result<Option<String>, Error> {
+        self.warning_about("Pod", pod, namespace).await
+    }
+
+    /// What Kubernetes has warned of last about an object.
+    pub(crate) async fn warning_about(&self, kind: &str, name: &str, namespace: &str) -> Result<Option<String>, Error> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let about = format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning");
+        let about = format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning");
         let found = api.list(&ListParams::default().fields(&about)).await;
-        let found = found.map_err(|error| refused(&format!("look at what happened to {pod}"), error))?;
+        let found = found.map_err(|error| refused(&format!("look at what happened to {name}"), error))?;
         let time = |event: &&Event| {
             event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref()).map(|Time(time)| *time)
         };

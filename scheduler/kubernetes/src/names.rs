@@ -17,15 +17,27 @@ const HASH: usize = 8;
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterName(String);
 
-/// A text that is no name of a cluster.
+/// The name of a job of a cluster: a DNS label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobName(String);
+
+/// A text that is no name of a cluster, or of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{given}' is no name of a cluster: {reason}")]
+#[error("'{given}' is no name of a {of}: {reason}")]
 pub struct BadName {
     given: String,
+    of: &'static str,
     reason: &'static str,
 }
 
 impl ClusterName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl JobName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -38,20 +50,39 @@ impl fmt::Display for ClusterName {
     }
 }
 
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl FromStr for ClusterName {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = |reason| Err(BadName { given: text.to_string(), reason });
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        match text {
-            "" => bad("it is empty"),
-            _ if text.len() > LONGEST => bad("it has more than 63 characters"),
-            _ if !text.chars().all(allowed) => bad("it has other characters than a to z, 0 to 9 and -"),
-            _ if !text.starts_with(|c: char| c.is_ascii_lowercase()) => bad("it does not begin with a letter"),
-            _ if text.ends_with('-') => bad("it ends with -"),
-            _ => Ok(Self(text.to_string())),
-        }
+        label(text, "cluster").map(Self)
+    }
+}
+
+impl FromStr for JobName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        label(text, "job").map(Self)
+    }
+}
+
+/// A DNS label that begins with a letter.
+fn label(text: &str, of: &'static str) -> Result<String, BadName> {
+    let bad = |reason| Err(BadName { given: text.to_string(), of, reason });
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match text {
+        "" => bad("it is empty"),
+        _ if text.len() > LONGEST => bad("it has more than 63 characters"),
+        _ if !text.chars().all(allowed) => bad("it has other characters than a to z, 0 to 9 and -"),
+        _ if !text.starts_with(|c: char| c.is_ascii_lowercase()) => bad("it does not begin with a letter"),
+        _ if text.ends_with('-') => bad("it ends with -"),
+        _ => Ok(text.to_string()),
     }
 }
 
@@ -107,6 +138,21 @@ impl Names {
         self.with("secret")
     }
 
+    /// The network policy of jobs.
+    pub fn jobs(&self) -> String {
+        self.with("jobs")
+    }
+
+    /// A job; what Kubernetes calls its pods has `-` and five characters behind it.
+    pub fn job(&self, job: &JobName) -> String {
+        shortened(&format!("{}-{job}-job", self.cluster), LONGEST - 6)
+    }
+
+    /// What is secret of a job.
+    pub fn job_secret(&self, job: &JobName) -> String {
+        shortened(&format!("{}-{job}-job-secret", self.cluster), LONGEST)
+    }
+
     /// What the names of executors begin with; the scheduler puts `-` and five characters behind it.
     pub fn executor_prefix(&self) -> String {
         shortened(&format!("{}-executor", self.cluster), LONGEST - 6)
@@ -160,6 +206,9 @@ mod tests {
         seen.dedup();
         assert_eq!(seen.len(), 10);
         assert!(names.iter().all(|names| names.executor_prefix().len() <= 57));
+        let jobs = ["a", "b"].map(|end| format!("{}{end}", "y".repeat(60)).parse::<JobName>().unwrap());
+        assert!(jobs.iter().all(|job| names[0].job(job).len() <= 57 && names[0].job_secret(job).len() <= 63));
+        assert_ne!(names[0].job(&jobs[0]), names[0].job(&jobs[1]));
         assert_eq!(Names::of(&one).scheduler(), names[0].scheduler(), "each time the same");
         assert_eq!(Names::of(&"muons".parse().unwrap()).scheduler(), "muons-scheduler");
     }

@@ -40,6 +40,36 @@ pub(crate) fn policy_of_scheduler(spec: &ClusterSpec, names: &Names) -> NetworkP
 pub(crate) fn policy_of_executors(spec: &ClusterSpec, names: &Names) -> NetworkPolicy {
     let cluster = vec![peer(spec, Component::Scheduler), peer(spec, Component::Executor)];
     let within = NetworkPolicyEgressRule { to: Some(cluster.clone()), ports: None };
+    NetworkPolicy {
+        metadata: metadata(spec, &names.executor(), None),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(pods(spec, Component::Executor)),
+            policy_types: Some(vec!["Ingress".to_string(), "Egress".to_string()]),
+            ingress: Some(vec![NetworkPolicyIngressRule { from: Some(cluster), ports: None }]),
+            egress: Some(outward(spec, within)),
+        }),
+    }
+}
+
+/// Nobody reaches a job, and it reaches the scheduler as users do, storage, and the names of hosts.
+pub(crate) fn policy_of_jobs(spec: &ClusterSpec, names: &Names) -> NetworkPolicy {
+    let scheduler = NetworkPolicyEgressRule {
+        to: Some(vec![peer(spec, Component::Scheduler)]),
+        ports: Some(vec![tcp(USERS_PORT)]),
+    };
+    NetworkPolicy {
+        metadata: metadata(spec, &names.jobs(), None),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(pods(spec, Component::Job)),
+            policy_types: Some(vec!["Ingress".to_string(), "Egress".to_string()]),
+            ingress: None,
+            egress: Some(outward(spec, scheduler)),
+        }),
+    }
+}
+
+/// What a pod of a cluster reaches: something of its cluster, the names of hosts, and storage.
+fn outward(spec: &ClusterSpec, within: NetworkPolicyEgressRule) -> Vec<NetworkPolicyEgressRule> {
     let hosts = NetworkPolicyEgressRule { to: None, ports: Some(vec![tcp(NAMES), udp(NAMES)]) };
     let mut ports: Vec<NetworkPolicyPort> = spec.storage_ports.iter().map(|port| tcp(i32::from(*port))).collect();
     if spec.storage_ports.contains(&KERBEROS) {
@@ -50,15 +80,7 @@ pub(crate) fn policy_of_executors(spec: &ClusterSpec, names: &Names) -> NetworkP
     if !ports.is_empty() {
         egress.push(NetworkPolicyEgressRule { to: Some(anywhere()), ports: Some(ports) });
     }
-    NetworkPolicy {
-        metadata: metadata(spec, &names.executor(), None),
-        spec: Some(NetworkPolicySpec {
-            pod_selector: Some(pods(spec, Component::Executor)),
-            policy_types: Some(vec!["Ingress".to_string(), "Egress".to_string()]),
-            ingress: Some(vec![NetworkPolicyIngressRule { from: Some(cluster), ports: None }]),
-            egress: Some(egress),
-        }),
-    }
+    egress
 }
 
 fn peer(spec: &ClusterSpec, component: Component) -> NetworkPolicyPeer {

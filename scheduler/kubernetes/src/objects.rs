@@ -22,7 +22,7 @@ use crate::executor::{
 };
 use crate::labels::{CONFIGURATION, Component, labels, selector};
 use crate::names::Names;
-use crate::network::{policy_of_executors, policy_of_scheduler};
+use crate::network::{policy_of_executors, policy_of_jobs, policy_of_scheduler};
 use crate::spec::{ClusterSpec, SpecError, TLS, TOKENS};
 
 /// The port for users.
@@ -97,6 +97,7 @@ pub fn objects(spec: &ClusterSpec, secret: Option<&[SecretFile]>) -> Result<Vec<
     objects.extend([
         object(&policy_of_scheduler(spec, &names))?,
         object(&policy_of_executors(spec, &names))?,
+        object(&policy_of_jobs(spec, &names))?,
         object(&disruption_budget(spec, &names))?,
         object(&service(spec, &names.users(), &[("users", USERS_PORT)]))?,
         object(&service(spec, &names.scheduler(), &[("executors", EXECUTORS_PORT)]))?,
@@ -128,7 +129,7 @@ pub fn yaml(objects: &[Object], secrets: Secrets) -> Result<String, SpecError> {
     Ok(text)
 }
 
-fn object<T: k8s_openapi::Resource + Serialize + k8s_openapi::Metadata<Ty = ObjectMeta>>(
+pub(crate) fn object<T: k8s_openapi::Resource + Serialize + k8s_openapi::Metadata<Ty = ObjectMeta>>(
     typed: &T,
 ) -> Result<Object, SpecError> {
     let name = typed.metadata().name.clone().unwrap_or_default();
@@ -159,7 +160,7 @@ fn service_account(spec: &ClusterSpec, name: &str) -> ServiceAccount {
     }
 }
 
-/// What the scheduler may: its executors, and nothing else. Kubernetes cannot say "its own pods": whoever may make pods of a
+/// What the scheduler may: its executors, keeping the logs of jobs, and nothing else. Kubernetes cannot say "its own pods": whoever may make pods of a
 /// namespace may use all that these may use there, so a namespace is what keeps clusters of different people apart.
 fn role(spec: &ClusterSpec, names: &Names) -> Role {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
@@ -177,6 +178,8 @@ fn role(spec: &ClusterSpec, names: &Names) -> Role {
             rule("", &["pods"], &["create", "delete", "get", "list", "watch"]),
             // What one that failed has said last.
             rule("", &["pods/log"], &["get"]),
+            // Where it keeps the logs of jobs. It can make none.
+            rule("batch", &["jobs"], &["get", "patch"]),
             own,
         ]),
     }

@@ -68,6 +68,18 @@ pub fn phase(pod: &Pod) -> Phase {
     }
 }
 
+/// How a pod has ended, whether or not it was told to; nothing as long as it has not.
+pub(crate) fn end(pod: &Pod) -> Option<Phase> {
+    let status = pod.status.as_ref()?;
+    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")).then(|| of_status(status).printable())
+}
+
+/// The exit status of the program of a pod, once it has one.
+pub(crate) fn exit_status(pod: &Pod) -> Option<i32> {
+    let containers = pod.status.as_ref()?.container_statuses.as_deref()?;
+    containers.iter().find_map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.exit_code))
+}
+
 fn of_status(status: &PodStatus) -> Phase {
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     match status.phase.as_deref() {

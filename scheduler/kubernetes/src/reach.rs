@@ -161,7 +161,10 @@ fn lost(peer: &str, reason: &dyn std::fmt::Display) -> Error {
 }
 
 /// What a reader has, as it comes.
-fn chunks(pod: String, reader: impl AsyncBufRead + Unpin + Send) -> impl Stream<Item = Result<Vec<u8>, Error>> + Send {
+pub(crate) fn chunks(
+    pod: String,
+    reader: impl AsyncBufRead + Unpin + Send,
+) -> impl Stream<Item = Result<Vec<u8>, Error>> + Send {
     stream::try_unfold((pod, reader), async |(pod, mut reader)| {
         let chunk = reader.fill_buf().await.map_err(|error| lost(&pod, &error))?.to_vec();
         reader.consume_unpin(chunk.len());

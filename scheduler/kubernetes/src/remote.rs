@@ -42,9 +42,13 @@ impl Kind {
     }
 }
 
+/// Jobs.
+pub(crate) const JOBS: Kind = Kind::new("batch", "v1", "Job", "jobs");
+
 /// The kinds that a cluster consists of, in the order in which they are deleted: first who would make others anew.
-pub(crate) const KINDS: [Kind; 10] = [
+pub(crate) const KINDS: [Kind; 11] = [
     Kind::new("apps", "v1", "Deployment", "deployments"),
+    JOBS,
     Kind::new("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
     Kind::new("rbac.authorization.k8s.io", "v1", "Role", "roles"),
     Kind::new("", "v1", "Pod", "pods"),
@@ -221,7 +225,7 @@ impl Kubernetes {
 }
 
 /// Whether an object says that it is of a cluster.
-fn is_of(cluster: &ClusterName, metadata: &ObjectMeta) -> bool {
+pub(crate) fn is_of(cluster: &ClusterName, metadata: &ObjectMeta) -> bool {
     let labels = metadata.labels.as_ref();
     selector(cluster, None).iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))
 }

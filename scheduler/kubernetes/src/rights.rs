@@ -24,13 +24,15 @@ pub enum Deed {
     Logs,
     /// Connecting to it.
     Connect,
+    /// Having jobs run on it.
+    Submit,
     /// Deleting it.
     Delete,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Make, Self::Look, Self::Logs, Self::Connect, Self::Delete];
+    pub const ALL: [Self; 6] = [Self::Make, Self::Look, Self::Logs, Self::Connect, Self::Submit, Self::Delete];
 
     /// What it takes: verbs, and of what.
     fn takes(self) -> Vec<(&'static str, Kind, Option<&'static str>)> {
@@ -42,9 +44,11 @@ impl Deed {
         match self {
             // Nobody can let a scheduler do what they may not do themselves, and it makes pods.
             Self::Make => {
-                let applied = KINDS.into_iter().filter(|kind| kind.kind != "Pod").collect();
+                let applied = KINDS.into_iter().filter(|kind| !["Pod", "Job"].contains(&kind.kind)).collect();
                 let pods = each(&["create", "delete", "get", "list", "watch"], of("Pod"), None);
-                [each(&["get", "create", "patch"], applied, None), pods].concat()
+                let logs = each(&["get"], of("Pod"), Some("log"));
+                let jobs = each(&["get", "patch"], of("Job"), None);
+                [each(&["get", "create", "patch"], applied, None), pods, logs, jobs].concat()
             }
             Self::Look => {
                 let seen = [of("Pod"), of("Deployment")].concat();
@@ -56,6 +60,12 @@ impl Deed {
             Self::Connect => {
                 let ways = each(&["create", "get"], of("Pod"), Some("portforward"));
                 [each(&["get"], of("ConfigMap"), None), each(&["list"], of("Pod"), None), ways].concat()
+            }
+            Self::Submit => {
+                let described = each(&["get"], [of("ConfigMap"), of("Deployment")].concat(), None);
+                let jobs = each(&["create", "get", "list", "watch", "delete"], of("Job"), None);
+                let tokens = each(&["create", "delete"], of("Secret"), None);
+                [described, jobs, each(&["list", "watch"], of("Pod"), None), tokens].concat()
             }
             Self::Delete => each(&["list", "delete"], KINDS.into(), None),
         }

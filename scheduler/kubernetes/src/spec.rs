@@ -273,28 +273,15 @@ impl ClusterSpec {
 
     fn check_resources(&self) -> Result<(), SpecError> {
         let (scheduler, executors) = (&self.scheduler.resources, &self.executors);
-        for (what, resources) in [("the scheduler", scheduler), ("an executor", &executors.resources)] {
-            if resources.cores == 0 {
-                return Err(SpecError::NoCores { what });
-            }
-            if let Some(cpu) = resources.cpu.as_ref().filter(|cpu| !is_share_of(cpu, resources.cores)) {
-                return Err(SpecError::Cpu { what, given: cpu.0.clone(), cores: resources.cores });
-            }
-        }
+        check_cores("the scheduler", scheduler)?;
+        check_cores("an executor", &executors.resources)?;
         let quantities = [
             ("the memory of the scheduler", Some(&scheduler.memory)),
             ("the memory of executors", Some(&executors.resources.memory)),
             ("the most memory of executors", executors.most_memory.as_ref()),
             ("the room of executors for rows", executors.scratch.as_ref()),
         ];
-        for (what, quantity) in quantities {
-            if let Some(quantity) = quantity
-                && bytes(quantity).is_none()
-            {
-                return Err(SpecError::Quantity { what, given: quantity.0.clone() });
-            }
-        }
-        Ok(())
+        quantities.into_iter().try_for_each(|(what, quantity)| quantity.map_or(Ok(()), |q| check_quantity(what, q)))
     }
 
     /// That a secret has all files that the cluster needs.
@@ -321,11 +308,34 @@ impl Default for SchedulerSpec {
 }
 
 /// Volumes of every pod of a cluster.
-pub(crate) const VOLUMES: [&str; 4] = ["config", "door", "scratch", "secret"];
+pub(crate) const VOLUMES: [&str; 5] = ["config", "door", "scratch", "secret", "user"];
 /// The variable with the address of a pod.
 pub(crate) const POD_IP: &str = "POD_IP";
 /// Directories of every pod of a cluster.
 pub(crate) const DIRECTORIES: [&str; 2] = ["/etc/root-query", "/scratch"];
+
+/// That a pod can have what it is to have.
+pub(crate) fn check_resources(what: &'static str, resources: &Resources) -> Result<(), SpecError> {
+    check_cores(what, resources)?;
+    check_quantity("the memory", &resources.memory)
+}
+
+fn check_cores(what: &'static str, resources: &Resources) -> Result<(), SpecError> {
+    if resources.cores == 0 {
+        return Err(SpecError::NoCores { what });
+    }
+    match resources.cpu.as_ref().filter(|cpu| !is_share_of(cpu, resources.cores)) {
+        Some(cpu) => Err(SpecError::Cpu { what, given: cpu.0.clone(), cores: resources.cores }),
+        None => Ok(()),
+    }
+}
+
+fn check_quantity(what: &'static str, quantity: &Quantity) -> Result<(), SpecError> {
+    match bytes(quantity) {
+        Some(_) => Ok(()),
+        None => Err(SpecError::Quantity { what, given: quantity.0.clone() }),
+    }
+}
 
 /// An executor whose pod Kubernetes refuses would be missed only when it is needed.
 fn check_place(place: &Place) -> Result<(), SpecError> {

@@ -185,6 +185,9 @@ fn main() {
     confined(&world);
     checked(&mut world.root_query(&["cluster", "create", "muons", "-f", &file.display().to_string()]));
 
+    step("jobs that nobody waits for");
+    submissions(&world);
+
     step("up under load, and an executor that is killed");
     world.executors(0);
     let since = Instant::now();
@@ -255,6 +258,64 @@ fn out_of_memory(world: &World) {
     assert!(ends > 0, "nobody ran out of memory");
     assert!(ends < 2 || more > 0, "nobody was given more");
     assert_eq!(world.events().is_right(), 1);
+}
+
+/// Jobs run in the cluster by themselves, and what they said is there when their pods are gone.
+fn submissions(world: &World) {
+    let of = |verb: &str, more: &[&str]| {
+        let mut command = world.root_query(&["cluster", verb, "muons", "-n", NAMESPACE]);
+        command.args(more);
+        command
+    };
+    let sql = format!("SELECT count(*) AS events FROM '{FILES}/events.root:Events' WHERE \"MET_pt\" >= 0");
+    let submit = |name: &str, more: &[&str], words: &[&str]| {
+        let options = [&["--job-name", name, "--job-memory", "512Mi"], more, &["--"], words].concat();
+        of("submit", &options)
+    };
+    let since = Instant::now();
+    checked(&mut submit("counts", &["--wait"], &["sql", "--format", "json", "-c", &sql]));
+    println!("    the answer of a job after {:.1} s", since.elapsed().as_secs_f64());
+    confined(world);
+    let log = |job: &str| checked(&mut of("logs", &["--job", job]));
+    let answer = format!("\"events\":{EVENTS}");
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).replace([' ', '\n'], "");
+    assert!(said(&log("counts")).contains(&answer), "{}", said(&log("counts")));
+
+    eventually("the log is kept", || {
+        let job = world.sandbox.ask(&["get", "job", "-n", NAMESPACE, "muons-counts-job"]).unwrap_or_default();
+        match job["metadata"]["annotations"]["root-query.io/log"].is_string() {
+            true => Ok(()),
+            false => Err(job["metadata"].to_string()),
+        }
+    });
+    world.delete(&world.pods("job").into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let kept = log("counts");
+    assert!(said(&kept).contains(&answer), "{}", said(&kept));
+    let note = String::from_utf8_lossy(&kept.stderr).into_owned();
+    assert!(note.contains("no pod of the job counts is left"), "{note}");
+
+    checked(&mut submit("fails", &[], &["count", &format!("{FILES}/missing.root:Events")]));
+    let once = r#"{"spec": {"backoffLimit": 0}}"#;
+    world.sandbox.kubectl(&["patch", "job", "-n", NAMESPACE, "muons-fails-job", "--type=merge", "-p", once]);
+    let failed = of("wait", &["fails"]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(3), "{}", String::from_utf8_lossy(&failed.stderr));
+
+    let file = format!("'{FILES}/events.root:Events'");
+    let pairs = format!(
+        "SELECT count(*) FROM {file} a CROSS JOIN {file} b CROSS JOIN {file} c \
+                         WHERE a.\"MET_pt\" + b.\"MET_pt\" + c.\"MET_pt\" >= 0"
+    );
+    checked(&mut submit("runs", &[], &["sql", "-c", &pairs]));
+    eventually("the job runs", || match world.running("job").as_slice() {
+        [_] => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    checked(&mut of("cancel", &["runs"]));
+    assert_eq!(world.running("job"), Vec::<String>::new());
+    let listed = checked(&mut of("jobs", &["--format", "json"]));
+    let jobs: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let names: Vec<&str> = jobs.as_array().unwrap().iter().map(|job| job["job"].as_str().unwrap()).collect();
+    assert_eq!(names, ["counts", "fails"]);
 }
 
 /// That pods may no more than they have to.

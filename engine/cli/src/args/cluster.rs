@@ -1,10 +1,14 @@
 //! The command line of `cluster`: clusters on Kubernetes.
 
+mod jobs;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
-use root_kubernetes::{ClusterName, PullPolicy};
+use root_kubernetes::{ClusterName, JobName, PullPolicy};
+
+pub use jobs::{CancelArgs, JobArgs, SubmitArgs, WaitJobArgs};
 
 use super::KeyValue;
 
@@ -16,6 +20,7 @@ Examples:
   root-query --cluster k8s:muons sql -c 'SELECT count(*) FROM t' root://eos.example//d/x.root
   root-query cluster scale muons 0..16
   root-query cluster logs muons -f
+  root-query cluster submit muons -- skim root://eos.example//d/x.root -o root://eos.example//me/y.root
   root-query cluster delete muons
 
 Which Kubernetes it is and who you are there is what KUBECONFIG says, or ~/.kube/config, as for
@@ -71,8 +76,18 @@ pub enum ClusterAction {
     Upgrade(UpgradeArgs),
     /// Delete a cluster with all that belongs to it.
     Delete(DeleteArgs),
-    /// Show the log of a cluster's scheduler, or of another of its pods.
+    /// Show the log of a cluster's scheduler, of another of its pods, or of a job.
     Logs(LogsArgs),
+    /// Have a verb run in Kubernetes, on a cluster, where it goes on without this machine.
+    Submit(SubmitArgs),
+    /// List the jobs of a cluster that were submitted.
+    Jobs(NamedArgs),
+    /// Show a job.
+    Status(JobArgs),
+    /// Wait until a job is over, and exit with its code.
+    Wait(WaitJobArgs),
+    /// End a job, and remove it with its log.
+    Cancel(CancelArgs),
     /// Find out whether clusters can be made here, or what is wrong with one.
     Check(CheckArgs),
 }
@@ -277,6 +292,9 @@ pub struct LogsArgs {
     /// One of its pods, as `cluster get` lists them; by default that of the scheduler.
     #[arg(value_name = "POD")]
     pub pod: Option<String>,
+    /// The log of a job; what was kept of it, where its pod is gone.
+    #[arg(long, value_name = "JOB", conflicts_with_all = ["pod", "previous"])]
+    pub job: Option<JobName>,
     /// Go on as long as the pod writes.
     #[arg(short, long)]
     pub follow: bool,

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota, Secret};
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
-use kubernetes_testbed::{ControlPlane, FakeNode, MISSING, UNMOUNTABLE, everything};
+use kubernetes_testbed::{ControlPlane, DONE, FAILING, FakeNode, MISSING, UNMOUNTABLE, everything};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -59,6 +60,22 @@ impl Admin {
 
     async fn json(&self, words: &[&str]) -> Value {
         serde_json::from_slice(&self.run(&[words, &["--format", "json"]].concat()).await.ok().stdout).unwrap()
+    }
+
+    /// `root-query cluster submit muons ... -- ...` in the namespace.
+    async fn submit(&self, options: &[&str], words: &[&str]) -> Run {
+        let mut command = command(self.home.path());
+        command.env("KUBECONFIG", plane().await.kubeconfig());
+        command.args(["cluster", "submit", "muons", "-n", &self.namespace]).args(options).arg("--").args(words);
+        let run = finish(&mut command);
+        assert!(!run.text().contains(HIDDEN) && !run.stderr.contains(HIDDEN), "{words:?}: {}", run.stderr);
+        run
+    }
+
+    /// Changes a job, as its user could.
+    async fn change(&self, job: &str, change: Value) {
+        let name = format!("muons-{job}-job");
+        self.api::<Job>().patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -422,5 +439,130 @@ async fn a_cluster_that_asks_for_a_token_is_not_tried_without() {
         .await
         .fails(1, &["warning: ", "muons-scheduler-", "cannot be reached"]);
     assert!(!lost.stderr.contains(HIDDEN) && !lost.stderr.contains("panicked"), "{}", lost.stderr);
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+const FILE: &str = "root://eos.example//d/x.root:Events";
+
+#[tokio::test]
+async fn a_job_is_submitted_followed_and_removed() {
+    let admin = Admin::new("submit").await;
+    let image = format!("{DONE}root-query:1");
+    // The scheduler is one that ends as well, which is no matter of the job.
+    admin.run(&["create", "muons", "--image", &image, "--no-wait"]).await.ok();
+
+    let submitted = admin.submit(&["--job-name", "first"], &["count", FILE]).await.ok();
+    assert_eq!(submitted.text(), "first\n");
+    for words in ["the cluster muons is not ready", "root-query cluster wait muons -n", "--job first -f"] {
+        assert!(submitted.stderr.contains(words), "no '{words}' in: {}", submitted.stderr);
+    }
+    let waited = admin.run(&["wait", "muons", "first"]).await.ok();
+    assert!(waited.stderr.contains("first: done") && waited.text().is_empty(), "{}", waited.stderr);
+    let shown = admin.json(&["status", "muons", "first"]).await;
+    assert_eq!((&shown[0]["state"], &shown[0]["exit"], &shown[0]["failures"]), (&json!("done"), &json!(0), &json!(0)));
+    let second = admin.submit(&["--wait"], &["sql", "-c", "SELECT 1 AS a", FILE]).await.ok();
+    assert!(second.text().starts_with("sql-") && second.text().trim_end().len() == 9, "{}", second.text());
+    let listed = admin.json(&["jobs", "muons"]).await;
+    let commands: Vec<&Value> = listed.as_array().unwrap().iter().map(|job| &job["command"]).collect();
+    assert_eq!(commands, [&json!(format!("count {FILE}")), &json!(format!("sql -c 'SELECT 1 AS a' {FILE}"))]);
+
+    // The node has no kubelet that would have a log; the scheduler would have kept its end.
+    admin.run(&["logs", "muons", "--job", "first"]).await.fails(1, &["refuses to show the log of muons-first-job-"]);
+    admin.change("first", json!({"metadata": {"annotations": {"root-query.io/log": "one\ntwo\n"}}})).await;
+    let pod = shown[0]["pod"].as_str().unwrap();
+    admin.api::<Pod>().delete(pod, &DeleteParams::default().grace_period(0)).await.unwrap();
+    let log = admin.run(&["logs", "muons", "--job", "first", "--tail", "1"]).await.ok();
+    assert_eq!(log.text(), "two\n");
+    assert!(log.stderr.contains("no pod of the job first is left; this is what was kept of its log"), "{}", log.stderr);
+
+    let removed = admin.run(&["cancel", "muons", "first"]).await.ok();
+    assert!(
+        removed.stderr.contains("the job first of the cluster muons is removed; it was done"),
+        "{}",
+        removed.stderr
+    );
+    admin.run(&["status", "muons", "first"]).await.fails(3, &["the cluster muons has no job first"]);
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+#[tokio::test]
+async fn waiting_for_a_job_ends_as_the_job_did() {
+    let admin = Admin::new("codes").await;
+    let image = format!("{FAILING}root-query:1");
+    admin.run(&["create", "muons", "--image", &image, "--no-wait"]).await.ok();
+    admin.submit(&["--job-name", "bad"], &["count", FILE]).await.ok();
+    // Kubernetes takes its time to try it again.
+    admin.change("bad", json!({"spec": {"backoffLimit": 0}})).await;
+    let words = ["the job bad is failed: exit status 3", "root-query cluster logs muons -n", "--job bad"];
+    admin.run(&["wait", "muons", "bad"]).await.fails(3, &words);
+    let shown = admin.json(&["status", "muons", "bad"]).await;
+    assert_eq!((&shown[0]["state"], &shown[0]["exit"]), (&json!("failed"), &json!(3)));
+    assert_eq!(shown[0]["reason"], "exit status 3");
+
+    let image = format!("{MISSING}root-query:1");
+    admin.run(&["upgrade", "muons", "--image", &image, "--no-wait"]).await.ok();
+    admin.submit(&["--job-name", "waits"], &["count", FILE]).await.ok();
+    admin
+        .run(&["wait", "muons", "waits", "--timeout", "5"])
+        .await
+        .fails(1, &["is not over after 5 s", "cannot be pulled"]);
+    let again = admin.submit(&["--job-name", "waits"], &["count", FILE]).await;
+    again.fails(2, &["there is a job waits in the namespace"]);
+    let cancelled = admin.run(&["cancel", "muons", "waits"]).await.ok();
+    assert!(cancelled.stderr.contains("is cancelled"), "{}", cancelled.stderr);
+    let late = admin.submit(&["--timeout", "1", "--wait", "--job-name", "late"], &["count", FILE]).await;
+    assert_eq!((late.code, late.text()), (1, "late\n"), "{}", late.stderr);
+    assert!(late.stderr.contains("the job late is failed: it took longer than it may"), "{}", late.stderr);
+    admin.run(&["delete", "muons"]).await.ok();
+}
+
+#[tokio::test]
+async fn a_job_has_the_token_of_its_user_and_shows_it_nowhere() {
+    let admin = Admin::new("job-token").await;
+    let tokens = admin.file("tokens", &format!("alice:{HIDDEN}\n"));
+    admin.run(&create(&["muons", "--tokens", &tokens, "--no-wait"])).await.ok();
+    admin.submit(&["--job-name", "skim"], &["count", FILE]).await.fails(4, &["asks for a token"]);
+    let token = admin.file("token", HIDDEN);
+    let with_token = ["--job-name", "skim", "--cluster-token-file", &token];
+
+    let dry = admin.submit(&[&with_token[..], &["--dry-run"]].concat(), &["count", FILE]).await.ok();
+    let printed: Vec<Value> = serde_saphyr::from_multiple(dry.text()).unwrap();
+    assert_eq!((&printed[0]["kind"], &printed[0]["data"]["token"]), (&json!("Secret"), &json!("(hidden)")));
+    assert_eq!((&printed[1]["kind"], &printed[1]["metadata"]["name"]), (&json!("Job"), &json!("muons-skim-job")));
+    assert_eq!(admin.json(&["jobs", "muons"]).await, json!([]), "a dry run makes nothing");
+
+    admin.submit(&with_token, &["count", FILE]).await.ok();
+    let job = admin.api::<Job>().get("muons-skim-job").await.unwrap();
+    assert!(!serde_json::to_string(&job).unwrap().contains(HIDDEN));
+    let secret = admin.api::<Secret>().get("muons-skim-job-secret").await.unwrap().data.unwrap();
+    assert_eq!(secret["token"].0, HIDDEN.as_bytes());
+    admin.run(&["delete", "muons"]).await.ok();
+    let left = admin.everything().await;
+    assert!(!left.iter().any(|what| what.contains("muons")), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_run_in_a_pod_is_refused_before() {
+    let admin = Admin::new("unfit").await;
+    admin.submit(&[], &["count", FILE]).await.fails(3, &["there is no cluster muons in the namespace"]);
+    admin.run(&["jobs", "muons"]).await.fails(3, &["there is no cluster muons in the namespace"]);
+    admin.run(&create(&["muons", "--no-wait"])).await.ok();
+    for (options, words, told) in [
+        (&[][..], &["skim", FILE, "-o", "y.root"][..], "-o y.root: what is written in the pod goes with it"),
+        (&[], &["count", FILE, "--cluster", "local:2"], "--cluster has no place behind --"),
+        (&[], &["cuont", FILE], "behind --: "),
+        (&["--job-memory", "much"], &["count", FILE], "'much' is no quantity"),
+        (&["--job-cores", "0"], &["count", FILE], "the job has no cores"),
+        (&["--job-name", "A"], &["count", FILE], "is no name of a job"),
+        (&["--timeout", "0"], &["count", FILE], "--timeout"),
+    ] {
+        admin.submit(options, words).await.fails(2, &[told]);
+    }
+    let warned = admin.submit(&["--dry-run"], &["count", "run1.root"]).await.ok();
+    assert!(warned.stderr.contains("run1.root is no URL"), "{}", warned.stderr);
+    assert_eq!(admin.json(&["jobs", "muons"]).await, json!([]));
+    for words in [&["status", "muons", "none"][..], &["wait", "muons", "none"], &["cancel", "muons", "none"]] {
+        admin.run(words).await.fails(3, &["the cluster muons has no job none", "root-query cluster jobs muons"]);
+    }
     admin.run(&["delete", "muons"]).await.ok();
 }

@@ -74,6 +74,7 @@ fn the_scheduler_may_manage_pods_of_its_namespace_and_nothing_else() {
     };
     assert_eq!(may("pods"), ["create", "delete", "get", "list", "watch"]);
     assert_eq!(may("deployments"), ["get"]);
+    assert_eq!(may("jobs"), ["get", "patch"]);
     for forbidden in ["secrets", "pods/exec", "roles", "nodes", "*"] {
         assert!(may(forbidden).is_empty(), "{forbidden}");
     }
@@ -124,6 +125,21 @@ fn executors_are_reached_by_their_cluster_alone_and_reach_it_storage_and_names()
     let none = ClusterSpec { storage_ports: [].into(), ..spec("muons") };
     let policy = find(&objects(&none, None).unwrap(), "NetworkPolicy", "muons-executor");
     assert_eq!(policy["spec"]["egress"].as_array().unwrap().len(), 2, "no ports are not all ports");
+}
+
+#[test]
+fn jobs_reach_the_scheduler_as_users_do_and_nobody_reaches_them() {
+    let few = ClusterSpec { storage_ports: [1094].into(), ..spec("muons") };
+    let policy = find(&objects(&few, None).unwrap(), "NetworkPolicy", "muons-jobs");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "job");
+    assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+    assert!(policy["spec"]["ingress"].is_null(), "{policy}");
+    let [scheduler, hosts, storage] = policy["spec"]["egress"].as_array().unwrap().as_slice() else {
+        panic!("{policy}")
+    };
+    let to = &scheduler["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"];
+    assert_eq!((to, &scheduler["ports"][0]["port"]), (&Value::from("scheduler"), &Value::from(USERS_PORT)));
+    assert_eq!((&hosts["ports"][0]["port"], &storage["ports"][0]["port"]), (&Value::from(53), &Value::from(1094)));
 }
 
 #[test]

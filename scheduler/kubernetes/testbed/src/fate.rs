@@ -16,6 +16,10 @@ pub const UNREADY: &str = "unready.example/";
 pub const GREEDY: &str = "greedy.example/";
 /// What images begin with of pods whose volumes cannot be had.
 pub const UNMOUNTABLE: &str = "unmountable.example/";
+/// What images begin with whose programs do what they are to do.
+pub const DONE: &str = "done.example/";
+/// What images begin with whose programs fail, with exit status 3.
+pub const FAILING: &str = "failing.example/";
 /// How long a program runs that is to end.
 const RUNS: Duration = Duration::from_millis(500);
 
@@ -79,6 +83,8 @@ impl Fate {
         let fate = |image: &str| match image {
             _ if image.starts_with(MISSING) => Some(Self::NoImage(format!("manifest for {image} not found"))),
             _ if image.starts_with(UNREADY) => Some(Self::Unready),
+            _ if image.starts_with(DONE) => Some(Self::Ends(0, "Completed".to_string())),
+            _ if image.starts_with(FAILING) => Some(Self::Ends(3, "Error".to_string())),
             _ if image.starts_with(GREEDY) => Some(Self::Ends(137, "OOMKilled".to_string())),
             _ if image.starts_with(UNMOUNTABLE) => {
                 Some(Self::NoVolume("MountVolume.SetUp failed for volume".to_string()))

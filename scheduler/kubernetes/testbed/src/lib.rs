@@ -22,6 +22,6 @@ mod programs;
 
 pub use control_plane::ControlPlane;
 pub use everything::everything;
-pub use fate::{ANNOTATION, Fate, GREEDY, MISSING, UNMOUNTABLE, UNREADY};
+pub use fate::{ANNOTATION, DONE, FAILING, Fate, GREEDY, MISSING, UNMOUNTABLE, UNREADY};
 pub use node::FakeNode;
 pub use programs::{helm, kubectl};

@@ -5,6 +5,7 @@ mod apply;
 mod checks;
 mod delete;
 mod executors;
+mod jobs;
 mod outage;
 mod pods;
 mod reach;

@@ -2,6 +2,7 @@
 
 use futures::TryStreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchParams};
@@ -114,6 +115,12 @@ async fn the_scheduler_may_nothing_else() {
         "scaling itself",
         deployments.patch_scale("muons-scheduler", &PatchParams::default(), &Patch::Merge(scale)).await,
     );
+
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
+    forbidden("listing jobs", jobs.list(&ListParams::default()).await);
+    forbidden("making jobs", jobs.create(&PostParams::default(), &named("mine")).await);
+    forbidden("deleting jobs", jobs.delete("any", &DeleteParams::default()).await.map(|_| ()));
+    out_of_reach::<Job>(&client, "kube-system", "any", &named("mine")).await;
 
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     let own = kubernetes.pods(&spec.name, &namespace).await.unwrap()[0].name.clone();

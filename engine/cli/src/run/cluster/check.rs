@@ -90,6 +90,7 @@ fn of_deed(deed: Deed, missing: &[String]) -> Finding {
         Deed::Look => "look at clusters",
         Deed::Logs => "read logs",
         Deed::Connect => "connect",
+        Deed::Submit => "submit jobs",
         Deed::Delete => "delete clusters",
         _ => "more",
     };
@@ -151,7 +152,8 @@ async fn of_cluster(
     });
     let told = format!("{} of {} run", counted(executors, "executor"), spec.executors.count);
     findings.push(("executors", Verdict::Ok, told));
-    for pod in &pods {
+    // What became of jobs is no matter of the cluster.
+    for pod in pods.iter().filter(|pod| !pod.is_of_job()) {
         let is_well = matches!(pod.phase, Phase::Running { ready: true } | Phase::Done | Phase::Stopping);
         // Who may not see events still sees the pods.
         let warning = kubernetes.warning(&pod.name, &spec.namespace).await.ok().flatten().filter(|_| !is_well);

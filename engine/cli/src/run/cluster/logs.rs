@@ -1,7 +1,7 @@
 //! `cluster logs`.
 
-use futures::{StreamExt, pin_mut};
-use root_kubernetes::LogOptions;
+use futures::{StreamExt, pin_mut, stream};
+use root_kubernetes::{JobLog, LogOptions};
 
 use super::Place;
 use crate::app::App;
@@ -18,7 +18,17 @@ const LONGEST: usize = 64 << 10;
 pub async fn logs(app: &App, args: &LogsArgs) -> Outcome {
     let Place { kubernetes, namespace } = Place::find(app, &args.place).await?;
     let options = LogOptions { follow: args.follow, previous: args.previous, lines: args.tail };
-    let log = kubernetes.logs(&args.name, &namespace, args.pod.as_deref(), options).await?;
+    let log = match &args.job {
+        Some(job) => match kubernetes.job_log(&args.name, &namespace, job, options).await? {
+            JobLog::Pod(log) => log,
+            JobLog::Kept { text, is_cut } => {
+                let part = if is_cut { "the end of its log" } else { "its log" };
+                app.console.note(&format!("no pod of the job {job} is left; this is what was kept of {part}"));
+                stream::iter([Ok(text.into_bytes())]).boxed()
+            }
+        },
+        None => kubernetes.logs(&args.name, &namespace, args.pod.as_deref(), options).await?.boxed(),
+    };
     let target = app.target()?;
     let is_terminal = target.is_terminal();
     let mut to = Destination::open(target, &app.shutdown)?;

@@ -1,12 +1,16 @@
 //! `cluster`: clusters on Kubernetes. `describe` makes a description of options and files, `make` has it carried out, `view`
-//! shows what becomes of it meanwhile, `show` and `check` look, `logs` and `delete` do what they are called.
+//! shows what becomes of it meanwhile, `show` and `check` look, `logs` and `delete` do what they are called. `submit` has a verb
+//! run in Kubernetes, if `line` says that it can, and `jobs` tell what becomes of it.
 
 mod check;
 mod delete;
 mod describe;
+mod jobs;
+mod line;
 mod logs;
 mod make;
 mod show;
+mod submit;
 mod view;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +32,11 @@ pub async fn run(app: &App, action: &ClusterAction) -> Outcome {
         ClusterAction::Upgrade(args) => make::upgrade(app, args).await,
         ClusterAction::Delete(args) => delete::delete(app, args).await,
         ClusterAction::Logs(args) => logs::logs(app, args).await,
+        ClusterAction::Submit(args) => submit::submit(app, args).await,
+        ClusterAction::Jobs(args) => jobs::list(app, args).await,
+        ClusterAction::Status(args) => jobs::status(app, args).await,
+        ClusterAction::Wait(args) => jobs::wait(app, args).await,
+        ClusterAction::Cancel(args) => jobs::cancel(app, args).await,
         ClusterAction::Check(args) => check::check(app, args).await,
     }
 }
@@ -56,14 +65,24 @@ fn words(app: &App, name: &ClusterName, namespace: &str) -> String {
 
 /// How long ago something was, as people say it: `5m`, `3h`, `2d`.
 fn age(since: Option<i64>) -> Option<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-    let seconds = now.saturating_sub(u64::try_from(since?).ok()?);
+    between(since?, now()?)
+}
+
+/// How long something took, as people say it.
+fn between(from: i64, to: i64) -> Option<String> {
+    let (from, to) = (u64::try_from(from).ok()?, u64::try_from(to).ok()?);
+    let seconds = to.saturating_sub(from);
     Some(match seconds {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{}m", seconds / 60),
         7200..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     })
+}
+
+/// Seconds since 1970.
+fn now() -> Option<i64> {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 /// How far a pod is, and why no further.
@@ -79,10 +98,16 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
             denied if denied.is_denied() => Exit::Authentication,
-            Error::NotConfigured { .. } | Error::Spec(_) | Error::Foreign { .. } => Exit::Usage,
+            Error::NotConfigured { .. } | Error::Spec(_) | Error::Foreign { .. } | Error::JobExists { .. } => {
+                Exit::Usage
+            }
             // An object that it does not understand.
             Error::Refused { code: 400 | 422, what, .. } if !what.starts_with("show the log") => Exit::Usage,
-            Error::NoCluster { .. } | Error::NoPod { .. } | Error::Description { .. } => Exit::Input,
+            Error::NoCluster { .. }
+            | Error::NoPod { .. }
+            | Error::NoJob { .. }
+            | Error::NoLog { .. }
+            | Error::Description { .. } => Exit::Input,
             _ => Exit::Query,
         };
         Self::new(exit, error.to_string())

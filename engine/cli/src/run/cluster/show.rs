@@ -60,7 +60,7 @@ pub fn is_ready(pods: &[PodView]) -> bool {
 
 /// Executors that run.
 pub fn running(pods: &[PodView]) -> u64 {
-    let runs = |pod: &&PodView| !pod.is_scheduler() && matches!(pod.phase, Phase::Running { .. });
+    let runs = |pod: &&PodView| pod.is_executor() && matches!(pod.phase, Phase::Running { .. });
     pods.iter().filter(runs).count() as u64
 }
 
