@@ -25,6 +25,7 @@ use root_cluster::{JOB_HEADER, JOB_TIMEOUT_HEADER, REPORT_HEADER};
 use tonic::{Request, Response, Status};
 
 use crate::auth::User;
+use crate::cores::Cores;
 use crate::doors::FromItself;
 use crate::guard::Guard;
 use crate::jobs::Jobs;
@@ -37,6 +38,7 @@ pub(crate) struct Front {
     server: Server,
     jobs: Jobs,
     guard: Guard,
+    cores: Cores,
     measured: Arc<Mutex<Measured>>,
     reports: Arc<Mutex<Reports>>,
 }
@@ -65,8 +67,8 @@ impl Reports {
 }
 
 impl Front {
-    pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard) -> Self {
-        Self { server, jobs, guard, measured: Arc::default(), reports: Arc::default() }
+    pub(crate) fn new(server: Server, jobs: Jobs, guard: Guard, cores: Cores) -> Self {
+        Self { server, jobs, guard, cores, measured: Arc::default(), reports: Arc::default() }
     }
 
     /// Adds up what tasks of large stages have measured.
@@ -95,6 +97,7 @@ impl Front {
     ) -> Result<Response<UpdateTaskStatusResult>, Status> {
         let UpdateTaskStatusParams { executor_id, task_status } = request.get_mut();
         self.guard.heard(executor_id, task_status);
+        self.cores.heard(executor_id, task_status);
         self.jobs.take_notes(executor_id, task_status);
         self.add_up(task_status).await;
         self.server.update_task_status(request).await
@@ -170,6 +173,7 @@ struct Watched {
     server: Server,
     jobs: Jobs,
     guard: Guard,
+    cores: Cores,
     job: String,
     is_over: bool,
 }
@@ -202,6 +206,7 @@ impl Stream for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.guard.ended(&self.job);
+        self.cores.ended(&self.job);
         if self.is_over {
             return;
         }
@@ -231,20 +236,21 @@ impl SchedulerGrpc for Front {
         self.jobs.begin(&job, &user);
         let limit = request.metadata().get(JOB_TIMEOUT_HEADER).and_then(|millis| millis.to_str().ok()?.parse().ok());
         self.guard.begun(&job, limit.map(Duration::from_millis));
-        let mut answer = NAME
-            .scope(job.clone(), self.server.execute_query_push(request))
-            .await
-            .inspect_err(|_| self.guard.ended(&job))?;
+        let mut answer = NAME.scope(job.clone(), self.server.execute_query_push(request)).await.inspect_err(|_| {
+            self.guard.ended(&job);
+            self.cores.ended(&job);
+        })?;
         let name = job.parse().map_err(|_| Status::internal("the name of a job is no header"))?;
         answer.metadata_mut().insert(JOB_HEADER, name);
-        let (server, jobs, guard) = (self.server.clone(), self.jobs.clone(), self.guard.clone());
+        let (server, jobs, guard, cores) =
+            (self.server.clone(), self.jobs.clone(), self.guard.clone(), self.cores.clone());
         Ok(answer.map(|updates| {
             // What the scheduler wants itself it fetches without a detour.
             let updates: Updates = match is_own {
                 true => Box::pin(updates.map_ok(|update| GetJobStatusResult { flight_proxy: None, ..update })),
                 false => Box::pin(updates),
             };
-            Box::pin(Watched { updates, server, jobs, guard, job, is_over: false }) as Updates
+            Box::pin(Watched { updates, server, jobs, guard, cores, job, is_over: false }) as Updates
         }))
     }
 

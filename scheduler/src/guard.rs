@@ -28,8 +28,37 @@ struct Known {
     jobs: HashMap<String, Job>,
     /// What runs where: by executor, then by job, stage and task, the partitions.
     running: HashMap<String, Running>,
-    /// What ran on executors when they were lost, from the oldest to the newest.
-    deaths: Vec<Vec<Work>>,
+    /// From the oldest to the newest.
+    deaths: Vec<Death>,
+    /// Executors that ended for want of memory, and may not have been missed yet.
+    out_of_memory: HashMap<String, Want>,
+}
+
+/// An executor that was lost.
+#[derive(Debug)]
+struct Death {
+    executor: String,
+    /// What ran there.
+    lost: Vec<Work>,
+    /// Whether it was for want of memory.
+    want: Option<Want>,
+}
+
+/// What an executor lacked that ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// No more than others can have, under which the same tasks may live.
+    Curable,
+    /// More than there may be.
+    Final,
+}
+
+/// A part of a job under which too many executors were lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    pub(crate) work: Work,
+    /// How many of them ended for want of memory, as far as it is known.
+    pub(crate) out_of_memory: usize,
 }
 
 /// The partitions of tasks, by job, stage and task.
@@ -107,10 +136,22 @@ impl Guard {
         known.running.iter().map(|(executor, running)| (executor.clone(), running.len())).collect()
     }
 
+    /// An executor has ended for want of memory. Its tasks are not to blame if others can have more.
+    pub(crate) fn out_of_memory(&self, executor: &str, others_can_have_more: bool) {
+        let want = if others_can_have_more { Want::Curable } else { Want::Final };
+        let mut known = self.known.lock();
+        if let Some(death) = known.deaths.iter_mut().find(|death| death.executor == executor) {
+            death.want = Some(want);
+        } else if known.running.contains_key(executor) {
+            known.out_of_memory.insert(executor.to_string(), want);
+        }
+    }
+
     /// An executor is gone. The answer is what ran there, and what of it has now lost as many executors as it may.
-    pub(crate) fn died(&self, executor: &str) -> (Vec<Work>, Option<Work>) {
+    pub(crate) fn died(&self, executor: &str) -> (Vec<Work>, Option<Suspect>) {
         let mut known = self.known.lock();
         let tasks = known.running.remove(executor).unwrap_or_default();
+        let want = known.out_of_memory.remove(executor);
         let lost: BTreeSet<Work> = tasks
             .into_iter()
             .filter(|((job, ..), _)| known.jobs.contains_key(job))
@@ -122,17 +163,20 @@ impl Guard {
         if lost.is_empty() {
             return (lost, None);
         }
-        known.deaths.push(lost.clone());
+        known.deaths.push(Death { executor: executor.to_string(), lost: lost.clone(), want });
         let too_many = known.deaths.len().saturating_sub(DEATHS);
         known.deaths.drain(..too_many);
-        let suspect = lost.iter().filter(|work| known.deaths_of(work) >= self.attempts).max_by_key(|work| {
+        let suspect = lost.iter().filter(|work| known.deaths_of(work).count() >= self.attempts).max_by_key(|work| {
             // Of several that were there each time, the one whose job came last: before it, executors lived.
-            (known.deaths_of(work), known.jobs.get(&work.job).map(|job| job.begun))
+            (known.deaths_of(work).count(), known.jobs.get(&work.job).map(|job| job.begun))
         });
-        let suspect = suspect.cloned();
-        if let Some(Work { job, .. }) = &suspect {
+        let suspect = suspect.map(|work| Suspect {
+            work: work.clone(),
+            out_of_memory: known.deaths_of(work).filter(|death| death.want.is_some()).count(),
+        });
+        if let Some(Suspect { work, .. }) = &suspect {
             // This explains the deaths under which others suffered as well.
-            known.deaths.retain(|lost| !lost.iter().any(|work| work.job == *job));
+            known.deaths.retain(|death| !death.lost.iter().any(|other| other.job == work.job));
         }
         (lost, suspect)
     }
@@ -173,16 +217,17 @@ impl Guard {
         for running in known.running.values_mut() {
             running.retain(|(of, ..), _| of != job);
         }
-        for lost in &mut known.deaths {
-            lost.retain(|work| work.job != job);
+        for death in &mut known.deaths {
+            death.lost.retain(|work| work.job != job);
         }
-        known.deaths.retain(|lost| !lost.is_empty());
+        known.deaths.retain(|death| !death.lost.is_empty());
     }
 }
 
 impl Known {
-    fn deaths_of(&self, work: &Work) -> usize {
-        self.deaths.iter().filter(|lost| lost.contains(work)).count()
+    /// The deaths for which a part of a job may be to blame.
+    fn deaths_of<'a>(&'a self, work: &'a Work) -> impl Iterator<Item = &'a Death> {
+        self.deaths.iter().filter(|death| death.want != Some(Want::Curable) && death.lost.contains(work))
     }
 }
 
@@ -234,6 +279,26 @@ mod tests {
     }
 
     #[test]
+    fn want_of_memory_counts_where_nobody_can_have_more_and_is_told() {
+        let guard = guard(&["a"]);
+        let die = |executor: &str, others_can_have_more: bool, is_known_before: bool| {
+            launch(&guard, executor, "a");
+            if is_known_before {
+                guard.out_of_memory(executor, others_can_have_more);
+            }
+            let (_, suspect) = guard.died(executor);
+            guard.out_of_memory(executor, others_can_have_more);
+            suspect
+        };
+        for (executor, is_known_before) in [("1", true), ("2", false), ("3", false), ("4", true), ("5", false)] {
+            assert_eq!(die(executor, true, is_known_before), None, "{executor}");
+        }
+        assert_eq!((die("6", false, true), die("7", false, false)), (None, None));
+        assert_eq!(die("8", false, false).unwrap().out_of_memory, 2, "of the last one it is not known yet");
+        assert!(guard.known.lock().out_of_memory.is_empty());
+    }
+
+    #[test]
     fn a_task_that_has_ended_is_not_to_blame() {
         let guard = guard(&["a"]);
         for executor in ["1", "2", "3"] {
@@ -257,7 +322,7 @@ mod tests {
             guard.died(executor).1
         };
         assert_eq!((die("1"), die("2")), (None, None));
-        assert_eq!(die("3").unwrap().job, "b");
+        assert_eq!(die("3").unwrap().work.job, "b");
         launch(&guard, "4", "a");
         assert_eq!(guard.died("4").1, None);
     }

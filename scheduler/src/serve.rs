@@ -13,7 +13,7 @@ use ballista_core::error::BallistaError;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec, BallistaPhysicalExtensionCodec};
 use ballista_scheduler::api::get_routes;
-use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::cluster::{BallistaCluster, ClusterState};
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use datafusion::arrow::error::ArrowError;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -27,6 +27,7 @@ use tonic::service::Routes;
 use uuid::Uuid;
 
 use crate::auth::{self, AuthOptions};
+use crate::cores::Cores;
 use crate::doors::{Door, For, enter};
 use crate::flight::{FlightSql, OwnDoor, Parts, Sessions};
 use crate::front::{Front, JobIds};
@@ -227,7 +228,9 @@ impl Scheduler {
         let config = Arc::new(config(&options, executors_address, &stores));
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let guard = Guard::new(options.task_attempts, options.max_job_time);
-        let executors = cluster.cluster_state();
+        let cores = Cores::new(cluster.cluster_state());
+        let executors: Arc<dyn ClusterState> = Arc::new(cores.clone());
+        let cluster = BallistaCluster::new(executors.clone(), cluster.job_state());
         let metrics = Metrics::new()?;
         let server = start(cluster, config, &guard, &metrics).await?;
         let jobs = Jobs::new(metrics.clone());
@@ -254,7 +257,7 @@ impl Scheduler {
         let sessions = Sessions::new(OwnDoor { address: own_address, secret: Arc::clone(&secret) }, offered);
         let facts =
             Facts { server, jobs: jobs.clone(), guard: guard.clone(), metrics, pool, keep: options.keep_results };
-        let routes = routes(facts, sessions.clone())?;
+        let routes = routes(facts, cores, sessions.clone())?;
         let door = |is_for, guard: &Arc<auth::Guard>| {
             let door = Door { is_for, guard: Arc::clone(guard), jobs: jobs.clone() };
             routes.clone().layer(from_fn_with_state(door, enter))
@@ -370,7 +373,7 @@ async fn start(
 /// Has executors started where they are to live.
 async fn keeper(options: PoolOptions, address: SocketAddr) -> Result<Keeper, Error> {
     let PoolOptions { size, cores, idle, start, place } = options;
-    let (pool, prefix): (Arc<dyn Pool>, String) = match place {
+    let (pool, prefix, memory_steps): (Arc<dyn Pool>, String, u32) = match place {
         PoolPlace::Processes(processes) => {
             // They call the scheduler where it listens to them.
             let scheduler = match address.ip() {
@@ -378,15 +381,15 @@ async fn keeper(options: PoolOptions, address: SocketAddr) -> Result<Keeper, Err
                 _ => address,
             };
             let processes = Processes::new(processes, &format!("http://{scheduler}"), cores);
-            (Arc::new(processes), "executor".to_string())
+            (Arc::new(processes), "executor".to_string(), 0)
         }
         PoolPlace::Kubernetes(spec) => {
             let (kubernetes, _) = Kubernetes::connect(None).await?;
-            let prefix = Names::of(&spec.name).executor_prefix();
-            (Arc::new(Pods::new(kubernetes, *spec)), prefix)
+            let (prefix, memory_steps) = (Names::of(&spec.name).executor_prefix(), spec.executors.memory_steps());
+            (Arc::new(Pods::new(kubernetes, *spec)), prefix, memory_steps)
         }
     };
-    Ok(Keeper::new(pool, Limits { size, cores, idle, start, prefix }))
+    Ok(Keeper::new(pool, Limits { size, cores, idle, start, memory_steps, prefix }))
 }
 
 /// Keeps the logs of jobs that were submitted to a cluster, which would go with their pods.
@@ -396,9 +399,9 @@ async fn keep_logs(spec: ClusterSpec) -> Result<BoxFuture<'static, ()>, Error> {
     Ok(async move { kubernetes.keep_logs(&spec, tell).await }.boxed())
 }
 
-fn routes(facts: Facts, sessions: Sessions) -> Result<Router, ArrowError> {
+fn routes(facts: Facts, cores: Cores, sessions: Sessions) -> Result<Router, ArrowError> {
     let Facts { server, jobs, guard, .. } = &facts;
-    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone()))
+    let grpc = SchedulerGrpcServer::new(Front::new(server.clone(), jobs.clone(), guard.clone(), cores))
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let flight = FlightServiceServer::new(FlightSql::new(sessions, Parts::new(server.clone(), jobs.clone()))?)

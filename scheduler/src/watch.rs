@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tonic::Request;
 
-use crate::guard::{Guard, Work};
+use crate::guard::{Guard, Suspect, Work};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::serve::Server;
@@ -114,13 +114,19 @@ impl Watch {
             tracing::warn!(job, executor, "the executor is lost, its tasks run again");
             self.jobs.warn(job, format!("the executor {executor} was lost, and its tasks ran again"));
         }
-        let Some(work) = suspect else { return };
+        let Some(Suspect { work, out_of_memory }) = suspect else { return };
         let files = self.files(&work).await;
         let over = if files.is_empty() { String::new() } else { format!(" over the files {files}") };
         let message = format!(
-            "a task{over} was started on {} executors, and each of them died; the logs of the executors and of the system \
-             tell of what: too little memory, or a mistake in this program",
-            self.server.state.config.task_max_failures
+            "a task{over} was started on {} executors, and each of them died; {}",
+            self.server.state.config.task_max_failures,
+            match out_of_memory {
+                0 =>
+                    "the logs of the executors and of the system tell of what: too little memory, or a mistake in this \
+                      program"
+                        .to_string(),
+                count => format!("{count} of them for want of memory: executors need more of it, or fewer cores"),
+            }
         );
         tracing::error!(job = work.job, stage = work.stage, "{message}");
         self.guard.condemn(&work.job, Fault::new(ErrorKind::Query, message));

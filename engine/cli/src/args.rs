@@ -121,6 +121,10 @@ pub struct GlobalArgs {
     /// Seconds that a query may take on a cluster before it is stopped; by default as many as it needs.
     #[arg(long, global = true, value_name = "SECONDS", env = "ROOT_QUERY_JOB_TIMEOUT", hide_env = true)]
     pub job_timeout: Option<u64>,
+    /// Seconds that the cluster's scheduler may be away during a query, which then runs again; by default 30, and 180 on
+    /// Kubernetes, which may need that long to start another one.
+    #[arg(long, global = true, value_name = "SECONDS", env = "ROOT_QUERY_CLUSTER_PATIENCE", hide_env = true)]
+    pub cluster_patience: Option<u64>,
     /// Keep what is read of remote files in this directory, which must be your own, and take it from there the next time; an
     /// empty name turns it off.
     #[arg(

@@ -41,7 +41,7 @@ pub async fn connect(settings: &Settings, console: &Console) -> Result<Option<Co
         return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None, _way: Some(way) }));
     }
     let Some(count) = name.strip_prefix("local:") else {
-        let cluster = Cluster::connect_with(name, access(settings)).await?.with_job_timeout(settings.job_timeout);
+        let cluster = as_set(Cluster::connect_with(name, access(settings)).await?, settings);
         return Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: None, _way: None }));
     };
     let executors = count.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
@@ -54,8 +54,13 @@ pub async fn connect(settings: &Settings, console: &Console) -> Result<Option<Co
         ..LocalOptions::new(executors, (settings.threads.get() / executors).max(1))
     };
     let processes = LocalCluster::start(&options).await?;
-    let cluster = processes.cluster().clone().with_job_timeout(settings.job_timeout);
+    let cluster = as_set(processes.cluster().clone(), settings);
     Ok(Some(Connected { elsewhere: cluster.elsewhere().await?, processes: Some(processes), _way: None }))
+}
+
+/// A cluster where queries take as long as the settings let them.
+fn as_set(cluster: Cluster, settings: &Settings) -> Cluster {
+    cluster.with_job_timeout(settings.job_timeout).with_patience(settings.cluster_patience)
 }
 
 /// What is shown to a scheduler, and who may vouch for it.

@@ -59,6 +59,8 @@ pub struct Settings {
     pub kube_context: Option<String>,
     /// How long a query may take there.
     pub job_timeout: Option<Duration>,
+    /// How long its scheduler may be away during a query.
+    pub cluster_patience: Duration,
     /// The directory that keeps what is read of remote files.
     pub cache: Option<PathBuf>,
     /// Bytes that it keeps.
@@ -98,6 +100,7 @@ struct File {
     cluster_host: Option<String>,
     kube_context: Option<String>,
     job_timeout: Option<u64>,
+    cluster_patience: Option<u64>,
     #[serde(default)]
     cache: CacheTable,
     on_bad_file: Option<String>,
@@ -112,8 +115,12 @@ struct CacheTable {
     size: Option<String>,
 }
 
+/// Seconds that a scheduler may be away: one that somebody has to start again, and one that Kubernetes starts again.
+const PATIENCE: u64 = 30;
+const PATIENCE_OF_KUBERNETES: u64 = 180;
+
 /// The keys of [`File`], in the order of `config show`.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "format",
     "max_rows",
     "quiet",
@@ -127,6 +134,7 @@ const KEYS: [&str; 16] = [
     "cluster_host",
     "kube_context",
     "job_timeout",
+    "cluster_patience",
     "cache",
     "on_bad_file",
     "layout",
@@ -151,6 +159,9 @@ impl Settings {
         let cluster_host = settle.name("cluster_host", args.cluster_host.clone(), file.cluster_host);
         let kube_context = settle.name("kube_context", args.kube_context.clone(), file.kube_context);
         let job_timeout = settle.job_timeout(args.job_timeout, file.job_timeout);
+        let is_on_kubernetes = cluster.as_ref().is_some_and(|cluster| cluster.starts_with("k8s:"));
+        let patience = if is_on_kubernetes { PATIENCE_OF_KUBERNETES } else { PATIENCE };
+        let patience = settle.plain("cluster_patience", args.cluster_patience, file.cluster_patience, patience);
         let cache = settle.cache(args.cache.clone(), file.cache.dir);
         let cache_size = settle.cache_size(args.cache_size, file.cache.size.as_deref())?;
         let on_bad_file = settle.value("on_bad_file", args.on_bad_file, file.on_bad_file.as_deref(), BadFile::Fail)?;
@@ -203,6 +214,7 @@ impl Settings {
             cluster_host,
             kube_context,
             job_timeout,
+            cluster_patience: Duration::from_secs(patience),
             cache,
             cache_size,
             files_from: args.files_from.clone(),

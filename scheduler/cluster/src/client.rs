@@ -37,6 +37,8 @@ pub const REPORT_HEADER: &str = "root-query-report";
 /// Where executors ask whether rows are still wanted: a POST of names of jobs, answered by those of which they are not.
 pub const UNWANTED_PATH: &str = "/v1/executors/unwanted";
 
+/// How long a scheduler that is gone may take to come back, with executors.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a scheduler may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing comes is asked whether it lives.
@@ -75,6 +77,8 @@ pub struct Cluster {
     access: Access,
     is_on_this_machine: bool,
     job_timeout: Option<Duration>,
+    /// How long its scheduler may be away during a query.
+    patience: Duration,
 }
 
 impl Cluster {
@@ -113,7 +117,16 @@ impl Cluster {
         let http = reqwest::Client::builder().connect_timeout(CONNECT).timeout(2 * CONNECT).no_proxy();
         let (http_url, http) = access.named(&url, access.trusted(http)?).await?;
         let http = http.build().map_err(|error| unreachable(&error))?;
-        Ok(Self { url, channel, http, http_url, access, is_on_this_machine: false, job_timeout: None })
+        Ok(Self {
+            url,
+            channel,
+            http,
+            http_url,
+            access,
+            is_on_this_machine: false,
+            job_timeout: None,
+            patience: PATIENCE,
+        })
     }
 
     /// The same cluster, where queries are stopped that take longer.
@@ -121,6 +134,17 @@ impl Cluster {
     pub fn with_job_timeout(mut self, time: Option<Duration>) -> Self {
         self.job_timeout = time;
         self
+    }
+
+    /// The same cluster, whose scheduler may be away for so long during a query, which then runs again; by default 30 s.
+    #[must_use]
+    pub fn with_patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The scheduler as messages call it.

@@ -33,8 +33,6 @@ const ASK: Duration = Duration::from_millis(500);
 const AHEAD: usize = 8;
 /// How often a plan is submitted again whose job or rows were lost, by no fault of its own.
 const RESUBMITS: usize = 3;
-/// How long a scheduler that is gone may take to come back, with executors.
-const REAPPEAR: Duration = Duration::from_secs(30);
 /// How long the end of a query waits for executors to be told that their rows are fetched.
 const RELEASE: Duration = Duration::from_secs(2);
 /// How often it is looked whether it has.
@@ -265,7 +263,7 @@ impl Run {
         }
         let since = Instant::now();
         while !self.cluster.status().await.is_ok_and(|status| status.most_cores > 0) {
-            if since.elapsed() > REAPPEAR {
+            if since.elapsed() > self.cluster.patience() {
                 return Err(error);
             }
             tokio::time::sleep(LOOK).await;

@@ -25,6 +25,8 @@ pub const AUTHORITIES: &str = "ca.crt";
 const USER: &str = "/etc/root-query/user";
 /// How often a job is tried again whose pod is lost. What it writes appears when it is complete.
 const AGAIN: i32 = 2;
+/// Seconds that the scheduler may be away: nobody waits, and a node that is lost takes its time.
+const PATIENCE: u32 = 600;
 /// The exit statuses by which `root-query` says that it would come to the same again.
 const FINAL: std::ops::RangeInclusive<i32> = 1..=5;
 /// Seconds after its end when a job is forgotten, with what was kept of its log: a week.
@@ -150,6 +152,7 @@ fn pod(spec: &ClusterSpec, request: &JobRequest) -> PodSpec {
     let own = [
         ("ROOT_QUERY_CONFIG", format!("{CONFIG}/stores.toml")),
         ("ROOT_QUERY_THREADS", request.resources.cores.to_string()),
+        ("ROOT_QUERY_CLUSTER_PATIENCE", PATIENCE.to_string()),
     ];
     for (name, value) in own.into_iter().filter(|(name, _)| !spec.environment.contains_key(*name)) {
         variables.push(EnvVar { name: name.to_string(), value: Some(value), ..EnvVar::default() });

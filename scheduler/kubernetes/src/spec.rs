@@ -412,6 +412,15 @@ impl ExecutorSpec {
         let wanted = (0..step.min(64)).fold(least, |bytes, _| bytes.saturating_add(bytes / 2)).min(most.max(least));
         if wanted == least { memory.clone() } else { Quantity(wanted.to_string()) }
     }
+
+    /// The step from which on there is no more memory.
+    pub fn memory_steps(&self) -> u32 {
+        let mut step = 0;
+        while self.memory(step) != self.memory(step + 1) {
+            step += 1;
+        }
+        step
+    }
 }
 
 /// A quantity of bytes, such as `512Mi`, `4Gi`, `2G` or `1000000`
@@ -572,9 +581,13 @@ mod tests {
         let of = |step| bytes(&spec.executors.memory(step)).unwrap() >> 30;
         assert_eq!([0, 1, 2, 3, 60].map(of), [4, 6, 9, 10, 10]);
         assert_eq!(spec.executors.memory(0).0, "4Gi");
-        assert_eq!(spec.executors.most(), 8);
+        assert_eq!((spec.executors.memory_steps(), spec.executors.most()), (3, 8));
+        let of_most =
+            |most: &str| ExecutorSpec { most_memory: Some(Quantity(most.to_string())), ..spec.executors.clone() };
+        assert_eq!(of_most("1Gi").memory_steps(), 0, "less than they have");
+        assert!((1..100).contains(&of_most("16777215Ti").memory_steps()), "{}", of_most("16777215Ti").memory_steps());
         let fixed = ExecutorSpec { most_memory: None, ..spec.executors };
-        assert_eq!(fixed.memory(3).0, "4Gi");
+        assert_eq!((fixed.memory(3).0.as_str(), fixed.memory_steps()), ("4Gi", 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use root_cluster::Fault;
 use root_engine::ErrorKind;
 
 use super::rules::{Action, Limits, Rules, View};
-use super::{End, Pool, PoolError};
+use super::{End, MemberState, Pool, PoolError};
 use crate::guard::Guard;
 use crate::placing::comes_together;
 use crate::serve::Server;
@@ -108,6 +108,9 @@ impl Keeper {
                 .collect();
             let (waiting_tasks, keeping) = wanted(&server).await;
             self.give_up(&server, &guard, executors.is_empty() && waiting_tasks > 0);
+            for member in members.iter().filter(|member| member.state == MemberState::Ended(End::OutOfMemory)) {
+                guard.out_of_memory(&member.name, self.rules.has_more_memory(member.memory_step));
+            }
             for action in self.rules.decide(Instant::now(), &View { members, executors, keeping, waiting_tasks }) {
                 self.act(&action, &*cluster).await;
             }

@@ -15,8 +15,6 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 const SOUND: Duration = Duration::from_secs(60);
 /// How long a pool may take to show what was started.
 const UNSEEN: Duration = Duration::from_secs(30);
-/// Executors that run out of memory with so much of it are not given more.
-const MEMORY_STEPS: u32 = 3;
 
 /// How many executors there are to be: `N`, or `MIN..MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +73,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// How long one may take from its start until it registers.
     pub(crate) start: Duration,
+    /// The memory step of executors that are given no more, whatever they need.
+    pub(crate) memory_steps: u32,
     /// What names begin with.
     pub(crate) prefix: String,
 }
@@ -301,10 +301,15 @@ impl Rules {
         }
     }
 
+    /// Whether others can have more memory than those of a step.
+    pub(crate) fn has_more_memory(&self, step: u32) -> bool {
+        step < self.limits.memory_steps
+    }
+
     /// One with so much memory has run out of it. Once may have been chance; the second time, the next ones get more.
     fn out_of_memory(&mut self, step: u32) {
         // Those that had less than the next ones get say nothing new.
-        if step < self.memory_step || self.memory_step == MEMORY_STEPS {
+        if step < self.memory_step || !self.has_more_memory(self.memory_step) {
             return;
         }
         self.out_of_memory += 1;

@@ -163,3 +163,27 @@ httpGet:
   scheme: {{ ternary "HTTPS" "HTTP" (.Values.tls | default false) }}
 timeoutSeconds: 5
 {{- end -}}
+
+{{/* What executors and jobs reach besides their cluster: the names of hosts, and storage. */}}
+{{- define "root-query.outward" -}}
+- ports:
+    - {port: 53, protocol: TCP}
+    - {port: 53, protocol: UDP}
+{{- /* A rule without ports would be one for all. */}}
+{{- with include "root-query.ports" . | fromJsonArray }}
+- to:
+    # All pods, and all addresses but those of the link, where clouds hand out the keys of their machines.
+    - namespaceSelector: {}
+    - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+    - ipBlock: {cidr: "::/0", except: ["fe80::/10"]}
+  ports:
+    {{- range . }}
+    - {port: {{ int . }}, protocol: TCP}
+    {{- end }}
+    {{- range . }}
+    {{- if eq (int .) 88 }}
+    - {port: 88, protocol: UDP}
+    {{- end }}
+    {{- end }}
+{{- end }}
+{{- end -}}

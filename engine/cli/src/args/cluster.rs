@@ -210,6 +210,10 @@ pub struct DescriptionArgs {
     /// restart.
     #[arg(long, value_name = "FILE")]
     pub krb5_cache: Option<PathBuf>,
+    /// A keytab by which scheduler and executors get Kerberos tickets themselves, whenever they need one. Its first key says who
+    /// they are.
+    #[arg(long, value_name = "FILE", conflicts_with = "krb5_cache")]
+    pub krb5_keytab: Option<PathBuf>,
     /// How places of files are reached: sections of a configuration file ([xrootd], [http], ...). Whoever may see the cluster may
     /// read it, so that it must not hold secrets.
     #[arg(long, value_name = "FILE")]

@@ -7,7 +7,7 @@ use root_kubernetes::{ClusterName, ClusterSpec, Kubernetes, check_namespace};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::access;
+use super::{access, as_set};
 use crate::config::Settings;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
@@ -69,7 +69,15 @@ pub async fn forward(
     let expected = access.server_name.clone().unwrap_or_default();
     let task = {
         let (kubernetes, console, spec) = (kubernetes.clone(), console.clone(), spec.clone());
-        let tell = move |error: &root_kubernetes::Error| console.warning(&error.to_string());
+        let mut told = String::new();
+        // Whoever waits asks again and again.
+        let tell = move |error: &root_kubernetes::Error| {
+            let text = error.to_string();
+            if text != told {
+                console.warning(&text);
+                told = text;
+            }
+        };
         tokio::spawn(async move { kubernetes.forward(&spec.name, &spec.namespace, listener, tell).await })
     };
     let mut way = Forwarding { task };
@@ -80,7 +88,7 @@ pub async fn forward(
         Ok::<_, Error>(cluster)
     };
     let failed = match connecting.await {
-        Ok(cluster) => return Ok((cluster.with_job_timeout(settings.job_timeout), way)),
+        Ok(cluster) => return Ok((as_set(cluster, settings), way)),
         Err(error) => error,
     };
     // Where there is no way at all, that says more than that nobody answers.

@@ -17,10 +17,11 @@ use xrootd_client::{Client, Credentials, Options, XrootdStore, XrootdUrl};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What would find other credentials than those of a test.
-const FOREIGN: [&str; 8] = [
+const FOREIGN: [&str; 9] = [
     "BEARER_TOKEN",
     "BEARER_TOKEN_FILE",
     "KRB5CCNAME",
+    "KRB5_CLIENT_KTNAME",
     "X509_USER_PROXY",
     "XDG_RUNTIME_DIR",
     "XrdSecPROTOCOL",
@@ -206,6 +207,23 @@ fn a_ticket_of_kerberos_opens_the_door() {
     let kdc = Kdc::start();
     let server = Xrootd::kerberos(&kdc).start();
     assert_eq!(read(&server, &kdc.kinit(HOUR).env()), hello());
+}
+
+#[test]
+fn a_keytab_is_enough_to_get_tickets_again_and_again() {
+    let kdc = Kdc::start();
+    let server = Xrootd::kerberos(&kdc).start();
+    for file in ["/first.txt", "/second.txt"] {
+        server.volume().write(file, "hello");
+    }
+    let keytab = kdc.keytab("robot.keytab", &["robot"]);
+    let cache = keytab.with_file_name("tickets-of-robot");
+    let mut user = User::with(&but(&but(&kdc.env(), "KRB5_CLIENT_KTNAME", &keytab), "KRB5CCNAME", &cache));
+    assert_eq!(user.read(&server.url("/first.txt")), hello());
+
+    std::fs::remove_file(&cache).unwrap();
+    server.restart();
+    assert_eq!(user.read(&server.url("/second.txt")), hello());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn running(order: &Order) -> Member {
 impl World {
     fn new(size: &str) -> Self {
         let size = size.parse().unwrap();
-        let limits = Limits { size, cores: 2, idle: IDLE, start: START, prefix: "e".to_string() };
+        let limits = Limits { size, cores: 2, idle: IDLE, start: START, memory_steps: 3, prefix: "e".to_string() };
         let (members, executors, removed, steps) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
         let (rules, now, keeping) = (Rules::new(limits), Instant::now(), HashSet::new());
         Self { rules, now, members, executors, keeping, waiting: 0, removed, steps }

@@ -10,6 +10,9 @@ use crate::exit::Failure;
 
 /// What the file of a Kerberos ticket is called in the cluster, and the variable that names it.
 const TICKET: (&str, &str) = ("krb5cc", "KRB5CCNAME");
+/// The same of a keytab, and where the tickets are that are had by it.
+const KEYTAB: (&str, &str) = ("krb5.keytab", "KRB5_CLIENT_KTNAME");
+const TICKETS_OF_KEYTAB: &str = "FILE:/scratch/krb5cc";
 /// Where pods have the files of the secret.
 const SECRETS: &str = "/etc/root-query/secret";
 
@@ -63,6 +66,7 @@ pub fn secret(args: &DescriptionArgs) -> Result<Vec<SecretFile>, Failure> {
         (TLS[0], args.tls_cert.as_deref()),
         (TLS[1], args.tls_key.as_deref()),
         (TICKET.0, args.krb5_cache.as_deref()),
+        (KEYTAB.0, args.krb5_keytab.as_deref()),
     ];
     let fixed = fixed.into_iter().filter_map(|(name, path)| Some((name, path?)));
     let named = args.secret.iter().map(|secret| (secret.name.as_str(), secret.file.as_path()));
@@ -168,16 +172,30 @@ fn apply_options(base: &mut Value, args: &DescriptionArgs) -> Result<(), Failure
     if args.tls_cert.is_some() {
         set(base, &["tls"], json!(true));
     }
-    if args.krb5_cache.is_some() {
-        set(base, &["environment", TICKET.1], json!(format!("FILE:{SECRETS}/{}", TICKET.0)));
-    }
-    let ticket = args.krb5_cache.as_ref().map(|_| TICKET.0);
-    add_secret_files(base, ticket.into_iter().chain(args.secret.iter().map(|secret| secret.name.as_str())));
+    let kerberos = apply_kerberos(base, args);
+    add_secret_files(base, kerberos.into_iter().chain(args.secret.iter().map(|secret| secret.name.as_str())));
     if let Some(path) = &args.stores {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::side_input(path, &error))?;
         set(base, &["stores"], json!(text));
     }
     Ok(())
+}
+
+/// How pods come by Kerberos tickets; the file that they need.
+fn apply_kerberos(base: &mut Value, args: &DescriptionArgs) -> Option<&'static str> {
+    let at = |name: &str| json!(format!("FILE:{SECRETS}/{name}"));
+    if args.krb5_keytab.is_some() {
+        set(base, &["environment", KEYTAB.1], at(KEYTAB.0));
+        set(base, &["environment", TICKET.1], json!(TICKETS_OF_KEYTAB));
+        return Some(KEYTAB.0);
+    }
+    args.krb5_cache.as_ref()?;
+    set(base, &["environment", TICKET.1], at(TICKET.0));
+    // With it, a ticket that ends would be renewed by whoever had the keytab.
+    if let Some(environment) = base.get_mut("environment").and_then(Value::as_object_mut) {
+        environment.remove(KEYTAB.1);
+    }
+    Some(TICKET.0)
 }
 
 /// Where all pods of the cluster run.
@@ -356,6 +374,21 @@ mod tests {
         assert_eq!(spec.environment["KRB5CCNAME"], "FILE:/etc/root-query/secret/krb5cc");
         assert_eq!(spec.secret_files, ["krb5cc", "x509up"].map(str::to_string).into());
         assert_eq!(secret[0].content, b"tokens.txt");
+    }
+
+    #[test]
+    fn a_keytab_takes_the_place_of_a_ticket_and_a_ticket_that_of_a_keytab() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ticket, keytab] = ["cache", "service.keytab"].map(|name| file(&folder, name, name));
+        let of_keytab = args(&["--image", "i", "--krb5-keytab", &keytab]);
+        let before = new(&of_keytab, &"muons".parse().unwrap(), "physics").unwrap();
+        assert_eq!(before.environment["KRB5_CLIENT_KTNAME"], "FILE:/etc/root-query/secret/krb5.keytab");
+        assert_eq!(before.environment["KRB5CCNAME"], "FILE:/scratch/krb5cc", "where it can be written");
+        assert_eq!(before.secret_files, ["krb5.keytab".to_string()].into());
+        assert_eq!(secret(&of_keytab).unwrap()[0].content, b"service.keytab");
+        let after = changed(&before, &args(&["--krb5-cache", &ticket])).unwrap();
+        assert_eq!(after.environment.keys().collect::<Vec<_>>(), ["KRB5CCNAME"]);
+        assert_eq!(after.environment["KRB5CCNAME"], "FILE:/etc/root-query/secret/krb5cc");
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! Kerberos 5 tickets, from the ticket cache of the user. The machine's own Kerberos library does the work, so that
 //! whatever `kinit` and `klist` can do (caches of all kinds, other realms, key distribution centres found by DNS) works
-//! here too. Nothing is kept: every login looks into the cache anew, where a ticket may have been renewed.
+//! here too. Nothing is kept: every login looks into the cache anew, where a ticket may have been renewed, and MIT's library
+//! gets one itself where KRB5_CLIENT_KTNAME names a keytab.
 
 mod gss;
+
+use std::sync::{Mutex, PoisonError};
 
 use self::gss::{Failure, GssError};
 use super::{AuthError, Method, Peer};
 use crate::environment::Environment;
+
+/// A login by a keytab.
+static LOGIN: Mutex<()> = Mutex::new(());
 
 pub(super) struct Krb5 {
     /// Who the server is to Kerberos: `service/host@REALM`.
@@ -81,6 +87,9 @@ impl Method for Krb5 {
             return Err(AuthError::new("the server does not say who it is to Kerberos"));
         }
         let cache = self.peer.parameter("xrd.k5ccname");
+        // Whoever gets the first ticket by a keytab empties the cache for a moment, in which others would find none.
+        let has_keytab = self.environment.text("KRB5_CLIENT_KTNAME").is_some();
+        let _one_at_a_time = has_keytab.then(|| LOGIN.lock().unwrap_or_else(PoisonError::into_inner));
         let token = gss::initial_token(&self.service, cache).map_err(|error| self.explain(cache, &error))?;
         let request = bare_request(&token)
             .ok_or_else(|| self.explain(cache, &GssError::Malformed("is not one of Kerberos 5")))?;
