@@ -207,7 +207,9 @@ impl Rules {
         } else {
             self.shrink(now, present - wanted, &mut actions);
         }
-        if self.reason.is_some() && present >= wanted && self.known.values().all(|known| known.registered.is_some()) {
+        // Where nobody is wanted any more, nobody has shown that it goes well again.
+        let goes_well = self.failures == 0 || !self.known.is_empty();
+        if goes_well && present >= wanted && self.known.values().all(|known| known.registered.is_some()) {
             self.reason = None;
         }
         actions

@@ -130,7 +130,7 @@ async fn another_description_changes_what_it_is_about_and_nothing_else() {
     for (spec, secret, expected) in [
         (&more, None, restarted.to_vec()),
         (&more, Some(renewed.as_slice()), vec!["Secret muons-secret"]),
-        (&ports, None, [&restarted[..], &["NetworkPolicy muons-executor"]].concat()),
+        (&ports, None, [&restarted[..], &["NetworkPolicy muons-executor", "NetworkPolicy muons-jobs"]].concat()),
     ] {
         let before = versions(&client, spec).await;
         kubernetes.apply(spec, secret).await.unwrap();
