@@ -262,6 +262,8 @@ impl Run {
             return Err(error);
         }
         let since = Instant::now();
+        // A way that was cut may fail once more for each attempt to use it, although it is there again.
+        tokio::time::sleep(LOOK * 2_u32.saturating_pow(self.resubmits as u32)).await;
         while !self.cluster.status().await.is_ok_and(|status| status.most_cores > 0) {
             if since.elapsed() > self.cluster.patience() {
                 return Err(error);
