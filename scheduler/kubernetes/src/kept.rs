@@ -192,18 +192,20 @@ impl Kubernetes {
             *log = Some(self.end_of_log(spec, pod, !end.is_final).await);
             return Ok(false);
         };
-        let mut annotations = json!({});
+        let mut annotations = serde_json::Map::new();
         match (log.clone().map(Tail::into_text), before.filter(|before| before.pod == end.pod)) {
             (Some((text, is_cut)), _) => {
                 end.is_cut = is_cut;
-                annotations[LOG] = json!(text);
+                annotations.insert(LOG.to_string(), json!(text));
             }
             // It was read before the node let go of it.
             (None, Some(before)) => end.is_cut = before.is_cut,
             // What there may be is of another pod.
-            (None, None) => annotations[LOG] = json!(null),
+            (None, None) => {
+                annotations.insert(LOG.to_string(), json!(null));
+            }
         }
-        annotations[END] = json!(json!(end).to_string());
+        annotations.insert(END.to_string(), json!(json!(end).to_string()));
         let version = job.resource_version();
         let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
         match jobs.patch(&owner.name, &PatchParams::default(), &Patch::Merge(patch)).await {

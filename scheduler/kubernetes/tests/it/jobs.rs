@@ -88,7 +88,7 @@ impl World {
         let client = plane().await.client_of("muons-scheduler", &self.spec.namespace).await;
         let spec = self.spec.clone();
         let keeping = async move {
-            Kubernetes::new(client).keep_logs(&spec, |error| eprintln!("logs are not kept: {error}")).await;
+            Kubernetes::new(client).keep_logs(&spec, |_| {}).await;
         };
         tokio::spawn(keeping)
     }

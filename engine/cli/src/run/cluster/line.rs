@@ -101,7 +101,7 @@ impl Line {
             }
         }
         for (what, path) in &named.outputs {
-            let is_remote = path.to_str().is_some_and(|path| is_far(path));
+            let is_remote = path.to_str().is_some_and(is_far);
             if !is_remote && !is_mounted(spec, path, true) {
                 return Err(Failure::usage(format!(
                     "{what} {}: what is written in the pod goes with it; name a URL, such as root://HOST//PATH",
