@@ -220,6 +220,8 @@ fn main() {
     step("the API server away for a minute");
     let query = world.pairs(3);
     world.executors(MOST);
+    // Those of the step before are there still, and the query is to run before its way is cut.
+    std::thread::sleep(Duration::from_secs(5));
     world.sandbox.daemon("stop", "api-server");
     std::thread::sleep(OUTAGE);
     world.sandbox.daemon("start", "api-server");
