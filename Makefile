@@ -54,10 +54,11 @@ fmt: ## Format the code
 fmt-check:
 	$(CARGO) fmt --all --check
 
-# Without RUSTFLAGS, which would compile every dependency once more.
+# Without RUSTFLAGS, which would compile every dependency once more. The tests that run by themselves are no "all targets".
 .PHONY: clippy
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --test e2e --test chaos -- -D warnings
 
 # The examples are modules of the tests and clippy compiles them; linking each would take minutes.
 .PHONY: unit

@@ -51,7 +51,7 @@ impl Known {
 }
 
 async fn answer(session: &RootSession, query: &str) -> Result<String, String> {
-    let frame = session.sql(query).await.map_err(|error| root_engine::Error::from(error).to_string())?;
+    let frame = session.sql(query).await.map_err(|error| error.to_string())?;
     let batches = frame.collect().await.map_err(|error| message_of(&error))?;
     Ok(pretty_format_batches(&batches).unwrap().to_string())
 }

@@ -126,7 +126,7 @@ impl<'a> Asked<'a> {
     }
 
     /// That the answer is right: the first one, or, where that was an error, the next. Says how often it was asked.
-    fn is_right(mut self) -> usize {
+    fn answered(mut self) -> usize {
         for attempt in 1..=3 {
             let since = Instant::now();
             while !self.is_over() {
@@ -175,7 +175,7 @@ fn main() {
     checked(&mut world.root_query(&["cluster", "create", "muons", "-f", &file.display().to_string()]));
     let created = since.elapsed();
     assert_eq!(world.pods("executor"), []);
-    let asked = world.events().is_right();
+    let asked = world.events().answered();
     println!(
         "    ready after {:.1} s, the first answer after {:.1} s",
         created.as_secs_f64(),
@@ -197,7 +197,7 @@ fn main() {
     world.delete(&world.running("executor")[..1]);
     std::thread::sleep(Duration::from_secs(1));
     println!("    {MOST} again after {:.1} s", world.executors(MOST).as_secs_f64() + 1.0);
-    println!("    asked {} times", query.is_right());
+    println!("    asked {} times", query.answered());
 
     step("executors that run out of memory");
     out_of_memory(&world);
@@ -206,14 +206,14 @@ fn main() {
     let query = world.pairs(3);
     world.executors(MOST);
     world.delete(&world.running("executor"));
-    println!("    asked {} times", query.is_right());
+    println!("    asked {} times", query.answered());
 
     step("the scheduler deleted");
     let query = world.pairs(3);
     world.executors(MOST);
     let executors = world.running("executor");
     world.delete(&world.running("scheduler"));
-    println!("    asked {} times", query.is_right());
+    println!("    asked {} times", query.answered());
     let kept = world.running("executor").iter().filter(|name| executors.contains(name)).count();
     println!("    of {MOST} executors {kept} went on with the next scheduler");
 
@@ -225,7 +225,7 @@ fn main() {
     world.sandbox.daemon("stop", "api-server");
     std::thread::sleep(OUTAGE);
     world.sandbox.daemon("start", "api-server");
-    println!("    asked {} times", query.is_right());
+    println!("    asked {} times", query.answered());
     assert_eq!(world.running("scheduler").len(), 1);
 
     step("down to nothing");
@@ -249,15 +249,15 @@ fn out_of_memory(world: &World) {
          SELECT repeat('x', 1000) || {a} || {b} AS x FROM {file} a CROSS JOIN {file} b) GROUP BY x)"
     );
     let (greedy, other) = (Asked::new(world, sql, (EVENTS * EVENTS).to_string()), world.events());
-    println!("    the other query: asked {} times", other.is_right());
-    println!("    the greedy one: asked {} times", greedy.is_right());
+    println!("    the other query: asked {} times", other.answered());
+    println!("    the greedy one: asked {} times", greedy.answered());
     let log = world.sandbox.kubectl(&["logs", "-n", NAMESPACE, "deployment/muons-scheduler"]);
     let ends = log.lines().filter(|line| line.contains("the executor ran out of memory")).count();
     let more = log.lines().filter(|line| line.contains("\"memory_step\":1")).count();
     println!("    {ends} executors ran out of memory, {more} were given more");
     assert!(ends > 0, "nobody ran out of memory");
     assert!(ends < 2 || more > 0, "nobody was given more");
-    assert_eq!(world.events().is_right(), 1);
+    assert_eq!(world.events().answered(), 1);
 }
 
 /// Jobs run in the cluster by themselves, and what they said is there when their pods are gone.
