@@ -26,7 +26,7 @@ pub(crate) struct Guard {
 #[derive(Debug, Default)]
 struct Known {
     jobs: HashMap<String, Job>,
-    /// What runs where: by executor, then by job, stage and task, the partitions.
+    /// What runs where, by executor.
     running: HashMap<String, Running>,
     /// From the oldest to the newest.
     deaths: Vec<Death>,
@@ -61,8 +61,8 @@ pub(crate) struct Suspect {
     pub(crate) out_of_memory: usize,
 }
 
-/// The partitions of tasks, by job, stage and task.
-type Running = HashMap<(String, u32, u32), Vec<u32>>;
+/// The partitions of tasks, by job, stage, attempt of the stage, and task.
+type Running = HashMap<(String, u32, u32, u32), Vec<u32>>;
 
 /// A job that has not ended.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Guard {
         let running = known.running.entry(executor.to_string()).or_default();
         for group in tasks {
             for task in &group.task_ids {
-                let name = (group.job_id.clone(), group.stage_id, task.task_id);
+                let name = (group.job_id.clone(), group.stage_id, group.stage_attempt_num, task.task_id);
                 running.insert(name, task.global_output_partition_ids.clone());
             }
         }
@@ -120,7 +120,8 @@ impl Guard {
         let Some(running) = known.running.get_mut(executor) else { return };
         for status in statuses {
             if !matches!(status.status, Some(task_status::Status::Running(_)) | None) {
-                running.remove(&(status.job_id.clone(), status.stage_id, status.task_id));
+                let attempt = status.stage_attempt_num;
+                running.remove(&(status.job_id.clone(), status.stage_id, attempt, status.task_id));
             }
         }
     }
@@ -155,7 +156,7 @@ impl Guard {
         let lost: BTreeSet<Work> = tasks
             .into_iter()
             .filter(|((job, ..), _)| known.jobs.contains_key(job))
-            .flat_map(|((job, stage, _), partitions)| {
+            .flat_map(|((job, stage, ..), partitions)| {
                 partitions.into_iter().map(move |partition| Work { job: job.clone(), stage, partition })
             })
             .collect();
@@ -246,7 +247,7 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use ballista_core::serde::protobuf::TaskId;
+    use ballista_core::serde::protobuf::{SuccessfulTask, TaskId};
 
     use super::*;
 
@@ -298,17 +299,32 @@ mod tests {
         assert!(guard.known.lock().out_of_memory.is_empty());
     }
 
+    fn ended(attempt: u32) -> TaskStatus {
+        TaskStatus {
+            job_id: "a".to_string(),
+            stage_id: 1,
+            stage_attempt_num: attempt,
+            status: Some(task_status::Status::Successful(SuccessfulTask::default())),
+            ..TaskStatus::default()
+        }
+    }
+
     #[test]
     fn a_task_that_has_ended_is_not_to_blame() {
         let guard = guard(&["a"]);
         for executor in ["1", "2", "3"] {
             launch(&guard, executor, "a");
-            let done = task_status::Status::Successful(ballista_core::serde::protobuf::SuccessfulTask::default());
-            let status =
-                TaskStatus { job_id: "a".to_string(), stage_id: 1, status: Some(done), ..TaskStatus::default() };
-            guard.heard(executor, &[status]);
+            guard.heard(executor, &[ended(0)]);
             assert_eq!(guard.died(executor), (Vec::new(), None));
         }
+    }
+
+    #[test]
+    fn the_end_of_a_task_of_an_attempt_before_is_not_that_of_the_task_that_runs() {
+        let guard = guard(&["a"]);
+        launch(&guard, "1", "a");
+        guard.heard("1", &[ended(1)]);
+        assert_eq!(guard.running(), 1);
     }
 
     #[test]

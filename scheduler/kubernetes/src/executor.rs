@@ -65,7 +65,6 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
         env: Some(environment),
         resources: Some(resources(&executors.resources, &memory, executors.scratch.as_ref())),
         volume_mounts: Some(mounts(spec, &executors.place)),
-        security_context: Some(confined()),
         ..Container::default()
     };
     let annotations = [(MEMORY_STEP, step.to_string()), (CONFIGURATION, configuration(spec))];
@@ -79,20 +78,12 @@ pub fn executor_pod(spec: &ClusterSpec, name: &str, step: u32, owner: Option<Own
             ..ObjectMeta::default()
         },
         spec: Some(PodSpec {
-            containers: vec![container],
             // The scheduler starts another one in its place, which knows nothing of it.
             restart_policy: Some("Never".to_string()),
             // It drains by itself, and has to have a moment for the end.
             termination_grace_period_seconds: i64::try_from(executors.drain_seconds.saturating_add(10)).ok(),
             service_account_name: Some(names.executor()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            image_pull_secrets: said(pull_secrets(spec)),
-            node_selector: said(executors.place.node_selector.clone()),
-            tolerations: said(executors.place.tolerations.clone()),
-            security_context: Some(as_nobody(spec)),
-            volumes: Some(volumes(spec, &executors.place, executors.scratch.as_ref())),
-            ..PodSpec::default()
+            ..pod_of(spec, &executors.place, volumes(spec, &executors.place, executors.scratch.as_ref()), container)
         }),
         status: None,
     }
@@ -103,8 +94,20 @@ pub(crate) fn said<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 
-pub(crate) fn pull_secrets(spec: &ClusterSpec) -> Vec<LocalObjectReference> {
-    spec.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
+/// What all pods of a cluster have in common. They are confined, and have no token of Kubernetes.
+pub(crate) fn pod_of(spec: &ClusterSpec, place: &Place, volumes: Vec<Volume>, container: Container) -> PodSpec {
+    let pull_secrets = spec.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+    PodSpec {
+        containers: vec![Container { security_context: Some(confined()), ..container }],
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: said(pull_secrets.collect()),
+        node_selector: said(place.node_selector.clone()),
+        tolerations: said(place.tolerations.clone()),
+        security_context: Some(as_nobody(spec)),
+        volumes: Some(volumes),
+        ..PodSpec::default()
+    }
 }
 
 /// Requested memory is what is allowed: who uses more is ended first when a node runs out of it.
@@ -121,7 +124,7 @@ pub(crate) fn resources(of: &Resources, memory: &Quantity, scratch: Option<&Quan
 }
 
 /// A process that can change nothing but its volumes, and become nobody else.
-pub(crate) fn confined() -> SecurityContext {
+fn confined() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
@@ -131,7 +134,7 @@ pub(crate) fn confined() -> SecurityContext {
 }
 
 /// A pod whose processes are of no user of the node.
-pub(crate) fn as_nobody(spec: &ClusterSpec) -> PodSecurityContext {
+fn as_nobody(spec: &ClusterSpec) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: spec.user,

@@ -9,9 +9,7 @@ use k8s_openapi::api::batch::v1::{
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, Secret, SecretVolumeSource, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::executor::{
-    CONFIG, as_nobody, confined, environment, mounts, pull_secrets, read_only, resources, said, volumes,
-};
+use crate::executor::{CONFIG, environment, mounts, pod_of, read_only, resources, volumes};
 use crate::labels::{Component, JOB, LINE};
 use crate::names::{JobName, Names};
 use crate::objects::{Object, SecretFile, metadata, object};
@@ -166,22 +164,13 @@ fn pod(spec: &ClusterSpec, request: &JobRequest) -> PodSpec {
         env: Some(variables),
         resources: Some(resources(&request.resources, &request.resources.memory, scratch)),
         volume_mounts: Some(mounts),
-        security_context: Some(confined()),
         ..Container::default()
     };
     PodSpec {
-        containers: vec![container],
         // The job starts another one in its place.
         restart_policy: Some("Never".to_string()),
         service_account_name: Some(names.executor()),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        image_pull_secrets: said(pull_secrets(spec)),
-        node_selector: said(place.node_selector.clone()),
-        tolerations: said(place.tolerations.clone()),
-        security_context: Some(as_nobody(spec)),
-        volumes: Some(volumes),
-        ..PodSpec::default()
+        ..pod_of(spec, place, volumes, container)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Clusters of `root-scheduler` and `root-executor` on Kubernetes.
 //!
-//! `spec` is what a cluster is to be, `names` how its objects are called, `labels` how they are found, `objects` what the user's
-//! command makes of it, `network` who reaches whom, `executor` the pods that the scheduler starts, and `executors` what it sees
-//! of them. `remote` makes clusters, `list` shows them, `wait` tells what becomes of one until it can be used, `reach` has its
-//! logs and connects to it, and `delete` removes it. `job` is what runs on a cluster without whoever submitted it, `jobs` submits,
-//! shows and cancels such, and `kept` is what stays of their logs when their pods are gone. `phase` says what becomes of pods in plain words. `rights` and `quota` say
-//! beforehand what would be refused.
+//! `spec` is what a cluster is to be, `names` how its objects are called, `labels` how they are found, `objects` what the
+//! user's command makes of it, `network` who reaches whom, `executor` the pods that the scheduler starts, and `executors`
+//! what it sees of them. `remote` makes clusters, `list` shows them, `wait` tells what becomes of one until it can be used,
+//! `reach` has its logs and connects to it, and `delete` removes it. `job` is what runs on a cluster without whoever
+//! submitted it, `jobs` submits, shows and cancels such, and `kept` is what stays of their logs when their pods are gone.
+//! `phase` says what becomes of pods in plain words. `rights` and `quota` say beforehand what would be refused.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]

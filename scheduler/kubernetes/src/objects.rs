@@ -17,9 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::executor::{
-    CONFIG, as_nobody, confined, environment, mounts, pull_secrets, read_only, resources, said, secret_volume, volumes,
-};
+use crate::executor::{CONFIG, environment, mounts, pod_of, read_only, resources, secret_volume, volumes};
 use crate::labels::{CONFIGURATION, Component, labels, selector};
 use crate::names::Names;
 use crate::network::{policy_of_executors, policy_of_jobs, policy_of_scheduler};
@@ -160,8 +158,9 @@ fn service_account(spec: &ClusterSpec, name: &str) -> ServiceAccount {
     }
 }
 
-/// What the scheduler may: its executors, keeping the logs of jobs, and nothing else. Kubernetes cannot say "its own pods": whoever may make pods of a
-/// namespace may use all that these may use there, so a namespace is what keeps clusters of different people apart.
+/// What the scheduler may: its executors, keeping the logs of jobs, and nothing else. Kubernetes cannot say "its own pods":
+/// whoever may make pods of a namespace may use all that these may use there, so a namespace is what keeps clusters of different
+/// people apart.
 fn role(spec: &ClusterSpec, names: &Names) -> Role {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(vec![group.to_string()]),
@@ -340,21 +339,13 @@ fn scheduler_pod(spec: &ClusterSpec, names: &Names) -> PodSpec {
         readiness_probe: Some(probe(spec, 2, 3)),
         liveness_probe: Some(probe(spec, 10, 6)),
         volume_mounts: Some(mounts),
-        security_context: Some(confined()),
         ..Container::default()
     };
     PodSpec {
-        containers: vec![container],
         service_account_name: Some(names.scheduler()),
         // It starts executors.
         automount_service_account_token: Some(true),
-        enable_service_links: Some(false),
-        image_pull_secrets: said(pull_secrets(spec)),
-        node_selector: said(place.node_selector.clone()),
-        tolerations: said(place.tolerations.clone()),
-        security_context: Some(as_nobody(spec)),
-        volumes: Some(volumes),
-        ..PodSpec::default()
+        ..pod_of(spec, place, volumes, container)
     }
 }
 

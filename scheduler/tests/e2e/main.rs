@@ -16,6 +16,8 @@ const NAMESPACE: &str = "physics";
 const CLUSTER: &str = "k8s:physics/muons";
 /// Executors that there may be.
 const MOST: usize = 3;
+/// How long a command takes at most until its query runs.
+const BEGIN: Duration = Duration::from_secs(5);
 /// How long the API server is away.
 const OUTAGE: Duration = Duration::from_secs(60);
 /// How long a query may take, whatever dies.
@@ -98,6 +100,15 @@ impl World {
         let parts: Vec<String> = (0..PARTS).map(part).collect();
         let sql = format!("SELECT CAST(sum(n) AS BIGINT) AS n FROM ({})", parts.join(" UNION ALL "));
         Asked::new(self, sql, (PARTS * LIMIT * times * EVENTS * EVENTS).to_string())
+    }
+
+    /// A long query that runs on all executors there may be. Those of a query before may be there still, so that it gets time to
+    /// connect.
+    fn under_way(&self) -> Asked<'_> {
+        let query = self.pairs(3);
+        std::thread::sleep(BEGIN);
+        self.executors(MOST);
+        query
     }
 
     fn events(&self) -> Asked<'_> {
@@ -203,14 +214,12 @@ fn main() {
     out_of_memory(&world);
 
     step("all executors deleted at once");
-    let query = world.pairs(3);
-    world.executors(MOST);
+    let query = world.under_way();
     world.delete(&world.running("executor"));
     println!("    asked {} times", query.answered());
 
     step("the scheduler deleted");
-    let query = world.pairs(3);
-    world.executors(MOST);
+    let query = world.under_way();
     let executors = world.running("executor");
     world.delete(&world.running("scheduler"));
     println!("    asked {} times", query.answered());
@@ -218,10 +227,7 @@ fn main() {
     println!("    of {MOST} executors {kept} went on with the next scheduler");
 
     step("the API server away for a minute");
-    let query = world.pairs(3);
-    world.executors(MOST);
-    // Those of the step before are there still, and the query is to run before its way is cut.
-    std::thread::sleep(Duration::from_secs(5));
+    let query = world.under_way();
     world.sandbox.daemon("stop", "api-server");
     std::thread::sleep(OUTAGE);
     world.sandbox.daemon("start", "api-server");

@@ -214,8 +214,8 @@ pub struct DescriptionArgs {
     /// they are.
     #[arg(long, value_name = "FILE", conflicts_with = "krb5_cache")]
     pub krb5_keytab: Option<PathBuf>,
-    /// How places of files are reached: sections of a configuration file (`[xrootd]`, `[http]`, ...). Whoever may see the cluster may
-    /// read it, so that it must not hold secrets.
+    /// How places of files are reached: sections of a configuration file (`[xrootd]`, `[http]`, ...). Whoever may see the
+    /// cluster may read it, so that it must not hold secrets.
     #[arg(long, value_name = "FILE")]
     pub stores: Option<PathBuf>,
     /// A port at which executors may reach storage, in place of the usual ones; they reach nothing else. May be repeated.
