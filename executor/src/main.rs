@@ -38,7 +38,8 @@ struct Args {
     /// The port where tasks are taken; by default a free one.
     #[arg(long, value_name = "PORT")]
     task_port: Option<u16>,
-    /// The name by which it registers, which no other executor has; by default one that it gives itself.
+    /// The name by which it registers, which no other executor has; by default one that it gives itself. It waits until the
+    /// scheduler has given up one of the same name that died.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Tasks that run at the same time; by default as many as there are cores.

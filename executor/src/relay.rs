@@ -1,7 +1,8 @@
 //! The way from an executor to its scheduler: a server on loopback that passes on what Ballista says. What tasks have come to is
 //! said again until the scheduler has heard it; Ballista (55.0) says it once, and where the network is away at that moment the
 //! job waits for ever. And a scheduler that is away for a while is no reason to end; Ballista ends after five signs of life that
-//! nobody has heard. One that was started again knows the executor by the next sign.
+//! nobody has heard. One that was started again knows the executor by the next sign. And an executor that was started again by
+//! its name waits until the scheduler has given up the one before.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Response};
 use ballista_core::serde::protobuf::executor_status::Status as Life;
 use ballista_core::serde::protobuf::{HeartBeatParams, HeartBeatResult};
@@ -32,6 +34,8 @@ use tonic::{Code, Status};
 const REPORT: &str = "/UpdateTaskStatus";
 /// The call by which it says that it lives.
 const SIGN_OF_LIFE: &str = "/HeartBeatFromExecutor";
+/// The call by which it makes itself known.
+const REGISTRATION: &str = "/RegisterExecutor";
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 /// How long the scheduler may take to answer one try.
@@ -107,16 +111,14 @@ impl Way {
 
     /// Says something until it has been heard.
     async fn insist(&self, request: Request<axum::body::Body>) -> Result<Response<Body>, Status> {
-        let (mut head, body) = request.into_parts();
-        let body = to_bytes(body, MAX_MESSAGE_BYTES).await.map_err(|error| Status::internal(error.to_string()))?;
+        let (mut head, body) = whole(request).await?;
         // It may have been heard although there was no answer.
         let name = uuid::Uuid::new_v4().simple().to_string();
         let name = HeaderValue::from_str(&name).map_err(|error| Status::internal(error.to_string()))?;
         head.headers.insert(REPORT_HEADER, name);
-        let again = |body: Bytes| Request::from_parts(head.clone(), Body::new(axum::body::Body::from(body)));
         let mut wait = WAIT.0;
         loop {
-            let reason = match self.say(again(body.clone()), TRY).await {
+            let reason = match self.say(again(&head, &body), TRY).await {
                 Ok(answer) => match Status::from_header_map(answer.headers()) {
                     Some(status) if status.code() == Code::Unavailable => status.message().to_string(),
                     _ => return Ok(answer),
@@ -128,18 +130,14 @@ impl Way {
             wait = WAIT.1.min(wait * 2);
         }
     }
-}
 
-impl Way {
     /// Says that the executor lives, and that all is well where nobody hears it, unless that has been so for too long.
     async fn live(&self, request: Request<axum::body::Body>) -> Result<Response<Body>, Status> {
-        let (head, body) = request.into_parts();
-        let body = to_bytes(body, MAX_MESSAGE_BYTES).await.map_err(|error| Status::internal(error.to_string()))?;
+        let (head, body) = whole(request).await?;
         if !says_that_it_lives(&body) {
-            let request = Request::from_parts(head, Body::new(axum::body::Body::from(body)));
-            return self.say(request, self.patience).await;
+            return self.say(again(&head, &body), self.patience).await;
         }
-        let said = self.say(Request::from_parts(head, Body::new(axum::body::Body::from(body))), TRY).await;
+        let said = self.say(again(&head, &body), TRY).await;
         let reason = match &said {
             Ok(answer) => match Status::from_header_map(answer.headers()) {
                 Some(status) if status.code() == Code::Unavailable => status.message().to_string(),
@@ -162,6 +160,37 @@ impl Way {
         }
         if silent.get_or_insert_with(Instant::now).elapsed() < self.away { Ok(all_is_well()) } else { said }
     }
+
+    /// Makes the executor known, under a name that one may have that has just died.
+    async fn register(&self, request: Request<axum::body::Body>) -> Result<Response<Body>, Status> {
+        let (head, body) = whole(request).await?;
+        let since = Instant::now();
+        let mut is_first = true;
+        loop {
+            let said = self.say(again(&head, &body), self.patience).await?;
+            let is_taken =
+                Status::from_header_map(said.headers()).is_some_and(|status| status.code() == Code::AlreadyExists);
+            if !is_taken || since.elapsed() >= self.away {
+                return Ok(said);
+            }
+            if std::mem::take(&mut is_first) {
+                tracing::warn!("the scheduler {} knows an executor of this name, until it gives it up", self.scheduler);
+            }
+            tokio::time::sleep(WAIT.0 * 5).await;
+        }
+    }
+}
+
+/// A request whose message is there.
+async fn whole(request: Request<axum::body::Body>) -> Result<(Parts, Bytes), Status> {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_MESSAGE_BYTES).await.map_err(|error| Status::internal(error.to_string()))?;
+    Ok((head, body))
+}
+
+/// The same request, once more.
+fn again(head: &Parts, body: &Bytes) -> Request<Body> {
+    Request::from_parts(head.clone(), Body::new(axum::body::Body::from(body.clone())))
 }
 
 /// Whether a sign of life is one, and not the word that the executor ends.
@@ -190,6 +219,7 @@ async fn pass(State(way): State<Way>, request: Request<axum::body::Body>) -> Res
     let answer = match request.uri().path() {
         path if path.ends_with(REPORT) => way.insist(request).await,
         path if path.ends_with(SIGN_OF_LIFE) => way.live(request).await,
+        path if path.ends_with(REGISTRATION) => way.register(request).await,
         _ => way.say(request.map(Body::new), way.patience).await,
     };
     answer.unwrap_or_else(|status| status.into_http())

@@ -150,3 +150,17 @@ async fn an_executor_of_a_cluster_on_this_machine_that_dies_is_started_again() {
     let session = session(&cluster).await;
     assert_eq!(count_events(&session).await.unwrap(), 1000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_was_killed_can_be_started_again_by_the_same_name_at_once() {
+    let port = free_port();
+    let _scheduler = Process::scheduler(port);
+    let named = || Process::executor_with(port, &["--name", "one", "--scheduler-timeout", "60"]);
+    let first = named();
+    let cluster = connected(port).await;
+    let session = RootSession::builder().elsewhere(cluster.elsewhere().await.unwrap()).build();
+    drop(first);
+    let _second = named();
+    let events = tokio::time::timeout(Duration::from_secs(60), count_events(&session)).await.unwrap();
+    assert_eq!(events.unwrap(), 1000);
+}
